@@ -1,0 +1,57 @@
+# `make demo` and `make test` need only Python (3.10 to 3.13) and make.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format nengo-suite nengo-suite-float32 fuzz bench clean
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& echo $$p && break; done)
+# The extra that brings TensorFlow: the CPU build is smaller and does where there is no GPU.
+EXTRA ?= $(shell nvidia-smi >/dev/null 2>&1 && echo tensorflow || echo tensorflow-cpu)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+N ?= 200
+JOBS ?= 2
+
+export MPLBACKEND := Agg
+export TF_CPP_MIN_LOG_LEVEL := 3
+
+help: ## show this list
+	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.13 found. Install one, or say PYTHON=/path/to/python." >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing nengograd and its tools into $(VENV) (a few minutes, once) ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[$(EXTRA),dev]"
+	@touch $(STAMP)
+
+demo: $(STAMP) ## simulate a controlled oscillator with every backend, and compare
+	@$(BIN)/python examples/demo.py
+
+test: $(STAMP) ## the fast tests
+	@$(BIN)/python -m pytest -q -n $(JOBS)
+
+lint: $(STAMP) ## style, types and import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+	@$(BIN)/mypy
+
+format: $(STAMP) ## rewrite the code in the project's style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+nengo-suite: $(STAMP) ## Nengo's own tests on both backends, in float64
+	@$(BIN)/python -m pytest --pyargs nengo -q -n $(JOBS) -c tests/nengo_suite/numpy.ini -p no:cacheprovider -W ignore
+	@$(BIN)/python -m pytest --pyargs nengo -q -n $(JOBS) -c tests/nengo_suite/tensorflow.ini -p no:cacheprovider -W ignore
+
+nengo-suite-float32: $(STAMP) ## the same in float32, with the tolerances listed there
+	@$(BIN)/python -m pytest --pyargs nengo -q -n $(JOBS) -c tests/nengo_suite/numpy_float32.ini -p no:cacheprovider -W ignore
+	@$(BIN)/python -m pytest --pyargs nengo -q -n $(JOBS) -c tests/nengo_suite/tensorflow_float32.ini -p no:cacheprovider -W ignore
+
+fuzz: $(STAMP) ## N random networks on every backend, against nengo.Simulator
+	@NENGOGRAD_FUZZ=$(N) $(BIN)/python -m pytest -q -n $(JOBS) tests/fuzz
+
+clean: ## remove the environment and what tools have left
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
