@@ -1,0 +1,193 @@
+"""Layout: where the values of a step lie in arrays, so that most views are slices.
+
+Inside a block, operators are ordered by where their first changing operand lies. The block's
+output then lies in that order, and what consumes it reads one contiguous run. States and
+constants have no order of their own and take that of the block that uses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .graph import Graph
+from .program import Array, Block, Op, Program
+from .schedule import Group
+from .views import ZERO, View
+
+__all__ = ["lay_out"]
+
+
+class _Placer:
+    """Gives each value a place in an array as soon as its first user is known."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.arrays: dict[int, Array] = {}
+        self.places: dict[int, View] = {}
+        self.sources: list[tuple[Any, int, int]] = []
+
+    def array(self, role: Any, size: int, initial: Any = None, label: str = "") -> int:
+        identity = len(self.arrays)
+        self.arrays[identity] = Array(identity, role, size, initial, label)
+        return identity
+
+    def place_inputs(self, order: Iterable[int]) -> None:
+        """Put all inputs into one array: one slice per step serves them all."""
+        values = [self.graph.values[v] for v in order]
+        size = sum(value.size for value in values)
+        identity = self.array("input", size, label="sources") if values else ZERO
+        start = 0
+        for value in values:
+            self.places[value.id] = View.of(identity, value.size, start)
+            self.sources.append((self.graph.sources[value.id], start, value.size))
+            start += value.size
+
+    def place_states(self, order: Iterable[int], label: str) -> None:
+        """Put states that are updated together into one array."""
+        values = [self.graph.values[v] for v in dict.fromkeys(order) if v not in self.places]
+        if not values:
+            return
+        parts = [v.initial for v in values if v.initial is not None]
+        initial = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        identity = self.array("state", len(initial), initial, label)
+        start = 0
+        for value in values:
+            self.places[value.id] = View.of(identity, value.size, start)
+            start += value.size
+
+    def constant(self, view: View, label: str) -> View:
+        """Lay out a constant view as an array of its own."""
+        if view.is_zero:
+            return view
+        if len(view.runs) == 1:
+            source, _, length = view.runs[0].tolist()
+            value = self.graph.values[source]
+            if length == value.size:
+                if source not in self.places:
+                    identity = self.array("constant", length, value.initial, value.label)
+                    self.places[source] = View.of(identity, length)
+                return self.places[source]
+        array = self.graph.constant_array(view)
+        return View.of(self.array("constant", len(array), array, label), len(array))
+
+    def view(self, view: View, label: str = "") -> View:
+        """A view of values as a view of arrays."""
+        if self.graph.is_constant(view):
+            return self.constant(view, label)
+        missing = [s for s in view.sources if s not in self.places]
+        for source in missing:
+            value = self.graph.values[source]
+            if value.role == "constant":
+                self.constant(View.of(source, value.size), value.label)
+            else:
+                self.place_states([source], value.label)
+        return view.replace(self.places)
+
+
+def lay_out(graph: Graph, groups: list[Group]) -> Program:
+    """Turn scheduled groups into a program.
+
+    Parameters
+    ----------
+    graph : Graph
+        The graph the groups are made of.
+    groups : list of list of Op
+        What `nengograd.schedule.schedule` returned.
+
+    Returns
+    -------
+    program : Program
+        Arrays, and blocks whose operands are views of arrays.
+    """
+    placer = _Placer(graph)
+    placer.place_inputs(graph.sources)
+    updater = {
+        source: state
+        for state, update in graph.updates.items()
+        if len(update.runs) == 1
+        for source, start, length in update.runs.tolist()
+        if start == 0 and length == graph.values[state].size
+    }
+    blocks = [_make_block(graph, placer, group, updater) for group in groups]
+    updates = {}
+    for state, update in graph.updates.items():
+        placer.view(View.of(state, graph.values[state].size))
+        updates[state] = placer.view(update)
+    return Program(
+        arrays=placer.arrays,
+        blocks=blocks,
+        updates=_join_updates(placer, updates),
+        outputs=[placer.view(view, "probed") for view in graph.outputs],
+        sources=placer.sources,
+        signals=_kept_signals(graph, placer),
+        dt=graph.dt,
+    )
+
+
+def _kept_signals(graph: Graph, placer: _Placer) -> dict[Any, View]:
+    """Where the memory of signals lies between steps, as far as it is kept.
+
+    What is set in each step and not read in the next lives in no state; it is left out.
+    """
+    state_of = {update: state for state, update in graph.updates.items()}
+    kept = {}
+    for signal, view in graph.signals.items():
+        state = state_of.get(view)
+        if state is not None:
+            view = View.of(state, view.size)
+        if all(graph.values[s].role in ("constant", "state") for s in view.sources):
+            kept[signal] = placer.view(view)
+    return kept
+
+
+def _make_block(graph: Graph, placer: _Placer, group: Group, updater: dict[int, int]) -> Block:
+    ops = sorted(group, key=lambda op: _order_of(op, graph, placer))
+    label = f"{ops[0].attrs.get('name', ops[0].kind.__name__)}"
+    operands = []
+    for j in range(len(ops[0].operands)):
+        parts = [op.operands[j] for op in ops]
+        states = [s for part in parts for s in part.sources if graph.values[s].role == "state"]
+        placer.place_states(states, f"{label} operand {j}")
+        joined = View.concat(parts)
+        operands.append(placer.view(joined, f"{label} operand {j}"))
+    outputs = []
+    for j in range(len(ops[0].outputs)):
+        size = sum(op.sizes[j] for op in ops)
+        identity = placer.array("block", size, label=label)
+        outputs.append(identity)
+        start = 0
+        for op in ops:
+            placer.places[op.outputs[j]] = View.of(identity, op.sizes[j], start)
+            start += op.sizes[j]
+        states = [updater[op.outputs[j]] for op in ops if op.outputs[j] in updater]
+        placer.place_states(states, f"{label} output {j}")
+    return Block(ops[0].kind, ops, operands, outputs, ops[0].host)
+
+
+def _order_of(op: Op, graph: Graph, placer: _Placer) -> tuple[int, int, int]:
+    """Sort key: where the first operand that changes lies, computed values before states."""
+    for roles in (("block", "input"), ("state",)):
+        for view in op.operands:
+            for source, start, _ in view.runs.tolist():
+                if source == ZERO or graph.values[source].role not in roles:
+                    continue
+                if source in placer.places:
+                    array, offset = placer.places[source].first
+                    return array, offset + start, op.position
+                return len(graph.values) + source, start, op.position
+    return len(graph.values) * 2, 0, op.position
+
+
+def _join_updates(placer: _Placer, updates: dict[int, View]) -> dict[int, View]:
+    """The update of each state array, from those of the states in it."""
+    parts: dict[int, list[tuple[int, View]]] = {}
+    for state, update in updates.items():
+        array, start = placer.places[state].first
+        parts.setdefault(array, []).append((start, update))
+    return {
+        array: View.concat(view for _, view in sorted(found, key=lambda pair: pair[0]))
+        for array, found in sorted(parts.items())
+    }

@@ -1,0 +1,166 @@
+"""The order in which Nengo would run a model's operators.
+
+The order is that of `nengo.Simulator` without its optimizer, to the operator: random
+processes are seeded, and Python functions are called, in this order. Nengo compares all
+views of a signal with each other; here they are sorted by memory, so that a model with many
+views of one signal (an ensemble array, say) takes near-linear time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import BuildError
+
+__all__ = ["step_order"]
+
+_FEW = 8
+
+
+def memory_bounds(signal: Any) -> tuple[int, int]:
+    """First byte of a signal in its base, and the byte after its last."""
+    if signal.size == 0:
+        return 0, 0
+    low = high = signal.offset
+    for length, stride in zip(signal.shape, signal.strides or (), strict=False):
+        reach = (length - 1) * stride
+        low += min(reach, 0)
+        high += max(reach, 0)
+    return low, high + signal.itemsize
+
+
+class _Overlaps:
+    """Finds which signals of one base share memory with a given one."""
+
+    def __init__(self, signals: Sequence[Any]):
+        self.signals = signals
+        if len(signals) <= _FEW:
+            self.bounds = [memory_bounds(s) for s in signals]
+            return
+        bounds = np.array([memory_bounds(s) for s in signals], dtype=np.int64)
+        self.order = np.argsort(bounds[:, 0], kind="stable")
+        self.low = bounds[self.order, 0]
+        self.high = bounds[self.order, 1]
+        # The highest end so far never falls, so it can be searched.
+        self.reach = np.maximum.accumulate(self.high)
+
+    def of(self, signal: Any) -> list[Any]:
+        """Signals that overlap ``signal``, in their original order."""
+        if signal.size == 0:
+            return []
+        low, high = memory_bounds(signal)
+        if len(self.signals) <= _FEW:
+            pairs = zip(self.signals, self.bounds, strict=True)
+            return [s for s, (lo, hi) in pairs if lo < high and low < hi]
+        first = int(np.searchsorted(self.reach, low, side="right"))
+        last = int(np.searchsorted(self.low, high, side="left"))
+        window = np.arange(first, last)
+        hits = self.order[window[self.high[window] > low]]
+        return [self.signals[i] for i in np.sort(hits)]
+
+
+def _by_base(signals: Iterable[Any]) -> dict[Any, _Overlaps]:
+    groups: dict[Any, dict[Any, None]] = defaultdict(dict)
+    for signal in signals:
+        groups[signal.base][signal] = None
+    return {base: _Overlaps(list(group)) for base, group in groups.items()}
+
+
+def _check_single_writers(writers: dict[Any, list[Any]], verb: str) -> None:
+    """Each element may be set once and updated once in a step."""
+    groups: dict[Any, list[Any]] = defaultdict(list)
+    for signal, ops in writers.items():
+        if len(ops) > 1:
+            raise BuildError(f"{signal} is {verb} by {len(ops)} operators: {ops}; one may")
+        groups[signal.base].append(signal)
+    for group in groups.values():
+        spans = sorted(((*memory_bounds(s), i) for i, s in enumerate(group)))
+        for (_, end, i), (start, stop, j) in pairwise(spans):
+            if start < end and stop > start:
+                raise BuildError(
+                    f"{group[i]} and {group[j]} share memory and are both {verb} in a step"
+                )
+
+
+def step_order(operators: Sequence[Any]) -> list[Any]:
+    """Sort operators by their effects on signals: set, then inc, then read, then update.
+
+    Parameters
+    ----------
+    operators : sequence of nengo.builder.Operator
+        Operators of a model, in the order in which they were added.
+
+    Returns
+    -------
+    order : list of nengo.builder.Operator
+        A valid order of one time step.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If two operators set (or update) the same memory, or operators depend on each other
+        in a circle.
+    """
+    effects: dict[str, dict[Any, list[Any]]] = {}
+    for effect in ("sets", "incs", "reads", "updates"):
+        by_signal: dict[Any, list[Any]] = defaultdict(list)
+        for op in operators:
+            for signal in getattr(op, effect):
+                by_signal[signal].append(op)
+        effects[effect] = by_signal
+    sets, incs, reads, updates = (effects[e] for e in ("sets", "incs", "reads", "updates"))
+    _check_single_writers(sets, "set")
+    _check_single_writers(updates, "updated")
+
+    set_views = _by_base(sets)
+    written = _by_base([s for op in operators for s in (*op.sets, *op.incs)])
+    read = _by_base(reads)
+
+    after: dict[Any, dict[Any, None]] = {op: {} for op in operators}
+
+    def add_edges(signal: Any, later: list[Any], groups: list[Any], own: list[Any]) -> None:
+        earlier = list(own)
+        for views, tables in groups:
+            found = views.get(signal.base)
+            for other in found.of(signal) if found is not None else ():
+                for table in tables:
+                    earlier.extend(table.get(other, ()))
+        for op in dict.fromkeys(earlier):
+            edges = after[op]
+            for follower in later:
+                edges[follower] = None
+
+    for signal, ops in incs.items():
+        add_edges(signal, ops, [(set_views, (sets,))], sets.get(signal, []))
+    for signal, ops in reads.items():
+        own = sets.get(signal, []) + incs.get(signal, [])
+        add_edges(signal, ops, [(written, (sets, incs))], own)
+    for signal, ops in updates.items():
+        own = sets.get(signal, []) + incs.get(signal, []) + reads.get(signal, [])
+        tables = (sets, incs, reads)
+        add_edges(signal, ops, [(read, tables), (written, tables)], own)
+    return _topological(operators, after)
+
+
+def _topological(operators: Sequence[Any], after: dict[Any, dict[Any, None]]) -> list[Any]:
+    waiting = dict.fromkeys(operators, 0)
+    for followers in after.values():
+        for op in followers:
+            waiting[op] += 1
+    ready = deque(op for op in operators if not waiting[op])
+    order = []
+    while ready:
+        op = ready.popleft()
+        order.append(op)
+        for follower in after[op]:
+            waiting[follower] -= 1
+            if not waiting[follower]:
+                ready.append(follower)
+    if len(order) < len(operators):
+        stuck = [str(op) for op, count in waiting.items() if count][:5]
+        raise BuildError("Operators depend on each other within one step: " + ", ".join(stuck))
+    return order

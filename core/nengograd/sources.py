@@ -1,0 +1,152 @@
+"""Sources: what depends on nothing but time, and enters a program as input.
+
+A source is evaluated by its own Python or NumPy code, for a chunk of steps ahead of the
+simulation, with the arguments and the random numbers that `nengo.Simulator` would give it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from nengo.builder.signal import SignalDict
+from nengo.processes import Piecewise, PresentInput
+from numpy.typing import NDArray
+
+__all__ = ["ConstantSource", "DrawSource", "OperatorSource", "Source", "TimeSource"]
+
+StepFunction = Callable[[int], NDArray[Any]]
+"""Takes the number of the step, returns ``(size,)`` or ``(minibatch_size, size)``."""
+
+
+@dataclass(eq=False)
+class Source:
+    """Fills one input of a program.
+
+    Attributes
+    ----------
+    size : int
+        Elements per step.
+    node : nengo.Node or None
+        The node whose output this is; `input_feeds` may replace it.
+    label : str
+        For people.
+    operator : object
+        The Nengo operator behind it, where there is one.
+    """
+
+    size: int
+    node: Any = None
+    label: str = ""
+    operator: Any = None
+
+    def start(self, dt: float, rngs: Sequence[np.random.RandomState]) -> StepFunction:
+        """Begin a simulation.
+
+        Parameters
+        ----------
+        dt : float
+            Length of a step, in seconds.
+        rngs : sequence of RandomState
+            One generator per item of the minibatch; the first is that of
+            `nengo.Simulator`.
+        """
+        raise TypeError(f"{type(self).__name__} has no start")
+
+
+@dataclass(eq=False)
+class ConstantSource(Source):
+    """The output of a node that is a constant."""
+
+    value: NDArray[Any] | None = None
+
+    def start(self, dt: float, rngs: Sequence[np.random.RandomState]) -> StepFunction:
+        """Give the value in each step."""
+        value = np.zeros(self.size) if self.value is None else self.value
+        return lambda step: value
+
+
+@dataclass(eq=False)
+class TimeSource(Source):
+    """The time or the number of the step, as the model's own signals hold them."""
+
+    signal: Any = None
+    is_step: bool = False
+
+    def start(self, dt: float, rngs: Sequence[np.random.RandomState]) -> StepFunction:
+        """Count, in the dtype of the model's signal."""
+        dtype = self.signal.dtype
+        if self.is_step:
+            return lambda step: np.asarray([step], dtype=dtype)
+        return lambda step: np.asarray([step * dt], dtype=dtype)
+
+
+@dataclass(eq=False)
+class DrawSource(Source):
+    """The random numbers of a neuron type whose draws do not depend on its state."""
+
+    draw: Callable[[np.random.RandomState, int], NDArray[Any]] | None = None
+
+    def start(self, dt: float, rngs: Sequence[np.random.RandomState]) -> StepFunction:
+        """Draw for each item from its own generator."""
+        draw, size = self.draw, self.size
+        assert draw is not None
+        if len(rngs) == 1:
+            rng = rngs[0]
+            return lambda step: draw(rng, size)
+        return lambda step: np.stack([draw(rng, size) for rng in rngs])
+
+
+@dataclass(eq=False)
+class OperatorSource(Source):
+    """A Nengo operator without input: a function of time, or a process.
+
+    A Python function is called once per step, whatever the minibatch. A random process runs
+    once per item, each with its own generator.
+    """
+
+    time: Any = None
+
+    def start(self, dt: float, rngs: Sequence[np.random.RandomState]) -> StepFunction:
+        """Call the operator's own code."""
+        process = getattr(self.operator, "process", None)
+        shared = process is None or type(process) in (PresentInput, Piecewise)
+        if shared or len(rngs) == 1:
+            return self._start_one(dt, rngs[0])
+        steps = [self._start_one(dt, rng) for rng in rngs]
+        return lambda step: np.stack([one(step) for one in steps])
+
+    def _start_one(self, dt: float, rng: np.random.RandomState) -> StepFunction:
+        op = self.operator
+        process = getattr(op, "process", None)
+        if process is not None:
+            state = {name: np.array(s.initial_value) for name, s in op.state.items()}
+            # A node's process may have an input that nothing is connected to.
+            shape_in = (0,) if op.input is None else op.input.shape
+            step_process = process.make_step(shape_in, op.output.shape, dt, rng, state)
+            as_time = op.t.dtype.type
+            shape, dtype = op.output.shape, op.output.dtype
+
+            def run_process(step: int) -> NDArray[Any]:
+                value = np.empty(shape, dtype)
+                zeros = () if op.input is None else (np.zeros(shape_in, op.input.dtype),)
+                value[...] = step_process(as_time(step * dt).item(), *zeros)
+                return value.reshape(-1)
+
+            return run_process
+
+        signals = SignalDict()
+        op.init_signals(signals)
+        step_op = op.make_step(signals, dt, rng)
+        time = signals.get(self.time)
+        output = signals[op.output] if op.output is not None else np.zeros(0)
+
+        def run_function(step: int) -> NDArray[Any]:
+            if time is not None:
+                time[...] = step * dt
+            step_op()
+            return output.reshape(-1).copy()
+
+        return run_function
