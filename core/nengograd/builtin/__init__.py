@@ -1,0 +1,1 @@
+"""Builders that ship with nengograd."""

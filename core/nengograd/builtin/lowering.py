@@ -1,0 +1,321 @@
+"""Lowering rules for the operators of Nengo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from nengo.builder.learning_rules import SimBCM, SimOja, SimPES, SimRLS, SimVoja
+from nengo.builder.neurons import SimNeurons
+from nengo.builder.operator import (
+    BsrDotInc,
+    Copy,
+    DotInc,
+    ElementwiseInc,
+    Reset,
+    SparseDotInc,
+)
+from nengo.builder.probe import SimProbe
+from nengo.builder.processes import SimProcess
+from nengo.builder.transforms import ConvInc, ConvTransposeInc
+from nengo.exceptions import BuildError
+from nengo.transforms import SparseMatrix
+
+from ..lowering import Lowering
+from ..operators import Dot, Product
+from ..sources import ConstantSource, DrawSource
+from ..views import View
+
+__all__ = ["RULES"]
+
+
+def lower_reset(op: Any, to: Lowering) -> None:
+    """``dst[...] = value``."""
+    size = op.dst.size
+    node = to.node_of(op.dst)
+    if node is not None:
+        value = np.full(size, op.value)
+        to.set(op.dst, to.input(ConstantSource(size, node, op.dst.name, op, value)))
+    elif op.value == 0:
+        to.set(op.dst, View.zeros(size))
+    else:
+        to.set(op.dst, to.constant(np.full(size, op.value), f"{op.dst.name} reset"))
+
+
+def _elements(signal: Any, index: Any) -> Any:
+    """Flat indices of ``signal[index]``, in the shape that NumPy gives it."""
+    return np.arange(signal.size).reshape(signal.shape)[index]
+
+
+def lower_copy(op: Any, to: Lowering) -> None:
+    """``dst[dst_slice] = src[src_slice]``, or ``+=``."""
+    src = to.read(op.src)
+    if op.src_slice is None and op.dst_slice is None and op.src.shape == op.dst.shape:
+        (to.inc if op.inc else to.set)(op.dst, src)
+        return
+    taken = _elements(op.src, Ellipsis if op.src_slice is None else op.src_slice)
+    target = _elements(op.dst, Ellipsis if op.dst_slice is None else op.dst_slice)
+    view = src.take(np.broadcast_to(taken, target.shape).reshape(-1))
+    target = target.reshape(-1)
+    if not op.inc and len(np.unique(target)) < len(target):
+        raise BuildError(f"{op}: dst_slice repeats an element, which only an increment may do")
+    if op.dst_slice is None:
+        (to.inc if op.inc else to.set)(op.dst, view)
+    else:
+        (to.inc if op.inc else to.set_at)(op.dst, view, target)
+
+
+def _broadcast(view: View, shape: tuple[int, ...], target: tuple[int, ...]) -> View:
+    """A view read with NumPy's broadcasting rules."""
+    if shape == target:
+        return view
+    index = np.broadcast_to(np.arange(view.size).reshape(shape), target)
+    return view.take(index.reshape(-1))
+
+
+def lower_elementwise(op: Any, to: Lowering) -> None:
+    """``Y[...] += A * X`` with broadcasting."""
+    _elementwise(op.A, op.X, op.Y, to)
+
+
+def _elementwise(a: Any, x: Any, y: Any, to: Lowering) -> None:
+    shape = np.broadcast_shapes(a.shape, x.shape)
+    # A product of scalars has no axis where its target may have one, or the reverse.
+    if int(np.prod(shape)) != y.size and int(np.prod(shape)) != 1:
+        raise BuildError(f"Incompatible shapes: {y.shape} += {a.shape} * {x.shape}")
+    operands = [_broadcast(to.read(s), s.shape, shape) for s in (a, x)]
+    result = to.add(Product, None, operands, [operands[0].size])[0]
+    if result.size != y.size:
+        result = result.take(np.zeros(y.size, dtype=np.int64))
+    to.inc(y, result)
+
+
+def lower_dot(op: Any, to: Lowering) -> None:
+    """``Y[...] += dot(A, X)``."""
+    a, x, y = op.A, op.X, op.Y
+    if a.sparse:
+        lower_sparse_dot(op, to)
+        return
+    if a.ndim == 0 or x.ndim == 0:
+        _elementwise(a, x, y, to)
+        return
+    cols = a.shape[-1]
+    rows = a.size // cols
+    # A column vector dotted with one number, (n, 1) by (1,), comes here too.
+    operands = [to.read(a), to.read(x)]
+    result = to.add(Dot, (rows, cols), operands, [rows], rows=rows, cols=cols)[0]
+    if result.size != y.size:
+        result = result.take(np.zeros(y.size, dtype=np.int64))
+    to.inc(y, result)
+
+
+def _sparse_parts(matrix: Any) -> tuple[Any, Any, Any, tuple[int, int]]:
+    """Data, rows and columns of a sparse matrix, sorted by row."""
+    if isinstance(matrix, SparseMatrix):
+        matrix = matrix.allocate()
+    if isinstance(matrix, np.ndarray):  # what Nengo makes where it has no SciPy
+        row, col = np.nonzero(matrix)
+        data, shape = matrix[row, col], matrix.shape
+    else:
+        coo = matrix.tocoo()
+        data, row, col, shape = coo.data, coo.row, coo.col, coo.shape
+    order = np.argsort(row, kind="stable")
+    return data[order], row[order].astype(np.int64), col[order].astype(np.int64), shape
+
+
+def lower_sparse_dot(op: Any, to: Lowering) -> None:
+    """``Y[...] += dot(A, X)`` with a sparse matrix."""
+    data, row, col, shape = _sparse_parts(op.A.initial_value)
+    if not len(data):
+        to.inc(op.Y, View.zeros(op.Y.size))
+        return
+    operands = [to.constant(data, op.A.name), to.read(op.X)]
+    result = to.add(SparseDotInc, None, operands, [shape[0]], row=row, col=col, shape=shape)
+    to.inc(op.Y, result[0])
+
+
+def lower_bsr_dot(op: Any, to: Lowering) -> None:
+    """``Y[...] += dot(A, X)`` with a block-sparse matrix: one product per block."""
+    blocks, rows, cols = op.A.shape
+    a, x = to.read(op.A), to.read(op.X)
+    for row in range(len(op.indptr) - 1):
+        target = np.arange(row * rows, (row + 1) * rows)
+        for block in range(op.indptr[row], op.indptr[row + 1]):
+            start = int(op.indices[block]) * cols
+            operands = [
+                a[block * rows * cols : (block + 1) * rows * cols],
+                x[start : start + cols],
+            ]
+            result = to.add(Dot, (rows, cols), operands, [rows], rows=rows, cols=cols)
+            to.inc(op.Y, result[0], target)
+    assert blocks == op.indptr[-1]
+
+
+def lower_convolution(op: Any, to: Lowering) -> Any:
+    """``Y[...] += conv(W, X)``."""
+    if op.conv.dimensions > 2:
+        return False
+    key = ("unmerged", id(op))
+    result = to.add(type(op), key, [to.read(op.W), to.read(op.X)], [op.Y.size], conv=op.conv)
+    to.inc(op.Y, result[0])
+    return True
+
+
+def lower_neurons(op: Any, to: Lowering) -> Any:
+    """Neurons: a current and states in, an output and states out."""
+    neurons = op.neurons
+    builder = to.neurons.get(type(neurons))
+    if builder is None or not builder.accepts(neurons):
+        return False
+    size = op.J.size
+    state = op.state
+    if set(state) != set(builder.states) or op.output.size != size:
+        return False
+    if any(signal.size != size for signal in state.values()):
+        return False
+    if bool(op.state_extra) != (builder.draw is not None):
+        return False
+    operands = [to.read(op.J), *(to.before(state[name]) for name in builder.states)]
+    if builder.draw is not None:
+        source = DrawSource(size, None, f"{type(neurons).__name__} draws", op, builder.draw)
+        operands.append(to.input(source))
+    params = {name: _number(getattr(neurons, name)) for name in builder.params}
+    outputs = to.add(
+        SimNeurons,
+        (type(neurons), builder.key(neurons)),
+        operands,
+        [size] * (1 + len(builder.states)),
+        builder=builder,
+        params=params,
+        size=size,
+        name=type(neurons).__name__,
+    )
+    to.set(op.output, outputs[0])
+    for name, view in zip(builder.states, outputs[1:], strict=True):
+        to.set(state[name], view)
+    return True
+
+
+def _number(value: Any) -> Any:
+    return value if isinstance(value, (bool, int, float)) else np.asarray(value).item()
+
+
+def lower_process(op: Any, to: Lowering) -> Any:
+    """A process or synapse with an input."""
+    process = op.process
+    builder = to.processes.get(type(process))
+    if builder is None or op.input.shape != op.output.shape:
+        return False
+    prepared = builder.prepare(process, op.input.shape, to.dt)
+    if prepared is None:
+        return False
+    key, params = prepared
+    size = op.input.size
+    operands, rows = [to.read(op.input)], []
+    sizes = [size]
+    for name, signal in op.state.items():
+        count = builder.rows(name, signal.initial_value, op.input.shape)
+        rows.append((name, count))
+        before = to.before(signal)
+        if count:
+            operands += [before[i * size : (i + 1) * size] for i in range(count)]
+            sizes += [size] * count
+        elif signal.size:
+            operands.append(before)
+            sizes.append(signal.size)
+    outputs = to.add(
+        SimProcess,
+        (type(process), key),
+        operands,
+        sizes,
+        builder=builder,
+        params=params,
+        rows=rows,
+        size=size,
+        name=type(process).__name__,
+    )
+    rest = iter(outputs[1:])
+    output, same = outputs[0], builder.output_row(key)
+    for (name, count), signal in zip(rows, op.state.values(), strict=True):
+        if signal.size:
+            after = [next(rest) for _ in range(count or 1)]
+            to.update(signal, View.concat(after))
+            if same is not None and same[0] == name:
+                output = after[same[1]]
+    {"set": to.set, "inc": to.inc, "update": to.update}[op.mode](op.output, output)
+    return True
+
+
+def _lower_rule(op: Any, to: Lowering, signals: list[Any], **attrs: Any) -> None:
+    """A learning rule that makes the change of a (rows, cols) matrix."""
+    rows, cols = op.delta.shape
+    result = to.add(
+        type(op),
+        (rows, cols),
+        [to.read(s) for s in signals],
+        [rows * cols],
+        rows=rows,
+        cols=cols,
+        **attrs,
+    )
+    to.update(op.delta, result[0])
+
+
+def lower_pes(op: Any, to: Lowering) -> None:
+    """Prescribed error sensitivity."""
+    alpha = -op.learning_rate * to.dt / op.pre_filtered.shape[0]
+    _lower_rule(op, to, [op.pre_filtered, op.error], alpha=alpha)
+
+
+def lower_bcm(op: Any, to: Lowering) -> None:
+    """Bienenstock-Cooper-Munroe."""
+    alpha = op.learning_rate * to.dt
+    _lower_rule(op, to, [op.pre_filtered, op.post_filtered, op.theta], alpha=alpha)
+
+
+def lower_oja(op: Any, to: Lowering) -> None:
+    """Oja's rule."""
+    signals = [op.pre_filtered, op.post_filtered, op.weights]
+    _lower_rule(op, to, signals, alpha=op.learning_rate * to.dt, beta=op.beta)
+
+
+def lower_voja(op: Any, to: Lowering) -> None:
+    """Vector Oja."""
+    signals = [op.pre_decoded, op.post_filtered, op.scaled_encoders, op.learning_signal]
+    _lower_rule(op, to, signals, alpha=op.learning_rate * to.dt, scale=np.asarray(op.scale))
+
+
+def lower_rls(op: Any, to: Lowering) -> None:
+    """Recursive least squares."""
+    rows, cols = op.delta.shape
+    operands = [to.read(op.pre_filtered), to.read(op.error), to.read(op.inv_gamma)]
+    sizes = [rows * cols, cols * cols]
+    delta, gamma = to.add(SimRLS, (rows, cols), operands, sizes, rows=rows, cols=cols)
+    to.update(op.delta, delta)
+    to.update(op.inv_gamma, gamma)
+
+
+def lower_probe(op: Any, to: Lowering) -> None:
+    """Probes are outputs of the program; their operator does nothing."""
+
+
+RULES: dict[type, Callable[[Any, Lowering], Any]] = {
+    Reset: lower_reset,
+    Copy: lower_copy,
+    ElementwiseInc: lower_elementwise,
+    DotInc: lower_dot,
+    SparseDotInc: lower_sparse_dot,
+    BsrDotInc: lower_bsr_dot,
+    ConvInc: lower_convolution,
+    ConvTransposeInc: lower_convolution,
+    SimNeurons: lower_neurons,
+    SimProcess: lower_process,
+    SimPES: lower_pes,
+    SimBCM: lower_bcm,
+    SimOja: lower_oja,
+    SimVoja: lower_voja,
+    SimRLS: lower_rls,
+    SimProbe: lower_probe,
+}
+"""Rules by operator class."""

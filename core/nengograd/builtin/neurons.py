@@ -1,0 +1,287 @@
+"""Nengo's neuron types, written once for every backend.
+
+The formulas are Nengo's own, without branches. Where a branch would divide by zero or leave
+the domain of a logarithm, its input is replaced before the operation and its result after
+it, so that neither values nor gradients of the other branch are spoilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from nengo.neurons import (
+    LIF,
+    AdaptiveLIF,
+    AdaptiveLIFRate,
+    Izhikevich,
+    LIFRate,
+    PoissonSpiking,
+    RectifiedLinear,
+    RegularSpiking,
+    Sigmoid,
+    SpikingRectifiedLinear,
+    StochasticSpiking,
+    Tanh,
+)
+from numpy.typing import NDArray
+
+from ..builders import NeuronBuilder, State
+
+__all__ = ["NEURONS"]
+
+Result = tuple[Any, State]
+
+
+class RectifiedLinearBuilder(NeuronBuilder):
+    """A rectified line."""
+
+    params = ("amplitude",)
+
+    def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+        """``amplitude * max(J, 0)``."""
+        return params.amplitude * xp.maximum(J, 0.0), {}
+
+
+class SpikingRectifiedLinearBuilder(NeuronBuilder):
+    """Integrates a rectified current; may spike several times a step."""
+
+    params = ("amplitude",)
+    states = ("voltage",)
+
+    def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+        """Spike once for each unit of voltage."""
+        voltage = state["voltage"] + xp.maximum(J, 0.0) * dt
+        spikes = xp.floor(voltage)
+        return (params.amplitude / dt) * spikes, {"voltage": voltage - spikes}
+
+
+class SigmoidBuilder(NeuronBuilder):
+    """A logistic curve."""
+
+    params = ("tau_ref",)
+
+    def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+        """``1 / tau_ref / (1 + exp(-J))``."""
+        return (1.0 / params.tau_ref) / (1.0 + xp.exp(-J)), {}
+
+
+class TanhBuilder(NeuronBuilder):
+    """A hyperbolic tangent."""
+
+    params = ("tau_ref",)
+
+    def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+        """``tanh(J) / tau_ref``."""
+        return (1.0 / params.tau_ref) * xp.tanh(J), {}
+
+
+def _lif_rate(xp: Any, J: Any, params: SimpleNamespace) -> Any:
+    """The steady rate of a LIF neuron, 0 up to a current of 1."""
+    j = J - 1.0
+    active = j > 0
+    safe = xp.where(active, j, 1.0)
+    # For a current just above 1, 1 / j overflows float32; the rate is then 0 to rounding.
+    rate = params.amplitude / (
+        params.tau_ref + params.tau_rc * xp.log1p(1.0 / xp.maximum(safe, 1e-30))
+    )
+    return xp.where(active, rate, 0.0)
+
+
+class LIFRateBuilder(NeuronBuilder):
+    """The rate of a leaky integrate-and-fire neuron."""
+
+    params = ("tau_rc", "tau_ref", "amplitude")
+
+    def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+        """``amplitude / (tau_ref + tau_rc * log1p(1 / (J - 1)))`` above the threshold."""
+        return _lif_rate(xp, J, params), {}
+
+
+def _lif_step(
+    xp: Any, J: Any, voltage: Any, refractory: Any, params: SimpleNamespace, dt: float
+) -> tuple[Any, Any, Any]:
+    """Output, voltage and refractory time of a LIF neuron after one step."""
+    # The voltage moves only in the part of the step that is not refractory.
+    refractory = refractory - dt
+    active = xp.clip(dt - refractory, 0.0, dt)
+    voltage = voltage - (J - voltage) * xp.expm1(-active / params.tau_rc)
+    spiked = voltage > 1.0
+    # The time of the spike within the step follows from how far the voltage has come.
+    overshoot = xp.where(spiked, voltage - 1.0, 0.0)
+    drive = xp.where(spiked, J - 1.0, 1.0)
+    t_spike = dt + params.tau_rc * xp.log1p(-overshoot / drive)
+    output = xp.where(spiked, params.amplitude / dt, 0.0)
+    voltage = xp.where(spiked, 0.0, xp.maximum(voltage, params.min_voltage))
+    refractory = xp.where(spiked, params.tau_ref + t_spike, refractory)
+    return output, voltage, refractory
+
+
+class LIFBuilder(NeuronBuilder):
+    """A leaky integrate-and-fire neuron."""
+
+    params = ("tau_rc", "tau_ref", "min_voltage", "amplitude")
+    states = ("voltage", "refractory_time")
+
+    def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+        """Integrate exactly, for a current that is constant over the step."""
+        output, voltage, refractory = _lif_step(
+            xp, J, state["voltage"], state["refractory_time"], params, dt
+        )
+        return output, {"voltage": voltage, "refractory_time": refractory}
+
+
+def _adapt(adaptation: Any, output: Any, params: SimpleNamespace, dt: float) -> Any:
+    return adaptation + (dt / params.tau_n) * (params.inc_n * output - adaptation)
+
+
+class AdaptiveLIFRateBuilder(NeuronBuilder):
+    """A LIF rate whose current falls with its own activity."""
+
+    params = ("tau_rc", "tau_ref", "amplitude", "tau_n", "inc_n")
+    states = ("adaptation",)
+
+    def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+        """`LIFRate` of the current less the adaptation."""
+        adaptation = state["adaptation"]
+        output = _lif_rate(xp, J - adaptation, params)
+        return output, {"adaptation": _adapt(adaptation, output, params, dt)}
+
+
+class AdaptiveLIFBuilder(NeuronBuilder):
+    """A LIF neuron whose current falls with its own spikes."""
+
+    params = ("tau_rc", "tau_ref", "min_voltage", "amplitude", "tau_n", "inc_n")
+    states = ("voltage", "refractory_time", "adaptation")
+
+    def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+        """`LIF` with the current less the adaptation."""
+        adaptation = state["adaptation"]
+        output, voltage, refractory = _lif_step(
+            xp, J - adaptation, state["voltage"], state["refractory_time"], params, dt
+        )
+        return output, {
+            "voltage": voltage,
+            "refractory_time": refractory,
+            "adaptation": _adapt(adaptation, output, params, dt),
+        }
+
+
+class IzhikevichBuilder(NeuronBuilder):
+    """Izhikevich's simple model of spiking neurons; voltages in mV."""
+
+    params = ("tau_recovery", "coupling", "reset_voltage", "reset_recovery")
+    states = ("voltage", "recovery")
+
+    def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+        """One Euler step; a spike resets before the recovery is computed, as in Nengo."""
+        voltage, recovery = state["voltage"], state["recovery"]
+        J = xp.maximum(J, -30.0)
+        change = (0.04 * voltage * voltage + 5.0 * voltage + 140.0 - recovery + J) * 1000.0
+        voltage = voltage + change * dt
+        spiked = voltage >= 30.0
+        output = xp.where(spiked, 1.0 / dt, 0.0)
+        output = output + xp.zeros_like(voltage)
+        voltage = xp.where(spiked, params.reset_voltage + xp.zeros_like(voltage), voltage)
+        change = (params.tau_recovery * (params.coupling * voltage - recovery)) * 1000.0
+        recovery = recovery + change * dt
+        recovery = xp.where(spiked, recovery + params.reset_recovery, recovery)
+        return output, {"voltage": voltage, "recovery": recovery}
+
+
+class RegularSpikingBuilder(NeuronBuilder):
+    """Turns a rate into spikes at regular intervals."""
+
+    params = ("amplitude",)
+    states = ("voltage",)
+
+    def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+        """Spike once for each unit of integrated rate."""
+        voltage = state["voltage"] + dt * J
+        spikes = xp.floor(voltage)
+        return (params.amplitude / dt) * spikes, {"voltage": voltage - spikes}
+
+
+class _RandomSpikingBuilder(NeuronBuilder):
+    """Turns a rate into a random number of spikes."""
+
+    params = ("amplitude",)
+
+    def key(self, neurons: Any) -> Hashable:
+        """Rates that can be negative give negative spikes."""
+        return bool(neurons.negative)
+
+    @staticmethod
+    def draw(rng: np.random.RandomState, n: int) -> NDArray[Any]:
+        """One uniform number per neuron, in the order in which Nengo draws them."""
+        return rng.random_sample(size=n)
+
+
+class StochasticSpikingBuilder(_RandomSpikingBuilder):
+    """Rounds the expected number of spikes up or down at random."""
+
+    def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+        """The fractional part of ``dt * rate`` is the probability of one spike more."""
+        expected = dt * xp.abs(J)
+        whole = xp.floor(expected)
+        extra = xp.where(state["random"] < expected - whole, 1.0, 0.0)
+        return (params.amplitude / dt) * (whole + extra) * xp.sign(J), {}
+
+
+_POISSON_TERMS = 24
+_POISSON_LARGE = 8.0
+
+
+class PoissonSpikingBuilder(_RandomSpikingBuilder):
+    """Spikes with Poisson statistics.
+
+    The number of spikes is the inverse of the cumulative distribution at one uniform number
+    per neuron. Nengo's own stream cannot be had on a device, since how many numbers it draws
+    depends on the rates. The sum has 24 terms, exact to 1e-6 up to a mean of 8 spikes a
+    step; above that, the normal approximation with a continuity correction is used.
+    """
+
+    def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+        """Count how many terms of the distribution lie below the random number."""
+        mean = xp.abs(J) * dt
+        random = state["random"]
+        small = xp.minimum(mean, _POISSON_LARGE)
+        term = xp.exp(-small)
+        total = term
+        count = xp.zeros_like(mean)
+        for k in range(1, _POISSON_TERMS + 1):
+            count = count + xp.where(random > total, 1.0, 0.0)
+            term = term * small / float(k)
+            total = total + term
+        large = xp.floor(mean + xp.sqrt(mean + 1e-12) * _normal_quantile(xp, random) + 0.5)
+        spikes = xp.where(mean > _POISSON_LARGE, xp.maximum(large, 0.0), count)
+        return (params.amplitude / dt) * spikes * xp.sign(J), {}
+
+
+def _normal_quantile(xp: Any, p: Any) -> Any:
+    """Inverse of the normal distribution, to 4.5e-4 (Abramowitz and Stegun 26.2.23)."""
+    tail = xp.clip(xp.minimum(p, 1.0 - p), 1e-12, 0.5)
+    t = xp.sqrt(-2.0 * xp.log(tail))
+    upper = 2.515517 + t * (0.802853 + t * 0.010328)
+    lower = 1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308))
+    value = t - upper / lower
+    return xp.where(p < 0.5, -value, value)
+
+
+NEURONS: dict[type, NeuronBuilder] = {
+    RectifiedLinear: RectifiedLinearBuilder(),
+    SpikingRectifiedLinear: SpikingRectifiedLinearBuilder(),
+    Sigmoid: SigmoidBuilder(),
+    Tanh: TanhBuilder(),
+    LIFRate: LIFRateBuilder(),
+    LIF: LIFBuilder(),
+    AdaptiveLIFRate: AdaptiveLIFRateBuilder(),
+    AdaptiveLIF: AdaptiveLIFBuilder(),
+    Izhikevich: IzhikevichBuilder(),
+    RegularSpiking: RegularSpikingBuilder(),
+    StochasticSpiking: StochasticSpikingBuilder(),
+    PoissonSpiking: PoissonSpikingBuilder(),
+}
+"""Builders by neuron type."""

@@ -1,0 +1,231 @@
+"""Builders of operators, written against ``xp`` alone, for every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from nengo.builder.neurons import SimNeurons
+from nengo.builder.operator import SparseDotInc
+from nengo.builder.processes import SimProcess
+
+from ..builders import Context, OperatorBuilder, Step, merge_params
+from ..operators import Dot, Product, Sum
+from ..program import Block
+from .convolution import CONVOLUTIONS
+from .learning_rules import LEARNING_RULES
+
+__all__ = ["OPERATORS"]
+
+
+def _merged_params(block: Block, ctx: Context) -> SimpleNamespace:
+    """Return the ``params`` of a block's operators: numbers, or arrays ``(n,)``."""
+    sizes = [op.attrs["size"] for op in block.ops]
+    merged = merge_params([op.attrs["params"] for op in block.ops], sizes)
+    # A NumPy scalar would turn single precision into double.
+    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in merged.items()}
+    return SimpleNamespace(**{name: ctx.constant(value) for name, value in plain.items()})
+
+
+class SumBuilder(OperatorBuilder):
+    """Sum of k operands ``(..., n)``."""
+
+    def build(self, block: Block, ctx: Context) -> Step:
+        """Make the function that adds its operands."""
+
+        def step(*operands: Any) -> Sequence[Any]:
+            return [reduce(add, operands)]
+
+        return step
+
+
+class ProductBuilder(OperatorBuilder):
+    """Elementwise product of a ``(..., n)`` and x ``(..., n)``."""
+
+    def build(self, block: Block, ctx: Context) -> Step:
+        """Make the function that multiplies its operands."""
+
+        def step(a: Any, x: Any) -> Sequence[Any]:
+            return [a * x]
+
+        return step
+
+
+class DotBuilder(OperatorBuilder):
+    """Matrix times vector: A ``(..., m * rows * cols)`` and x ``(..., m * cols)``."""
+
+    def build(self, block: Block, ctx: Context) -> Step:
+        """Make the function that multiplies m matrices with m vectors.
+
+        Parameters
+        ----------
+        block : Block
+            Operators with equal ``rows`` and ``cols``.
+        ctx : Context
+            Namespace.
+
+        Returns
+        -------
+        step : callable
+            Takes A and x, returns ``(..., m * rows)``.
+        """
+        xp = ctx.xp
+        m = len(block.ops)
+        rows, cols = block.ops[0].attrs["rows"], block.ops[0].attrs["cols"]
+
+        def scale(a: Any, x: Any) -> Any:
+            a = xp.reshape(a, (*a.shape[:-1], m, rows))
+            return a * xp.reshape(x, (*x.shape[:-1], m, 1))
+
+        def own_matrices(a: Any, x: Any) -> Any:
+            a = xp.reshape(a, (*a.shape[:-1], m, rows, cols))
+            y = xp.matmul(a, xp.reshape(x, (*x.shape[:-1], m, cols, 1)))
+            return xp.reshape(y, (*y.shape[:-3], m, rows))
+
+        def shared_matrices(a: Any, x: Any) -> Any:
+            lead = tuple(x.shape[:-1])
+            items = int(np.prod(lead))
+            if m == 1:
+                a = xp.matrix_transpose(xp.reshape(a, (rows, cols)))
+                y = xp.matmul(xp.reshape(x, (items, cols)), a)
+            else:
+                a = xp.matrix_transpose(xp.reshape(a, (m, rows, cols)))
+                x = xp.permute_dims(xp.reshape(x, (items, m, cols)), (1, 0, 2))
+                y = xp.permute_dims(xp.matmul(x, a), (1, 0, 2))
+            return xp.reshape(y, (*lead, m, rows))
+
+        def step(a: Any, x: Any) -> Sequence[Any]:
+            if cols == 1:
+                y = scale(a, x)
+            elif len(a.shape) == 1 and len(x.shape) > 1:
+                y = shared_matrices(a, x)
+            else:
+                y = own_matrices(a, x)
+            return [xp.reshape(y, (*y.shape[:-2], m * rows))]
+
+        return step
+
+
+class SparseDotBuilder(OperatorBuilder):
+    """Sparse matrix times vector: data ``(..., nnz)`` and x ``(..., cols)``."""
+
+    def build(self, block: Block, ctx: Context) -> Step:
+        """Make the function that multiplies sparse matrices with vectors.
+
+        Parameters
+        ----------
+        block : Block
+            Operators whose attrs hold ``row`` and ``col`` ``(nnz,)``, ordered by row, and
+            ``shape``. They run as one block-diagonal matrix.
+        ctx : Context
+            Namespace and dtype.
+
+        Returns
+        -------
+        step : callable
+            Takes data and x, returns ``(..., rows)``.
+        """
+        xp = ctx.xp
+        attrs = [op.attrs for op in block.ops]
+        shapes = np.array([a["shape"] for a in attrs], dtype=np.intp)
+        counts = [len(a["row"]) for a in attrs]
+        offsets = np.repeat(np.cumsum(shapes, axis=0) - shapes, counts, axis=0)
+        rows = np.concatenate([np.asarray(a["row"], np.intp) for a in attrs]) + offsets[:, 0]
+        cols = np.concatenate([np.asarray(a["col"], np.intp) for a in attrs]) + offsets[:, 1]
+        n = int(shapes[:, 0].sum())
+
+        if not len(rows):
+            nothing = ctx.constant(np.zeros(n))
+            return lambda data, x: [nothing]
+
+        def step(data: Any, x: Any) -> Sequence[Any]:
+            return [xp.segment_sum(data * xp.take(x, cols, axis=-1), rows, n)]
+
+        return step
+
+
+class NeuronsBuilder(OperatorBuilder):
+    """Neurons: J, the states, then random numbers if drawn; all ``(..., n)``."""
+
+    def build(self, block: Block, ctx: Context) -> Step:
+        """Make the function that advances neurons.
+
+        Parameters
+        ----------
+        block : Block
+            Operators whose attrs hold ``builder`` (the same for all), ``params`` and
+            ``size``.
+        ctx : Context
+            Namespace, dtype and time step.
+
+        Returns
+        -------
+        step : callable
+            Takes J, the states in the builder's order and the random numbers; returns the
+            output and the states.
+        """
+        builder = block.ops[0].attrs["builder"]
+        params = _merged_params(block, ctx)
+        names = list(builder.states)
+        random = ["random"] if builder.draw is not None else []
+
+        def step(current: Any, *operands: Any) -> Sequence[Any]:
+            state = dict(zip(names + random, operands, strict=True))
+            out, state = builder.step(ctx.xp, current, state, params, ctx.dt)
+            return [out, *(state[name] for name in names)]
+
+        return step
+
+
+class ProcessesBuilder(OperatorBuilder):
+    """Processes: u ``(..., n)``, then each row of each state."""
+
+    def build(self, block: Block, ctx: Context) -> Step:
+        """Make the function that advances processes.
+
+        Parameters
+        ----------
+        block : Block
+            Operators whose attrs hold ``builder`` and ``rows`` (the same for all),
+            ``params`` and ``size``. A state of 0 rows is one operand, passed on as a list
+            of one array; where such states are empty, they are no operands and the lists
+            are empty.
+        ctx : Context
+            Namespace, dtype and time step.
+
+        Returns
+        -------
+        step : callable
+            Takes u and the rows, returns the output and the rows.
+        """
+        builder = block.ops[0].attrs["builder"]
+        params = _merged_params(block, ctx)
+        rows = dict(block.ops[0].attrs["rows"])
+
+        def step(u: Any, *operands: Any) -> Sequence[Any]:
+            whole = len(operands) > sum(rows.values())
+            rest = iter(operands)
+            state = {
+                name: [next(rest) for _ in range(count or whole)] for name, count in rows.items()
+            }
+            out, state = builder.step(ctx.xp, u, state, params, ctx.dt)
+            return [out, *(row for name in rows for row in state[name])]
+
+        return step
+
+
+OPERATORS: dict[type, OperatorBuilder] = {
+    Sum: SumBuilder(),
+    Product: ProductBuilder(),
+    Dot: DotBuilder(),
+    SparseDotInc: SparseDotBuilder(),
+    SimNeurons: NeuronsBuilder(),
+    SimProcess: ProcessesBuilder(),
+    **LEARNING_RULES,
+    **CONVOLUTIONS,
+}
+"""Operator class -> its builder, for every backend."""

@@ -1,0 +1,55 @@
+"""What ships with nengograd for every backend: Nengo's own operators, neurons, processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..hookspecs import hookimpl
+
+__all__: list[str] = []
+
+
+@hookimpl
+def nengograd_operators(backend: str) -> Mapping[type, Any]:
+    """Builders written against the array namespace alone."""
+    from .operators import OPERATORS
+
+    return OPERATORS
+
+
+@hookimpl
+def nengograd_neurons(backend: str) -> Mapping[type, Any]:
+    """Nengo's neuron types."""
+    from .neurons import NEURONS
+
+    return NEURONS
+
+
+@hookimpl
+def nengograd_processes(backend: str) -> Mapping[type, Any]:
+    """Nengo's synapses."""
+    from .processes import PROCESSES
+
+    return PROCESSES
+
+
+@hookimpl
+def nengograd_lowering() -> Mapping[type, Callable[..., Any]]:
+    """How Nengo's operators read and write."""
+    from .lowering import RULES
+
+    return RULES
+
+
+@hookimpl
+def nengograd_passes() -> Mapping[str, Callable[..., Any]]:
+    """Simplification; the numbers give the order."""
+    from .. import simplify
+
+    return {
+        "10-fold": simplify.fold,
+        "20-merge-states": simplify.merge_states,
+        "30-split-states": simplify.split_states,
+        "90-drop-unused": simplify.drop_unused,
+    }

@@ -1,0 +1,233 @@
+"""Executing a program: the part that all array-based backends share.
+
+A `StepFunction` runs blocks one after the other on a table of arrays. It is written against
+an array namespace, so that one backend calls it with NumPy arrays in every step, and another
+calls it once to trace a compiled function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import BuildError
+
+from .backends import Options
+from .builders import Context, Step
+from .program import Block, Program
+from .registry import Registry
+from .views import ZERO, View
+
+__all__ = ["StepFunction", "make_reader"]
+
+Arrays = dict[int, Any]
+Reader = Callable[[Arrays], Any]
+Wrap = Callable[[Block, Step], Step]
+
+_MOST_SLICES = 8
+
+
+class StepFunction:
+    """Runs blocks of a program on a table of arrays.
+
+    Parameters
+    ----------
+    program : Program
+        The program.
+    registry : Registry
+        Finds the builder of each block.
+    options : Options
+        dtype and minibatch.
+    xp : namespace
+        Array functions.
+    wrap : callable, optional
+        ``wrap(block, step) -> step``: lets a backend change how a block is run.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        registry: Registry,
+        options: Options,
+        xp: Any,
+        wrap: Wrap | None = None,
+    ):
+        self.program = program
+        self.xp = xp
+        self.options = options
+        self._steps: dict[int, Step] = {}
+        self._readers: dict[int, list[Reader]] = {}
+        self._spread: set[int] = set()
+        for index, block in enumerate(program.blocks):
+            self._readers[index] = [self.reader(view) for view in block.operands]
+            if block.host:
+                continue
+            step = self._build(block, registry)
+            if options.batch and not any(self.is_batched(view) for view in block.operands):
+                self._spread.add(index)
+            self._steps[index] = wrap(block, step) if wrap else step
+
+    def is_batched(self, view: View) -> bool:
+        """Whether a view has the batch axis, if there is one."""
+        return any(self.program.arrays[s].role != "constant" for s in view.sources)
+
+    def reader(self, view: View) -> Reader:
+        """A function that reads a view from a table of arrays."""
+        return make_reader(view, self.xp, self.options.dtype)
+
+    def _build(self, block: Block, registry: Registry) -> Step:
+        builder = registry.operators.get(block.kind)
+        if builder is None:
+            raise BuildError(
+                f"Backend {registry.backend!r} has no builder for {block.kind.__name__}; "
+                "a plugin can add one with the hook nengograd_operators"
+            )
+        context = Context(
+            xp=self.xp,
+            dtype=self.options.dtype,
+            dt=self.program.dt,
+            batched=tuple(self.is_batched(view) for view in block.operands),
+            batch=self.options.batch,
+        )
+        try:
+            step: Step = builder.build(block, context)
+        except Exception as error:
+            origin = registry.origins.get("operators", {}).get(block.kind, "unknown plugin")
+            raise BuildError(
+                f"The builder of {block.kind.__name__} ({origin}) failed: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        return step
+
+    def read_operands(self, index: int, arrays: Arrays) -> list[Any]:
+        """The operands of a block."""
+        return [read(arrays) for read in self._readers[index]]
+
+    def run_block(self, index: int, arrays: Arrays) -> None:
+        """Run one block and put its outputs into the table."""
+        block = self.program.blocks[index]
+        outputs = self._steps[index](*self.read_operands(index, arrays))
+        self.put(block, outputs, arrays)
+
+    def put(self, block: Block, outputs: Sequence[Any], arrays: Arrays) -> None:
+        """Put the outputs of a block into the table."""
+        if len(outputs) != len(block.outputs):
+            raise BuildError(
+                f"{block.label} has {len(block.outputs)} outputs; its builder returned "
+                f"{len(outputs)}"
+            )
+        batch = self.options.batch
+        for identity, output in zip(block.outputs, outputs, strict=True):
+            size = self.program.arrays[identity].size
+            if len(output.shape) < 1 + len(batch):
+                output = self.xp.broadcast_to(output, (*batch, size))
+            if tuple(output.shape) != (*batch, size):
+                raise BuildError(
+                    f"The builder of {block.label} returned an array of shape "
+                    f"{tuple(output.shape)}; {(*batch, size)} is needed"
+                )
+            arrays[identity] = output
+
+
+def make_reader(view: View, xp: Any, dtype: Any) -> Reader:
+    """A function that reads a view from arrays whose last axis holds the elements.
+
+    One run is a slice; a few are joined; many are gathered.
+    """
+    runs = view.runs
+    if len(runs) == 0:
+        empty = np.zeros(0, dtype=dtype)
+        return lambda arrays: xp.asarray(empty)
+    if len(runs) == 1:
+        source, start, length = runs[0].tolist()
+        if source == ZERO:
+            zeros = np.zeros(length, dtype=dtype)
+            return lambda arrays: xp.asarray(zeros)
+        return _slice_reader(source, start, length)
+    parts = _gather_parts(view, xp, dtype)
+    if len(parts) == 1:
+        return parts[0]
+
+    def read(arrays: Arrays) -> Any:
+        return _concat([part(arrays) for part in parts], xp)
+
+    return read
+
+
+def _concat(arrays: list[Any], xp: Any) -> Any:
+    ndim = max(len(a.shape) for a in arrays)
+    if any(len(a.shape) < ndim for a in arrays):
+        lead = next(tuple(a.shape[:-1]) for a in arrays if len(a.shape) == ndim)
+        arrays = [
+            a if len(a.shape) == ndim else xp.broadcast_to(a, (*lead, a.shape[-1])) for a in arrays
+        ]
+    return xp.concat(arrays, axis=-1)
+
+
+def _slice_reader(source: int, start: int, length: int) -> Reader:
+    def read(arrays: Arrays) -> Any:
+        array = arrays[source]
+        if array.shape[-1] == length:
+            return array
+        return array[..., start : start + length]
+
+    return read
+
+
+def _gather_parts(view: View, xp: Any, dtype: Any) -> list[Reader]:
+    """Readers whose results, joined, are the view."""
+    runs = view.runs
+    if len(runs) <= _MOST_SLICES:
+        return [make_reader(View(run[None]), xp, dtype) for run in runs]
+    # Runs of one array next to each other are one gather; if the arrays alternate too often,
+    # join them all and gather once.
+    borders = np.flatnonzero(np.diff(runs[:, 0])) + 1
+    pieces = np.split(runs, borders)
+    if len(pieces) > _MOST_SLICES:
+        return [_joint_gather(view, xp, dtype)]
+    readers = []
+    for piece in pieces:
+        if len(piece) == 1:
+            readers.append(make_reader(View(piece), xp, dtype))
+        else:
+            readers.append(_gather(int(piece[0, 0]), View(piece), xp))
+    return readers
+
+
+def _gather(source: int, view: View, xp: Any) -> Reader:
+    _, offsets = view.elements()
+    low, high = int(offsets.min()), int(offsets.max()) + 1
+    index = (offsets - low).astype(np.int32)
+
+    def read(arrays: Arrays) -> Any:
+        array = arrays[source]
+        if high - low < array.shape[-1]:
+            array = array[..., low:high]
+        return xp.take(array, index, axis=-1)
+
+    return read
+
+
+def _joint_gather(view: View, xp: Any, dtype: Any) -> Reader:
+    sources, offsets = view.elements()
+    index = np.zeros(view.size, dtype=np.int32)
+    spans: list[tuple[int, int, int]] = []
+    start = 0
+    for source in view.sources:
+        own = sources == source
+        low, high = int(offsets[own].min()), int(offsets[own].max()) + 1
+        spans.append((source, low, high))
+        index[own] = start + offsets[own] - low
+        start += high - low
+    has_zeros = bool((sources == ZERO).any())
+    index[sources == ZERO] = start
+    zero = np.zeros(1, dtype=dtype)
+
+    def read(arrays: Arrays) -> Any:
+        parts = [arrays[source][..., low:high] for source, low, high in spans]
+        if has_zeros:
+            parts.append(xp.asarray(zero))
+        return xp.take(_concat(parts, xp), index, axis=-1)
+
+    return read
