@@ -1,0 +1,1 @@
+"""The NumPy backend of nengograd: the reference, with no dependency beyond the core's."""

@@ -1,0 +1,112 @@
+"""Runs programs with NumPy, one step after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import ValidationError
+from numpy.typing import NDArray
+
+from nengograd.backends import Backend, Executable, Host, Options, PartialRun
+from nengograd.execute import StepFunction
+from nengograd.namespace import numpy_namespace
+from nengograd.program import Program
+from nengograd.registry import Registry
+
+State = dict[int, NDArray[Any]]
+
+
+class NumpyBackend(Backend):
+    """The reference backend."""
+
+    name = "numpy"
+
+    def devices(self) -> list[str]:
+        """NumPy has the CPU alone."""
+        return ["/cpu:0"]
+
+    def compile(self, program: Program, registry: Registry, options: Options) -> Executable:
+        """Prepare a program for running."""
+        if options.device is not None and options.device.lower() not in ("/cpu:0", "cpu", "/cpu"):
+            raise ValidationError(
+                f"There is no device {options.device!r}; there are {self.devices()}",
+                attr="device",
+            )
+        return NumpyExecutable(program, registry, options)
+
+
+class NumpyExecutable(Executable):
+    """A program ready to run with NumPy."""
+
+    def __init__(self, program: Program, registry: Registry, options: Options):
+        self.program = program
+        self.options = options
+        self.compilations = 1
+        dtype = options.dtype
+        self._constants = {
+            array.id: np.asarray(array.initial, dtype=dtype)
+            for array in program.by_role("constant")
+        }
+        self._input = next((array.id for array in program.by_role("input")), None)
+        self._function = StepFunction(program, registry, options, numpy_namespace)
+        self._updates = {i: self._function.reader(v) for i, v in program.updates.items()}
+        self._outputs = [self._function.reader(view) for view in program.outputs]
+        self._hosts = {
+            index: number
+            for number, index in enumerate(
+                i for i, block in enumerate(program.blocks) if block.host
+            )
+        }
+
+    def initial_state(self) -> State:
+        """The state before the first step."""
+        batch = self.options.batch
+        return {
+            identity: np.broadcast_to(value, (*batch, value.size)).copy()
+            for identity, value in self.program.initial_state(self.options.dtype).items()
+        }
+
+    def make_state(self, arrays: Mapping[int, NDArray[Any]]) -> State:
+        """A state from what `read` returned."""
+        return {i: np.array(value, dtype=self.options.dtype) for i, value in arrays.items()}
+
+    def run(
+        self, state: State, inputs: NDArray[Any], n: int, first: int, host: Host
+    ) -> tuple[State, list[NDArray[Any]]]:
+        """Run n steps; see `Executable.run`."""
+        batch = self.options.batch
+        recorded = [
+            np.empty((n, *batch, view.size), dtype=self.options.dtype)
+            for view in self.program.outputs
+        ]
+        for i in range(n):
+            try:
+                state, arrays = self._step(state, inputs[i], first + i, host)
+            except BaseException as error:
+                raise PartialRun(state, [r[:i] for r in recorded], i) from error
+            for record, read in zip(recorded, self._outputs, strict=True):
+                record[i] = read(arrays)
+        return state, recorded
+
+    def _step(
+        self, state: State, inputs: NDArray[Any], step: int, host: Host
+    ) -> tuple[State, State]:
+        arrays = {**self._constants, **state}
+        if self._input is not None:
+            arrays[self._input] = inputs
+        function = self._function
+        for index, block in enumerate(self.program.blocks):
+            number = self._hosts.get(index)
+            if number is None:
+                function.run_block(index, arrays)
+            else:
+                results = host(number, step, function.read_operands(index, arrays))
+                cast = [np.asarray(r, dtype=self.options.dtype) for r in results]
+                function.put(block, cast, arrays)
+        return {identity: read(arrays) for identity, read in self._updates.items()}, arrays
+
+    def read(self, state: State) -> Mapping[int, NDArray[Any]]:
+        """The state arrays."""
+        return state

@@ -1,0 +1,1 @@
+"""The TensorFlow backend of nengograd: compiled with XLA, on CPU and GPU."""

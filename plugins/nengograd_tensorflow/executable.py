@@ -1,0 +1,129 @@
+"""What both ways of running a program with TensorFlow share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nengograd.backends import Executable, Options
+from nengograd.builders import Step
+from nengograd.execute import StepFunction
+from nengograd.program import Block, Program
+from nengograd.registry import Registry
+
+from .library import tf
+from .namespace import make_namespace
+
+__all__ = ["State", "TensorFlowExecutable"]
+
+State = tuple[Any, ...]
+"""The state tensors, in order of their ids."""
+
+_CHUNK = 256
+_CHUNK_BYTES = 2**24
+
+
+class TensorFlowExecutable(Executable):
+    """A program on a TensorFlow device.
+
+    Parameters
+    ----------
+    program : Program
+        What to run.
+    registry : Registry
+        Finds the builders.
+    options : Options
+        How to run it.
+    device : str or None
+        Name of the device.
+    """
+
+    def __init__(self, program: Program, registry: Registry, options: Options, device: str | None):
+        self.program = program
+        self.options = options
+        self.dtype = tf.dtypes.as_dtype(options.dtype)
+        self.jit = options.jit is not False
+        self.compilations = 0
+        self._device = device
+        self._predicate: Any = None
+        with self.on_device():
+            self.constants = {
+                a.id: tf.constant(a.initial, dtype=self.dtype) for a in program.by_role("constant")
+            }
+            xp = make_namespace(options.dtype)
+            self.function = StepFunction(program, registry, options, xp, self._fence)
+        self.state_ids = [a.id for a in program.by_role("state")]
+        self.input_id = next((a.id for a in program.by_role("input")), None)
+        self.updates = {i: self.function.reader(v) for i, v in program.updates.items()}
+        self.outputs = [self.function.reader(view) for view in program.outputs]
+        sizes = [a.size for a in program.by_role("input")]
+        sizes += [view.size for view in program.outputs]
+        row = max(sum(sizes), 1) * int(np.prod(options.batch)) * options.dtype.itemsize
+        chunk = max(min(_CHUNK, _CHUNK_BYTES // row), 1)
+        self.chunk = -(-chunk // options.unroll) * options.unroll
+
+    def on_device(self) -> contextlib.AbstractContextManager[Any]:
+        """Place what is made inside on the program's device."""
+        return tf.device(self._device) if self._device else contextlib.nullcontext()
+
+    def compiled(self, function: Callable[..., Any]) -> Any:
+        """A tf.function that counts its compilations."""
+
+        def traced(*arguments: Any) -> Any:
+            self.compilations += 1
+            return function(*arguments)
+
+        return tf.function(traced, jit_compile=self.jit or None, autograph=False)
+
+    def _fence(self, block: Block, step: Step) -> Step:
+        """Keep the compiler from fusing a block's work into each of its consumers.
+
+        XLA computes an expensive producer again in every consumer. Across a conditional
+        whose predicate it cannot know it never does.
+        """
+        if not self.jit or not _is_expensive(block):
+            return step
+
+        def fenced(*operands: Any) -> Sequence[Any]:
+            if self._predicate is None:
+                return step(*operands)
+            # Outputs have the shapes that the block's arrays have.
+            shapes = [(*self.options.batch, self.program.arrays[i].size) for i in block.outputs]
+
+            def run() -> list[Any]:
+                outputs = step(*operands)
+                return [tf.ensure_shape(o, s) for o, s in zip(outputs, shapes, strict=True)]
+
+            def skip() -> list[Any]:
+                return [tf.zeros(shape, self.dtype) for shape in shapes]
+
+            return tf.cond(self._predicate, run, skip)
+
+        return fenced
+
+    # -- the interface of executables
+
+    def initial_state(self) -> State:
+        """The state before the first step."""
+        batch = self.options.batch
+        initial = self.program.initial_state(self.options.dtype)
+        return self.make_state(
+            {i: np.broadcast_to(value, (*batch, value.size)) for i, value in initial.items()}
+        )
+
+    def make_state(self, arrays: Mapping[int, NDArray[Any]]) -> State:
+        """A state from what `read` returned."""
+        with self.on_device():
+            return tuple(tf.constant(arrays[i], self.dtype) for i in self.state_ids)
+
+    def read(self, state: State) -> Mapping[int, NDArray[Any]]:
+        """The state arrays."""
+        return {i: tensor.numpy() for i, tensor in zip(self.state_ids, state, strict=True)}
+
+
+def _is_expensive(block: Block) -> bool:
+    return block.kind.__name__ == "SimNeurons"

@@ -1,0 +1,107 @@
+"""A program without host operators: one compiled function that runs n steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nengograd.backends import Host, Options
+from nengograd.program import Program
+from nengograd.registry import Registry
+
+from .executable import State, TensorFlowExecutable
+from .library import tf
+
+__all__ = ["LoopExecutable"]
+
+
+class LoopExecutable(TensorFlowExecutable):
+    """Runs up to ``chunk`` steps per call, in a loop whose trip count is an argument.
+
+    So that `step`, `run_steps(17)` and `run(0.5)` share one compiled function.
+    """
+
+    def __init__(self, program: Program, registry: Registry, options: Options, device: str | None):
+        super().__init__(program, registry, options, device)
+        self._run = self.compiled(self._loop)
+        size = sum(a.size for a in program.by_role("input"))
+        self._input_shape = (self.chunk, *options.batch, size)
+        self._concrete: Any = None
+
+    def _loop(self, n: Any, inputs: Any, *state: Any) -> tuple[Any, Any]:
+        batch = self.options.batch
+        records = [
+            tf.TensorArray(self.dtype, size=self.chunk, element_shape=(*batch, view.size))
+            for view in self.program.outputs
+        ]
+        # The predicate of fences: true, but not to the compiler's knowledge.
+        self._predicate = n > 0
+
+        def body(i: Any, state: Any, records: Any) -> tuple[Any, Any, Any]:
+            for _ in range(self.options.unroll):
+                state, outputs = self._step(inputs, i, state)
+                records = [r.write(i, o) for r, o in zip(records, outputs, strict=True)]
+                i = i + 1
+            return i, state, records
+
+        try:
+            _, state, records = tf.while_loop(
+                lambda i, *_: i < n,
+                body,
+                (tf.constant(0, tf.int32), tuple(state), records),
+                parallel_iterations=1,
+            )
+        finally:
+            self._predicate = None
+        return state, [record.stack() for record in records]
+
+    def _step(self, inputs: Any, i: Any, state: Any) -> tuple[State, list[Any]]:
+        arrays = {**self.constants, **dict(zip(self.state_ids, state, strict=True))}
+        if self.input_id is not None:
+            arrays[self.input_id] = inputs[i]
+        for index in range(len(self.program.blocks)):
+            self.function.run_block(index, arrays)
+        shapes = [tensor.shape for tensor in state]
+        following = tuple(
+            tf.ensure_shape(self.updates[identity](arrays), shape)
+            for identity, shape in zip(self.state_ids, shapes, strict=True)
+        )
+        # What is probed is the memory at the end of the step.
+        return following, [self._record(read(arrays)) for read in self.outputs]
+
+    def _record(self, tensor: Any) -> Any:
+        shape = (*self.options.batch, tensor.shape[-1])
+        return tensor if tensor.shape == shape else tf.broadcast_to(tensor, shape)
+
+    def run(
+        self, state: State, inputs: NDArray[Any], n: int, first: int, host: Host
+    ) -> tuple[State, list[NDArray[Any]]]:
+        """Run n steps; see `Executable.run`."""
+        if n < self.chunk:
+            padded = np.zeros(self._input_shape, dtype=self.options.dtype)
+            padded[:n] = inputs
+            inputs = padded
+        with self.on_device():
+            state, outputs = self._run(
+                tf.constant(n, tf.int32), tf.constant(inputs, self.dtype), *state
+            )
+        return tuple(state), [output.numpy()[:n] for output in outputs]
+
+    def write_graph(self, folder: str) -> None:
+        """Write the graph of the compiled function for TensorBoard."""
+        arguments = [
+            tf.TensorSpec((), tf.int32),
+            tf.TensorSpec(self._input_shape, self.dtype),
+            *(tf.TensorSpec(t.shape, t.dtype) for t in self.initial_state()),
+        ]
+        write_graph(self._run.get_concrete_function(*arguments).graph, folder)
+
+
+def write_graph(graph: Any, folder: str) -> None:
+    """Write a TensorFlow graph for TensorBoard."""
+    writer = tf.summary.create_file_writer(folder)
+    with writer.as_default():
+        tf.summary.graph(graph)
+    writer.close()

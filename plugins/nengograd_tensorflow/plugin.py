@@ -1,0 +1,26 @@
+"""What the TensorFlow backend tells nengograd about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from nengograd.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from nengograd.backends import Backend, BackendInfo
+
+
+def _load() -> Backend:
+    from .backend import TensorFlowBackend
+
+    return TensorFlowBackend()
+
+
+@hookimpl
+def nengograd_backends() -> Mapping[str, BackendInfo]:
+    """The backend ``tensorflow``."""
+    from nengograd.backends import BackendInfo
+
+    install = 'pip install "nengograd[tensorflow]"'
+    return {"tensorflow": BackendInfo(_load, requires=("tensorflow",), install=install)}

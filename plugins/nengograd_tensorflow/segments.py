@@ -1,0 +1,150 @@
+"""A program with host operators: compiled segments, and Python between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nengograd.backends import Host, Options, PartialRun
+from nengograd.program import Program
+from nengograd.registry import Registry
+from nengograd.views import View
+
+from .executable import State, TensorFlowExecutable
+from .library import tf
+from .loop import write_graph
+
+__all__ = ["SegmentExecutable"]
+
+
+@dataclass
+class _Segment:
+    """Blocks that run on the device between two host blocks.
+
+    Attributes
+    ----------
+    blocks : list of int
+        Indices of the blocks.
+    host : int or None
+        Index of the host block that follows; None for the last segment.
+    needs : list of int
+        Arrays that come from before the segment.
+    gives : list of int
+        Arrays computed here that are read after it.
+    """
+
+    blocks: list[int] = field(default_factory=list)
+    host: int | None = None
+    needs: list[int] = field(default_factory=list)
+    gives: list[int] = field(default_factory=list)
+    run: Any = None
+
+
+class SegmentExecutable(TensorFlowExecutable):
+    """Runs step by step: each segment on the device, each host block in Python."""
+
+    def __init__(self, program: Program, registry: Registry, options: Options, device: str | None):
+        super().__init__(program, registry, options, device)
+        self._segments = _split(program)
+        for segment in self._segments:
+            segment.run = self.compiled(self._runner(segment))
+
+    def _runner(self, segment: _Segment) -> Any:
+        last = segment.host is None
+
+        def run(*tensors: Any) -> tuple[Any, ...]:
+            arrays = {**self.constants, **dict(zip(segment.needs, tensors, strict=True))}
+            for index in segment.blocks:
+                self.function.run_block(index, arrays)
+            given = [arrays[i] for i in segment.gives]
+            if not last:
+                assert segment.host is not None
+                return given, self.function.read_operands(segment.host, arrays)
+            state = [
+                tf.broadcast_to(read(arrays), (*self.options.batch, self._size(identity)))
+                for identity, read in self.updates.items()
+            ]
+            outputs = [
+                tf.broadcast_to(read(arrays), (*self.options.batch, view.size))
+                for read, view in zip(self.outputs, self.program.outputs, strict=True)
+            ]
+            return state, outputs
+
+        return run
+
+    def _size(self, identity: int) -> int:
+        return self.program.arrays[identity].size
+
+    def run(
+        self, state: State, inputs: NDArray[Any], n: int, first: int, host: Host
+    ) -> tuple[State, list[NDArray[Any]]]:
+        """Run n steps; see `Executable.run`."""
+        batch = self.options.batch
+        records = [
+            np.empty((n, *batch, view.size), dtype=self.options.dtype)
+            for view in self.program.outputs
+        ]
+        with self.on_device():
+            for i in range(n):
+                try:
+                    state, outputs = self._step(state, inputs[i], first + i, host)
+                except BaseException as error:
+                    raise PartialRun(state, [r[:i] for r in records], i) from error
+                for record, output in zip(records, outputs, strict=True):
+                    record[i] = output.numpy()
+        return state, records
+
+    def _step(self, state: State, inputs: Any, step: int, host: Host) -> tuple[State, Any]:
+        arrays = dict(zip(self.state_ids, state, strict=True))
+        if self.input_id is not None:
+            arrays[self.input_id] = tf.constant(inputs, self.dtype)
+        for number, segment in enumerate(self._segments):
+            first, second = segment.run(*(arrays[i] for i in segment.needs))
+            if segment.host is None:
+                by_id = dict(zip(self.updates, first, strict=True))
+                return tuple(by_id[i] for i in self.state_ids), second
+            arrays.update(zip(segment.gives, first, strict=True))
+            block = self.program.blocks[segment.host]
+            results = host(number, step, [operand.numpy() for operand in second])
+            tensors = [tf.constant(r, self.dtype) for r in results]
+            self.function.put(block, tensors, arrays)
+        raise AssertionError("the last segment has no host block")
+
+    def write_graph(self, folder: str) -> None:
+        """Write the graph of the largest segment for TensorBoard."""
+        segment = max(self._segments, key=lambda s: len(s.blocks))
+        specs = [
+            tf.TensorSpec((*self.options.batch, self._size(i)), self.dtype) for i in segment.needs
+        ]
+        write_graph(segment.run.get_concrete_function(*specs).graph, folder)
+
+
+def _split(program: Program) -> list[_Segment]:
+    """Cut a program's blocks at its host blocks, and find what crosses each cut."""
+    segments = [_Segment()]
+    for index, block in enumerate(program.blocks):
+        if block.host:
+            segments[-1].host = index
+            segments.append(_Segment())
+        else:
+            segments[-1].blocks.append(index)
+    constants = program.constant_sources()
+    ending = [*program.updates.values(), *program.outputs]
+    reads = []
+    for segment in segments:
+        views = [view for i in segment.blocks for view in program.blocks[i].operands]
+        views += program.blocks[segment.host].operands if segment.host is not None else ending
+        reads.append(_sources(views) - constants)
+    for number, segment in enumerate(segments):
+        made = {i for index in segment.blocks for i in program.blocks[index].outputs}
+        later: set[int] = set().union(*reads[number + 1 :]) if number + 1 < len(reads) else set()
+        segment.needs = sorted(reads[number] - made)
+        segment.gives = sorted(made & later)
+    return segments
+
+
+def _sources(views: list[View]) -> set[int]:
+    return {source for view in views for source in view.sources}
