@@ -1,0 +1,129 @@
+"""A simulation in progress: its generators, its sources and its host operators."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from nengo.builder.operator import SimPyFunc
+from nengo.builder.processes import SimProcess
+from nengo.exceptions import NengoWarning
+from numpy.typing import NDArray
+
+from .backends import Options
+from .hostops import HostRunner, item_generator
+from .inputs import Feeds, Inputs
+from .program import Program
+from .sources import DrawSource, Source
+
+__all__ = ["Runtime", "feedable_nodes", "warn_about_host"]
+
+Generators = list[np.random.RandomState]
+
+
+def feedable_nodes(program: Program) -> set[Any]:
+    """Nodes whose output `input_feeds` may replace."""
+    nodes = {source.node for source, _, _ in program.sources}
+    nodes |= {block.ops[0].attrs["call"].node for block in program.host_blocks}
+    return nodes - {None}
+
+
+def warn_about_host(program: Program, backend: str) -> None:
+    """Name the operators that run on the host for want of a builder, once per model."""
+    for block in program.host_blocks:
+        op = block.ops[0].operator
+        if isinstance(op, SimPyFunc):
+            continue
+        if hasattr(op, "neurons"):
+            what, hook = type(op.neurons).__name__, "nengograd_neurons"
+        elif type(op) is SimProcess:
+            what, hook = type(op.process).__name__, "nengograd_processes"
+        else:
+            what, hook = type(op).__name__, "nengograd_lowering"
+        warnings.warn(
+            f"{what} has no builder for the backend {backend!r}: its own NumPy code runs on the "
+            f"host, in each step. That is right, but slow and without gradients; a plugin can "
+            f"make it fast with the hook {hook}.",
+            NengoWarning,
+            stacklevel=3,
+        )
+
+
+class Runtime:
+    """Everything of a simulation that runs as Python on the host.
+
+    Parameters
+    ----------
+    program : Program
+        What is simulated.
+    order : sequence of nengo.builder.Operator
+        The model's step order; generators are seeded in it, as `nengo.Simulator` does.
+    seed : int
+        Seed of the simulation.
+    options : Options
+        dtype and minibatch.
+    """
+
+    def __init__(self, program: Program, order: Sequence[Any], seed: int, options: Options):
+        self._dt = program.dt
+        self._dtype = options.dtype
+        self._batched = options.minibatch_size is not None
+        self._items = options.minibatch_size or 1
+        self._feeds: Feeds = {}
+        self._feed_start = 1
+        calls = [block.ops[0].attrs["call"] for block in program.host_blocks]
+        by_operator = {call.operator: i for i, call in enumerate(calls)}
+        runners: list[HostRunner | None] = [None] * len(calls)
+        rng = np.random.RandomState(seed)
+        generators: dict[Any, Generators] = {}
+        for op in order:
+            own = rng
+            if isinstance(op, SimProcess):
+                own = op.process.get_rng(rng)
+            if op in by_operator:
+                number = by_operator[op]
+                runners[number] = HostRunner(calls[number], self._dt, self._share(own))
+            elif isinstance(op, SimProcess):
+                generators[op] = self._share(own)
+        self._calls = calls
+        self._runners = runners
+        rngs = {
+            source: self._source_generators(source, generators) for source, _, _ in program.sources
+        }
+        self._inputs = Inputs(program.sources, self._dt, rngs, options.batch, options.dtype)
+
+    def _share(self, rng: np.random.RandomState) -> Generators:
+        """One generator per item; the first is ``rng`` itself."""
+        return [rng, *(item_generator(rng, i) for i in range(1, self._items))]
+
+    def _source_generators(self, source: Source, known: dict[Any, Generators]) -> Generators:
+        if isinstance(source, DrawSource):
+            (rng,) = source.operator.state_extra.values()
+            return [item_generator(rng, i) for i in range(self._items)]
+        if source.operator in known:
+            return known[source.operator]
+        return [np.random.RandomState(0)] * self._items
+
+    def feed(self, feeds: Feeds, first: int) -> None:
+        """Replace the output of nodes in the run that begins with step ``first``."""
+        self._feeds, self._feed_start = feeds, first
+
+    def inputs(self, first: int, n: int) -> tuple[NDArray[Any], int, BaseException | None]:
+        """Inputs of n steps; see `Inputs.evaluate`."""
+        return self._inputs.evaluate(first, n, self._feeds, first - self._feed_start)
+
+    def host(self, number: int, step: int, operands: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Run one host block of the program; see `nengograd.backends.Host`."""
+        call = self._calls[number]
+        if call.node in self._feeds:
+            values = self._feeds[call.node]
+            return [values[min(step - self._feed_start, len(values) - 1)]]
+        runner = self._runners[number]
+        assert runner is not None
+        old = np.seterr(invalid="raise", divide="ignore")
+        try:
+            return runner(step, operands, self._batched)
+        finally:
+            np.seterr(**old)  # type: ignore[arg-type]
