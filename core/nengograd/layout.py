@@ -104,14 +104,9 @@ def lay_out(graph: Graph, groups: list[Group]) -> Program:
     """
     placer = _Placer(graph)
     placer.place_inputs(graph.sources)
-    updater = {
-        source: state
-        for state, update in graph.updates.items()
-        if len(update.runs) == 1
-        for source, start, length in update.runs.tolist()
-        if start == 0 and length == graph.values[state].size
-    }
-    blocks = [_make_block(graph, placer, group, updater) for group in groups]
+    ordered = _order_groups(graph, groups)
+    _place_states(graph, placer, ordered)
+    blocks = [_make_block(placer, group) for group in ordered]
     updates = {}
     for state, update in graph.updates.items():
         placer.view(View.of(state, graph.values[state].size))
@@ -125,6 +120,50 @@ def lay_out(graph: Graph, groups: list[Group]) -> Program:
         signals=_kept_signals(graph, placer),
         dt=graph.dt,
     )
+
+
+def _order_groups(graph: Graph, groups: list[Group]) -> list[Group]:
+    """Sort the operators of each block by where their first changing operand lies."""
+    places: dict[int, tuple[int, int]] = {}
+    start = 0
+    for value in graph.sources:
+        places[value] = (0, start)
+        start += graph.values[value].size
+    ordered = []
+    for number, group in enumerate(groups, 1):
+        ops = sorted(group, key=lambda op: _order_of(op, graph, places))
+        ends = [0] * len(ops[0].outputs)
+        for op in ops:
+            for j, (output, size) in enumerate(zip(op.outputs, op.sizes, strict=True)):
+                places[output] = (number, ends[j])
+                ends[j] += size
+        ordered.append(ops)
+    return ordered
+
+
+def _order_of(op: Op, graph: Graph, places: dict[int, tuple[int, int]]) -> tuple[int, int, int]:
+    """Sort key: place of the first operand that is computed; without one, Nengo's order."""
+    for view in op.operands:
+        for source, start, _ in view.runs[:1].tolist():
+            if source in places:
+                block, offset = places[source]
+                return block, offset + start, op.position
+    return len(graph.values), 0, op.position
+
+
+def _place_states(graph: Graph, placer: _Placer, groups: list[Group]) -> None:
+    """Put states where the block that updates them puts its output, in its order.
+
+    The update is then one run, and so is the block's own reading of its states.
+    """
+    updated: dict[int, list[int]] = {}
+    for state, update in graph.updates.items():
+        if len(update.runs) == 1 and update.size == graph.values[update.first[0]].size:
+            updated.setdefault(update.first[0], []).append(state)
+    for ops in groups:
+        for j in range(len(ops[0].outputs)):
+            states = [s for op in ops for s in updated.get(op.outputs[j], [])]
+            placer.place_states(states, f"{ops[0].name} state")
 
 
 def _kept_signals(graph: Graph, placer: _Placer) -> dict[Any, View]:
@@ -143,15 +182,11 @@ def _kept_signals(graph: Graph, placer: _Placer) -> dict[Any, View]:
     return kept
 
 
-def _make_block(graph: Graph, placer: _Placer, group: Group, updater: dict[int, int]) -> Block:
-    ops = sorted(group, key=lambda op: _order_of(op, graph, placer))
-    label = f"{ops[0].attrs.get('name', ops[0].kind.__name__)}"
+def _make_block(placer: _Placer, ops: Group) -> Block:
+    label = ops[0].name
     operands = []
     for j in range(len(ops[0].operands)):
-        parts = [op.operands[j] for op in ops]
-        states = [s for part in parts for s in part.sources if graph.values[s].role == "state"]
-        placer.place_states(states, f"{label} operand {j}")
-        joined = View.concat(parts)
+        joined = View.concat([op.operands[j] for op in ops])
         operands.append(placer.view(joined, f"{label} operand {j}"))
     outputs = []
     for j in range(len(ops[0].outputs)):
@@ -162,23 +197,7 @@ def _make_block(graph: Graph, placer: _Placer, group: Group, updater: dict[int, 
         for op in ops:
             placer.places[op.outputs[j]] = View.of(identity, op.sizes[j], start)
             start += op.sizes[j]
-        states = [updater[op.outputs[j]] for op in ops if op.outputs[j] in updater]
-        placer.place_states(states, f"{label} output {j}")
     return Block(ops[0].kind, ops, operands, outputs, ops[0].host)
-
-
-def _order_of(op: Op, graph: Graph, placer: _Placer) -> tuple[int, int, int]:
-    """Sort key: where the first operand that changes lies, computed values before states."""
-    for roles in (("block", "input"), ("state",)):
-        for view in op.operands:
-            for source, start, _ in view.runs.tolist():
-                if source == ZERO or graph.values[source].role not in roles:
-                    continue
-                if source in placer.places:
-                    array, offset = placer.places[source].first
-                    return array, offset + start, op.position
-                return len(graph.values) + source, start, op.position
-    return len(graph.values) * 2, 0, op.position
 
 
 def _join_updates(placer: _Placer, updates: dict[int, View]) -> dict[int, View]:

@@ -19,7 +19,7 @@ from nengo.builder.processes import SimProcess
 from .graph import Graph
 from .hostops import HostCall
 from .memory import Memory, Selection, select
-from .operators import Sum
+from .operators import Sum, Total
 from .order import step_order
 from .sources import ConstantSource, OperatorSource, Source, TimeSource
 from .views import View
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from .builders import NeuronBuilder, ProcessBuilder
 
 __all__ = ["Lowering", "lower"]
+
+MOST_OPERANDS = 8
+"""A sum of more values is one `Total`."""
 
 Rule = Callable[[Any, "Lowering"], Any]
 
@@ -111,6 +114,7 @@ class Lowering:
         key: Any,
         operands: Sequence[View],
         sizes: Sequence[int],
+        mixes: bool = False,
         **attrs: Any,
     ) -> list[View]:
         """Add an operator of the graph.
@@ -125,6 +129,8 @@ class Lowering:
             What it reads.
         sizes : sequence of int
             Number of elements of each output.
+        mixes : bool
+            Whether constant and changing operands may be joined in one block.
         **attrs
             Static data for the builder.
 
@@ -142,6 +148,7 @@ class Lowering:
             label=_label(self._operator),
             position=self._position,
             operator=self._operator,
+            mixes=mixes,
         )
 
     def constant(self, array: Any, label: str = "") -> View:
@@ -225,7 +232,11 @@ class Lowering:
     def _sum(self, views: list[View], accumulates: bool) -> View:
         # What accumulates in a state (learned weights) is large and has its own layout: it
         # stays apart from sums of inputs.
-        return self.add(Sum, (len(views), accumulates), views, [views[0].size])[0]
+        size = views[0].size
+        if len(views) > MOST_OPERANDS and not accumulates:
+            joined = View.concat(views)
+            return self.add(Total, (len(views), size), [joined], [size], terms=len(views))[0]
+        return self.add(Sum, (len(views), accumulates), views, [size])[0]
 
     def _write(self, effect: str, signal: Any, view: View, index: Any = None) -> None:
         memory = self._memory(signal.base)

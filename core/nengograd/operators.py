@@ -6,7 +6,7 @@ it. Nengo's increments, resets and copies become these and views.
 
 from __future__ import annotations
 
-__all__ = ["Dot", "Product", "Sum"]
+__all__ = ["AddOuter", "Dot", "Outer", "Product", "Sum", "Total"]
 
 
 class Sum:
@@ -38,4 +38,42 @@ class Dot:
         A @ x ``(rows,)``.
     Attrs
         ``rows`` and ``cols``, the shape of A. Merged operators agree in both.
+    """
+
+
+class Total:
+    """The sum of many parts of one value.
+
+    A sum of many operands written out takes long to compile; this one does not grow.
+
+    Operands
+        ``(terms * n,)``, one term after the other.
+    Output
+        Their sum ``(n,)``.
+    Attrs
+        ``terms``. Merged operators agree in it and in n.
+    """
+
+
+class Outer:
+    """The outer product of two vectors.
+
+    Operands
+        A column ``(rows,)`` and a row ``(cols,)``.
+    Output
+        column[i] * row[j] ``(rows * cols,)``.
+    Attrs
+        ``rows`` and ``cols``. Merged operators agree in both.
+    """
+
+
+class AddOuter:
+    """A matrix plus the outer product of two vectors.
+
+    Operands
+        A matrix ``(rows * cols,)``, a column ``(rows,)`` and a row ``(cols,)``.
+    Output
+        matrix[i, j] + column[i] * row[j] ``(rows * cols,)``.
+    Attrs
+        ``rows`` and ``cols``. Merged operators agree in both.
     """

@@ -43,6 +43,9 @@ class Op:
         Place in Nengo's step order; host operators run in this order.
     host : bool
         Whether the operator runs as Python on the host.
+    mixes : bool
+        Whether an operand may be constant in one of the merged operators and not in
+        another. Joining the two costs a copy in each step.
     operator : object
         The Nengo operator behind it, where there is one.
     """
@@ -57,9 +60,15 @@ class Op:
     position: int = 0
     host: bool = False
     operator: Any = None
+    mixes: bool = False
+
+    @property
+    def name(self) -> str:
+        """What people call the operation: the type of the neurons or the process, say."""
+        return str(self.attrs.get("name", self.kind.__name__))
 
     def __repr__(self) -> str:
-        return f"<Op {self.kind.__name__} {self.label}>"
+        return f"<Op {self.name} {self.label}>"
 
 
 @dataclass(eq=False)
@@ -110,8 +119,7 @@ class Block:
     @property
     def label(self) -> str:
         """Kind and number of operators."""
-        name = self.ops[0].attrs.get("name", self.kind.__name__)
-        return f"{name} x{len(self.ops)}"
+        return f"{self.ops[0].name} x{len(self.ops)}"
 
 
 @dataclass(eq=False)

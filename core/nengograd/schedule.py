@@ -32,10 +32,10 @@ _MOST_TRACKED = 512
 def merge_key(op: Op, graph: Graph) -> Hashable:
     """Operators with equal merge keys may run as one block.
 
-    A block's operand is either constant for all its operators or for none: a constant has no
-    batch axis and is read once, not in each step.
+    A block's operand is either constant for all its operators or for none, unless they say
+    otherwise: a constant has no batch axis and is read once, not in each step.
     """
-    constant = tuple(graph.is_constant(view) for view in op.operands)
+    constant = () if op.mixes else tuple(graph.is_constant(view) for view in op.operands)
     return (op.kind, op.key, constant, op.host)
 
 

@@ -12,12 +12,19 @@ import numpy as np
 from nengo.builder.operator import SparseDotInc
 
 from .graph import Graph
-from .operators import Dot, Product, Sum
+from .operators import AddOuter, Dot, Outer, Product, Sum
 from .program import Op
 from .sources import TimeSource
 from .views import View
 
-__all__ = ["drop_unused", "fold", "merge_states", "split_states"]
+__all__ = [
+    "drop_unused",
+    "factor_outer_states",
+    "fold",
+    "merge_states",
+    "split_states",
+    "stack_products",
+]
 
 _MOST_PARTS = 64
 
@@ -141,6 +148,107 @@ def split_states(graph: Graph) -> None:
         del graph.updates[source]
         views[source] = View.concat(parts)
     graph.replace(views)
+
+
+def factor_outer_states(graph: Graph) -> None:
+    """Keep the two factors of an outer product from one step to the next, not the product.
+
+    A learning rule's change of a weight matrix is as large as the matrix, and the step would
+    be bound by the memory it moves.
+    """
+    outer = {op.outputs[0]: op for op in graph.ops if op.kind is Outer}
+    readers: dict[int, list[Any]] = {}
+    every: list[Any] = [*graph.ops, *graph.roots()]
+    for reader in every:
+        views = reader.operands if isinstance(reader, Op) else [reader]
+        for source in {s for view in views for s in view.sources}:
+            readers.setdefault(source, []).append(reader)
+    factors: dict[int, tuple[View, View]] = {}
+    for state, update in list(graph.updates.items()):
+        maker = outer.get(update.first[0]) if len(update.runs) == 1 else None
+        value = graph.values[state]
+        if maker is None or update.size != maker.sizes[0] or np.any(value.initial):
+            continue
+        if not all(_adds_whole(reader, state, value.size) for reader in readers.get(state, [])):
+            continue
+        made = []
+        for view, what in zip(maker.operands, ("column", "row"), strict=True):
+            part = graph.value("state", view.size, np.zeros(view.size), f"{value.label} {what}")
+            graph.updates[part] = view
+            made.append(View.of(part, view.size))
+        factors[state] = (made[0], made[1])
+        del graph.updates[state]
+    if factors:
+        graph.ops = [new for op in graph.ops for new in _with_factors(graph, op, factors)]
+
+
+def _adds_whole(reader: Any, state: int, size: int) -> bool:
+    """Whether an operator is a sum of which the state, whole, is one operand."""
+    if not isinstance(reader, Op) or reader.kind is not Sum:
+        return False
+    using = [view for view in reader.operands if state in view.sources]
+    return using == [View.of(state, size)]
+
+
+def _with_factors(graph: Graph, op: Op, factors: dict[int, tuple[View, View]]) -> list[Op]:
+    """A sum with some of its operands given by their factors."""
+    if op.kind is not Sum:
+        return [op]
+    given = [factors.get(view.first[0]) for view in op.operands]
+    if not any(given):
+        return [op]
+    plain = [view for view, pair in zip(op.operands, given, strict=True) if pair is None]
+    made: list[Op] = []
+    size = op.sizes[0]
+
+    def add(kind: type, key: Any, operands: list[View], **attrs: Any) -> View:
+        value = graph.value("block", size, label=op.label)
+        made.append(Op(kind, key, operands, [value], [size], attrs, op.label, op.position))
+        return View.of(value, size)
+
+    total = plain[0] if len(plain) == 1 else None
+    if total is None:
+        total = add(Sum, (len(plain), *op.key[1:]), plain) if plain else View.zeros(size)
+    for pair in given:
+        if pair is not None:
+            shape = (pair[0].size, pair[1].size)
+            total = add(AddOuter, shape, [total, *pair], rows=shape[0], cols=shape[1])
+    made[-1].outputs = op.outputs
+    return made
+
+
+def stack_products(graph: Graph) -> None:
+    """Make one product of constant matrices that multiply the same vector.
+
+    An ensemble with many outgoing connections is then read once.
+    """
+    groups: dict[Any, list[Op]] = {}
+    for op in graph.ops:
+        if op.kind is Dot and graph.is_constant(op.operands[0]):
+            groups.setdefault(op.operands[1], []).append(op)
+    parts: dict[int, View] = {}
+    stacked: dict[int, Op] = {}
+    for group in groups.values():
+        if len(group) < 2:
+            continue
+        first = group[0]
+        rows, cols = sum(op.attrs["rows"] for op in group), first.attrs["cols"]
+        matrix = View.concat([op.operands[0] for op in group])
+        value = graph.value("block", rows, label=first.label)
+        attrs = {"rows": rows, "cols": cols}
+        operands = [matrix, first.operands[1]]
+        new = Op(Dot, (rows, cols), operands, [value], [rows], attrs, first.label, first.position)
+        start = 0
+        for op in group:
+            parts[op.outputs[0]] = View.of(value, op.sizes[0], start)
+            start += op.sizes[0]
+        stacked[first.outputs[0]] = new
+    graph.ops = [
+        stacked.get(op.outputs[0], op) if op.outputs else op
+        for op in graph.ops
+        if not op.outputs or op.outputs[0] in stacked or op.outputs[0] not in parts
+    ]
+    graph.replace(parts)
 
 
 def drop_unused(graph: Graph) -> None:

@@ -210,7 +210,8 @@ class Simulator:
     @property
     def compilations(self) -> int:
         """How often the model has been compiled: once, unless an option changes it."""
-        return self._executable.compilations
+        count: int = self._executable.compilations
+        return count
 
     # -- running
 

@@ -99,7 +99,9 @@ class TensorFlowExecutable(Executable):
                 return [tf.ensure_shape(o, s) for o, s in zip(outputs, shapes, strict=True)]
 
             def skip() -> list[Any]:
-                return [tf.zeros(shape, self.dtype) for shape in shapes]
+                # XLA turns a conditional of elementwise branches into a select, and fuses
+                # across it. A reversal, which never runs, keeps it from that.
+                return [tf.reverse(tf.broadcast_to(operands[0], s), [-1]) for s in shapes]
 
             return tf.cond(self._predicate, run, skip)
 

@@ -9,6 +9,7 @@ from nengograd.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from nengograd.backends import Backend, BackendInfo
+    from nengograd.builders import NeuronBuilder
 
 
 def _load() -> Backend:
@@ -24,3 +25,13 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
 
     install = 'pip install "nengograd[tensorflow]"'
     return {"tensorflow": BackendInfo(_load, requires=("tensorflow",), install=install)}
+
+
+@hookimpl
+def nengograd_neurons(backend: str) -> Mapping[type, NeuronBuilder]:
+    """Neuron builders that use what is fast on XLA."""
+    if backend != "tensorflow":
+        return {}
+    from .neurons import NEURONS
+
+    return NEURONS

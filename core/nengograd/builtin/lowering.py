@@ -23,7 +23,7 @@ from nengo.exceptions import BuildError
 from nengo.transforms import SparseMatrix
 
 from ..lowering import Lowering
-from ..operators import Dot, Product
+from ..operators import Dot, Outer, Product
 from ..sources import ConstantSource, DrawSource
 from ..views import View
 
@@ -186,6 +186,7 @@ def lower_neurons(op: Any, to: Lowering) -> Any:
         (type(neurons), builder.key(neurons)),
         operands,
         [size] * (1 + len(builder.states)),
+        mixes=True,
         builder=builder,
         params=params,
         size=size,
@@ -229,6 +230,7 @@ def lower_process(op: Any, to: Lowering) -> Any:
         (type(process), key),
         operands,
         sizes,
+        mixes=True,
         builder=builder,
         params=params,
         rows=rows,
@@ -264,8 +266,12 @@ def _lower_rule(op: Any, to: Lowering, signals: list[Any], **attrs: Any) -> None
 
 def lower_pes(op: Any, to: Lowering) -> None:
     """Prescribed error sensitivity."""
-    alpha = -op.learning_rate * to.dt / op.pre_filtered.shape[0]
-    _lower_rule(op, to, [op.pre_filtered, op.error], alpha=alpha)
+    rows, cols = op.delta.shape
+    alpha = to.constant(np.full(rows, -op.learning_rate * to.dt / op.pre_filtered.shape[0]))
+    error = to.add(Product, None, [alpha, to.read(op.error)], [rows])[0]
+    operands = [error, to.read(op.pre_filtered)]
+    delta = to.add(Outer, (rows, cols), operands, [rows * cols], rows=rows, cols=cols)[0]
+    to.update(op.delta, delta)
 
 
 def lower_bcm(op: Any, to: Lowering) -> None:

@@ -14,7 +14,7 @@ from nengo.builder.operator import SparseDotInc
 from nengo.builder.processes import SimProcess
 
 from ..builders import Context, OperatorBuilder, Step, merge_params
-from ..operators import Dot, Product, Sum
+from ..operators import AddOuter, Dot, Outer, Product, Sum, Total
 from ..program import Block
 from .convolution import CONVOLUTIONS
 from .learning_rules import LEARNING_RULES
@@ -53,6 +53,48 @@ class ProductBuilder(OperatorBuilder):
             return [a * x]
 
         return step
+
+
+class TotalBuilder(OperatorBuilder):
+    """Sum of the ``terms`` parts of ``(..., m * terms * n)``."""
+
+    def build(self, block: Block, ctx: Context) -> Step:
+        """Make the function that sums over the terms."""
+        m, terms = len(block.ops), block.ops[0].attrs["terms"]
+        xp = ctx.xp
+
+        def step(x: Any) -> Sequence[Any]:
+            lead = x.shape[:-1]
+            y = xp.sum(xp.reshape(x, (*lead, m, terms, x.shape[-1] // (m * terms))), axis=-2)
+            return [xp.reshape(y, (*lead, y.shape[-2] * y.shape[-1]))]
+
+        return step
+
+
+def _outer(xp: Any, block: Block, column: Any, row: Any) -> Any:
+    """Outer products of m columns and m rows, flat."""
+    m = len(block.ops)
+    rows, cols = block.ops[0].attrs["rows"], block.ops[0].attrs["cols"]
+    column = xp.reshape(column, (*column.shape[:-1], m, rows, 1))
+    row = xp.reshape(row, (*row.shape[:-1], m, 1, cols))
+    product = column * row
+    return xp.reshape(product, (*product.shape[:-3], m * rows * cols))
+
+
+class OuterBuilder(OperatorBuilder):
+    """Outer products of columns ``(..., m * rows)`` and rows ``(..., m * cols)``."""
+
+    def build(self, block: Block, ctx: Context) -> Step:
+        """Make the function that multiplies columns with rows."""
+        return lambda column, row: [_outer(ctx.xp, block, column, row)]
+
+
+class AddOuterBuilder(OperatorBuilder):
+    """Matrices ``(..., m * rows * cols)`` plus outer products."""
+
+    def build(self, block: Block, ctx: Context) -> Step:
+        """Make the function that adds outer products."""
+        return lambda matrix, column, row: [matrix + _outer(ctx.xp, block, column, row)]
 
 
 class DotBuilder(OperatorBuilder):
@@ -220,6 +262,9 @@ class ProcessesBuilder(OperatorBuilder):
 
 OPERATORS: dict[type, OperatorBuilder] = {
     Sum: SumBuilder(),
+    Total: TotalBuilder(),
+    Outer: OuterBuilder(),
+    AddOuter: AddOuterBuilder(),
     Product: ProductBuilder(),
     Dot: DotBuilder(),
     SparseDotInc: SparseDotBuilder(),

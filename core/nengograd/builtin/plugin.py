@@ -51,5 +51,7 @@ def nengograd_passes() -> Mapping[str, Callable[..., Any]]:
         "10-fold": simplify.fold,
         "20-merge-states": simplify.merge_states,
         "30-split-states": simplify.split_states,
+        "40-factor-outer-states": simplify.factor_outer_states,
+        "50-stack-products": simplify.stack_products,
         "90-drop-unused": simplify.drop_unused,
     }
