@@ -42,13 +42,15 @@ format: $(STAMP) ## rewrite the code in the project's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+SUITE = $(BIN)/python -m pytest --pyargs nengo -q -n $(JOBS) -p no:cacheprovider -W ignore
+
 nengo-suite: $(STAMP) ## Nengo's own tests on both backends, in float64
-	@$(BIN)/python -m pytest --pyargs nengo -q -n $(JOBS) -c tests/nengo_suite/numpy.ini -p no:cacheprovider -W ignore
-	@$(BIN)/python -m pytest --pyargs nengo -q -n $(JOBS) -c tests/nengo_suite/tensorflow.ini -p no:cacheprovider -W ignore
+	@NENGOGRAD_BACKEND=numpy $(SUITE) -c tests/nengo_suite/float64.ini
+	@NENGOGRAD_BACKEND=tensorflow $(SUITE) -c tests/nengo_suite/float64.ini
 
 nengo-suite-float32: $(STAMP) ## the same in float32, with the tolerances listed there
-	@$(BIN)/python -m pytest --pyargs nengo -q -n $(JOBS) -c tests/nengo_suite/numpy_float32.ini -p no:cacheprovider -W ignore
-	@$(BIN)/python -m pytest --pyargs nengo -q -n $(JOBS) -c tests/nengo_suite/tensorflow_float32.ini -p no:cacheprovider -W ignore
+	@NENGOGRAD_BACKEND=numpy $(SUITE) -c tests/nengo_suite/float32.ini
+	@NENGOGRAD_BACKEND=tensorflow $(SUITE) -c tests/nengo_suite/float32.ini
 
 fuzz: $(STAMP) ## N random networks on every backend, against nengo.Simulator
 	@NENGOGRAD_FUZZ=$(N) $(BIN)/python -m pytest -q -n $(JOBS) tests/fuzz
