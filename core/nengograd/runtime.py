@@ -32,6 +32,7 @@ def feedable_nodes(program: Program) -> set[Any]:
 
 def warn_about_host(program: Program, backend: str) -> None:
     """Name the operators that run on the host for want of a builder, once per model."""
+    named: set[str] = set()
     for block in program.host_blocks:
         op = block.ops[0].operator
         if isinstance(op, SimPyFunc):
@@ -42,6 +43,9 @@ def warn_about_host(program: Program, backend: str) -> None:
             what, hook = type(op.process).__name__, "nengograd_processes"
         else:
             what, hook = type(op).__name__, "nengograd_lowering"
+        if what in named:
+            continue
+        named.add(what)
         warnings.warn(
             f"{what} has no builder for the backend {backend!r}: its own NumPy code runs on the "
             f"host, in each step. That is right, but slow and without gradients; a plugin can "

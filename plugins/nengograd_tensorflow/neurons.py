@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from nengo.neurons import LIF, AdaptiveLIF
+
 from nengograd.builders import NeuronBuilder, State
 from nengograd.builtin.neurons import AdaptiveLIFBuilder, LIFBuilder
 

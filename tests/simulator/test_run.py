@@ -1,0 +1,444 @@
+"""Running, stopping and starting over."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import nengo
+import numpy as np
+import pytest
+from nengo.exceptions import NengoException, ReadonlyError, SimulatorClosed
+from nengo.utils.progress import ProgressBar
+
+import nengograd
+
+
+def build() -> tuple[nengo.Network, dict[str, nengo.Probe]]:
+    with nengo.Network(seed=4) as net:
+        stim = nengo.Node(nengo.processes.WhiteSignal(0.2, high=30, rms=0.5), size_out=1)
+        ens = nengo.Ensemble(15, 1)
+        nengo.Connection(stim, ens, synapse=None)
+        nengo.Connection(ens, ens, synapse=0.05)
+        probes = {
+            "stim": nengo.Probe(stim),
+            "spikes": nengo.Probe(ens.neurons),
+            "slow": nengo.Probe(ens, synapse=0.01),
+            "sampled": nengo.Probe(ens, synapse=0.01, sample_every=0.003),
+            "uneven": nengo.Probe(stim, sample_every=0.0025),
+        }
+    return net, probes
+
+
+NET, PROBES = build()
+N_STEPS = 40
+
+
+@pytest.fixture(scope="module")
+def expected() -> Any:
+    with nengo.Simulator(NET, progress_bar=False, optimize=False) as sim:
+        sim.run_steps(N_STEPS)
+    return sim
+
+
+@pytest.fixture(scope="module")
+def shared(backend: str) -> Any:
+    with nengograd.Simulator(NET, backend=backend, dtype="float64", progress_bar=False) as sim:
+        yield sim
+
+
+@pytest.fixture
+def sim(shared: Any) -> Any:
+    """One compiled simulator for all tests that leave it open; fresh for each."""
+    shared.reset(NET.seed + 1)
+    return shared
+
+
+def assert_same(sim: Any, expected: Any, steps: int | None = None) -> None:
+    for name, probe in PROBES.items():
+        wanted = expected.data[probe]
+        if steps is not None and name in ("stim", "spikes", "slow"):
+            wanted = wanted[:steps]
+        np.testing.assert_allclose(sim.data[probe], wanted, rtol=0, atol=1e-10, err_msg=name)
+
+
+def run_whole(sim: Any) -> None:
+    sim.run(N_STEPS * sim.dt)
+
+
+def run_in_steps(sim: Any) -> None:
+    for _ in range(N_STEPS):
+        sim.step()
+
+
+def run_in_pieces(sim: Any) -> None:
+    sim.step()
+    sim.run_steps(17)
+    sim.run((N_STEPS - 18) * sim.dt)
+
+
+@pytest.mark.parametrize("way", [run_whole, run_in_steps, run_in_pieces])
+def test_all_ways_of_running_agree_with_nengo(sim: Any, expected: Any, way: Callable) -> None:
+    way(sim)
+    assert sim.n_steps == expected.n_steps
+    assert sim.time == pytest.approx(expected.time)
+    assert_same(sim, expected)
+
+
+def test_all_ways_of_running_share_one_compilation(make_sim: Callable) -> None:
+    sim = make_sim(NET)
+    run_in_pieces(sim)
+    count = sim.compilations
+    assert count <= 1
+    sim.run_steps(3)
+    sim.run(0.5)
+    sim.step()
+    assert sim.compilations == count
+
+
+def test_steps_and_time_count_from_zero(sim: Any) -> None:
+    assert (sim.n_steps, sim.time) == (0, 0)
+    sim.run_steps(3)
+    sim.step()
+    assert sim.n_steps == 4
+    assert isinstance(sim.n_steps, int)
+    assert sim.time == pytest.approx(0.004)
+
+
+def test_run_rounds_to_whole_steps(sim: Any) -> None:
+    sim.run(0.0016)
+    assert sim.n_steps == 2
+    sim.run(0.0006)
+    assert sim.n_steps == 3
+
+
+def test_run_for_no_step_only_warns(sim: Any) -> None:
+    with pytest.warns(UserWarning, match="0 timesteps"):
+        sim.run(0.0001)
+    assert sim.n_steps == 0
+    sim.step()
+    assert sim.n_steps == 1
+
+
+def test_running_backwards_is_an_error_and_does_no_harm(sim: Any, expected: Any) -> None:
+    sim.run_steps(5)
+    with pytest.raises(NengoException, match="positive"):
+        sim.run(-0.01)
+    sim.run_steps(N_STEPS - 5)
+    assert_same(sim, expected)
+
+
+@pytest.mark.parametrize("steps", [0, -3])
+def test_no_steps_or_fewer_do_no_harm(sim: Any, expected: Any, steps: int) -> None:
+    # One clear error, or nothing at all as in nengo.Simulator.
+    sim.run_steps(5)
+    with contextlib.suppress(NengoException):
+        sim.run_steps(steps)
+    assert sim.n_steps == 5
+    sim.run_steps(N_STEPS - 5)
+    assert_same(sim, expected)
+
+
+def test_dt_is_read_only(sim: Any) -> None:
+    with pytest.raises(ReadonlyError):
+        sim.dt = 0.002
+    assert sim.dt == 0.001
+
+
+# -- closing
+
+
+def test_a_closed_simulator_keeps_its_data_and_does_nothing_else(make_sim: Callable) -> None:
+    sim = make_sim(NET)
+    assert not sim.closed
+    sim.run_steps(3)
+    sim.close()
+    sim.close()
+    assert sim.closed
+    assert sim.data[PROBES["stim"]].shape == (3, 1)
+    for use in (
+        sim.step,
+        lambda: sim.run(0.01),
+        lambda: sim.run_steps(2),
+        sim.reset,
+        sim.soft_reset,
+        sim.__enter__,
+    ):
+        with pytest.raises(SimulatorClosed):
+            use()
+    assert sim.n_steps == 3
+
+
+def test_with_closes(make_sim: Callable) -> None:
+    with make_sim(NET) as sim:
+        sim.step()
+        assert not sim.closed
+    assert sim.closed
+
+
+def test_with_closes_after_an_error(make_sim: Callable) -> None:
+    sim = make_sim(NET)
+    with pytest.raises(ZeroDivisionError), sim:
+        raise ZeroDivisionError
+    assert sim.closed
+
+
+def test_a_simulator_left_open_is_a_resource_warning(backend: str) -> None:
+    with nengo.Network() as net:
+        nengo.Node([1.0])
+    sim = nengograd.Simulator(net, backend=backend, progress_bar=False)
+    with pytest.warns(ResourceWarning, match="deallocated while open"):  # noqa: PT031
+        del sim
+        gc.collect()
+
+
+def test_a_closed_simulator_is_deallocated_silently(backend: str) -> None:
+    with nengo.Network() as net:
+        nengo.Node([1.0])
+    sim = nengograd.Simulator(net, backend=backend, progress_bar=False)
+    sim.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del sim
+        gc.collect()
+
+
+# -- starting over
+
+
+def test_reset_starts_over_with_the_same_noise(sim: Any, expected: Any) -> None:
+    sim.run_steps(7)
+    sim.reset()
+    assert (sim.n_steps, sim.time) == (0, 0)
+    assert all(len(sim.data[probe]) == 0 for probe in PROBES.values())
+    sim.run_steps(N_STEPS)
+    assert_same(sim, expected)
+
+
+def test_reset_with_a_seed_changes_the_noise_and_not_the_build(sim: Any) -> None:
+    sim.reset(seed=77)
+    assert sim.seed == 77
+    sim.run_steps(20)
+    with nengo.Simulator(NET, seed=77, progress_bar=False, optimize=False) as other:
+        other.run_steps(20)
+    for probe in PROBES.values():
+        np.testing.assert_allclose(sim.data[probe], other.data[probe], rtol=0, atol=1e-10)
+    sim.reset()
+    assert sim.seed == 77
+
+
+def test_soft_reset_restores_the_state_and_keeps_the_data(sim: Any, expected: Any) -> None:
+    sim.run_steps(12)
+    sim.soft_reset()
+    assert (sim.n_steps, sim.time) == (0, 0)
+    assert len(sim.data[PROBES["stim"]]) == 12
+    sim.run_steps(12)
+    for name in ("stim", "spikes", "slow"):
+        data, wanted = sim.data[PROBES[name]], expected.data[PROBES[name]][:12]
+        np.testing.assert_allclose(data, np.concatenate([wanted] * 2), rtol=0, atol=1e-10)
+
+
+def test_soft_reset_can_drop_the_data(sim: Any, expected: Any) -> None:
+    sim.run_steps(12)
+    sim.soft_reset(include_probes=True)
+    assert all(len(sim.data[probe]) == 0 for probe in PROBES.values())
+    sim.run_steps(N_STEPS)
+    assert_same(sim, expected)
+
+
+def test_soft_reset_restores_what_online_learning_changed(make_sim: Callable) -> None:
+    with nengo.Network(seed=3) as net:
+        pre, post = nengo.Ensemble(10, 1), nengo.Node(size_in=1)
+        conn = nengo.Connection(pre, post, learning_rule_type=nengo.PES(1e-3))
+        nengo.Connection(nengo.Node([1.0]), conn.learning_rule, synapse=None)
+        probe = nengo.Probe(conn, "weights")
+    sim = make_sim(net)
+    sim.run_steps(10)
+    first = sim.data[probe].copy()
+    assert not np.allclose(first[0], first[-1])
+    for again in (sim.reset, lambda: sim.soft_reset(include_trainable=True, include_probes=True)):
+        again()
+        sim.run_steps(10)
+        np.testing.assert_array_equal(sim.data[probe], first)
+
+
+def test_clear_probes_drops_the_data_and_nothing_else(sim: Any, expected: Any) -> None:
+    sim.run_steps(12)
+    sim.clear_probes()
+    assert sim.n_steps == 12
+    assert all(len(sim.data[probe]) == 0 for probe in PROBES.values())
+    sim.run_steps(N_STEPS - 12)
+    for name in ("stim", "spikes", "slow"):
+        data, wanted = sim.data[PROBES[name]], expected.data[PROBES[name]]
+        np.testing.assert_allclose(data, wanted[12:], rtol=0, atol=1e-10)
+
+
+def test_two_simulators_of_one_network_do_not_meet(make_sim: Callable, expected: Any) -> None:
+    one, other = make_sim(NET), make_sim(NET)
+    one.run_steps(10)
+    other.run_steps(N_STEPS)
+    one.run_steps(N_STEPS - 10)
+    assert_same(one, expected)
+    assert_same(other, expected)
+
+
+# -- probe data
+
+
+def test_trange_is_that_of_nengo(sim: Any, expected: Any) -> None:
+    sim.run_steps(15)
+    sim.run_steps(N_STEPS - 15)
+    np.testing.assert_allclose(sim.trange(), expected.trange(), rtol=0, atol=1e-12)
+    for period in (0.001, 0.002, 0.0025, 0.003):
+        ours, theirs = sim.trange(sample_every=period), expected.trange(sample_every=period)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+    for name in ("sampled", "uneven"):
+        probe = PROBES[name]
+        assert len(sim.trange(sample_every=probe.sample_every)) == len(sim.data[probe])
+
+
+def test_the_old_name_of_sample_every_warns(sim: Any, expected: Any) -> None:
+    sim.run_steps(10)
+    with pytest.warns(DeprecationWarning, match="sample_every"):
+        assert len(sim.trange(dt=0.002)) == 5
+    with pytest.raises(NengoException, match="sample_every"):
+        sim.trange(dt=0.002, sample_every=0.002)
+
+
+def test_data_cannot_be_written_to(sim: Any) -> None:
+    sim.run_steps(3)
+    with pytest.raises(ValueError, match="read-only"):
+        sim.data[PROBES["stim"]][0] = 1
+
+
+def test_data_taken_earlier_do_not_change(sim: Any) -> None:
+    sim.run_steps(3)
+    early = sim.data[PROBES["stim"]]
+    copy = early.copy()
+    sim.run_steps(3)
+    np.testing.assert_array_equal(early, copy)
+    assert len(sim.data[PROBES["stim"]]) == 6
+
+
+# -- what user code sees
+
+
+def test_a_node_is_called_once_a_step_in_order_used_or_not(backend: str) -> None:
+    with nengo.Network() as net:
+        calls: list[tuple[str, float]] = []
+
+        def record(name: str) -> Callable:
+            def output(t: float, *x: Any) -> float:
+                calls.append((name, t))
+                return 0.5
+
+            return output
+
+        nengo.Node(record("unused"), size_out=1)
+        used = nengo.Node(record("used"), size_out=1)
+        nengo.Probe(used)
+
+    def times(make: Callable) -> list[tuple[str, float]]:
+        with make() as sim:
+            calls.clear()
+            sim.run_steps(30)
+            sim.step()
+            sim.run_steps(4)
+            return list(calls)
+
+    theirs = times(lambda: nengo.Simulator(net, progress_bar=False, optimize=False))
+    ours = times(lambda: nengograd.Simulator(net, backend=backend, progress_bar=False))
+    for name in ("used", "unused"):
+        # Equal floats: each t is the one that nengo.Simulator passes, to the bit.
+        assert [t for n, t in ours if n == name] == [t for n, t in theirs if n == name]
+    assert [t for _, t in ours] == sorted(t for _, t in ours)
+
+
+def test_nodes_that_share_state_run_in_the_order_of_nengo(backend: str) -> None:
+    """A sensor and an actuator of one environment."""
+    world = {"x": 0.0}
+    log: list[Any] = []
+
+    def sensor(t: float) -> float:
+        log.append(("sensor", t, world["x"]))
+        return world["x"]
+
+    def actuator(t: float, u: np.ndarray) -> None:
+        world["x"] += float(u[0])
+        log.append(("actuator", t, round(world["x"], 9)))
+
+    with nengo.Network() as net:
+        sense = nengo.Node(sensor, size_out=1)
+        act = nengo.Node(actuator, size_in=1, size_out=0)
+        nengo.Connection(sense, act, transform=0.5, synapse=None)
+        nengo.Connection(nengo.Node([0.1]), act, synapse=None)
+        probe = nengo.Probe(sense)
+
+    def trace(make: Callable) -> tuple[list[Any], np.ndarray]:
+        world["x"] = 0.0
+        with make() as sim:
+            log.clear()
+            sim.run_steps(20)
+            return list(log), sim.data[probe].copy()
+
+    theirs, data = trace(lambda: nengo.Simulator(net, progress_bar=False, optimize=False))
+    ours, mine = trace(
+        lambda: nengograd.Simulator(net, backend=backend, dtype="float64", progress_bar=False)
+    )
+    assert ours == theirs
+    np.testing.assert_allclose(mine, data, rtol=0, atol=1e-10)
+
+
+def test_a_node_gets_its_input_as_an_array_of_its_own(make_sim: Callable) -> None:
+    kept: list[np.ndarray] = []
+
+    def keep(t: float, x: np.ndarray) -> None:
+        kept.append(x)
+
+    with nengo.Network() as net:
+        sink = nengo.Node(keep, size_in=1, size_out=0)
+        nengo.Connection(nengo.Node(lambda t: t), sink, synapse=None)
+    sim = make_sim(net)
+    kept.clear()
+    sim.run_steps(5)
+    np.testing.assert_allclose(np.ravel(kept), [0.001, 0.002, 0.003, 0.004, 0.005])
+
+
+# -- progress bars
+
+
+class Counter(ProgressBar):
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, int, Any, bool]] = []
+        super().__init__()
+
+    def update(self, progress: Any) -> None:
+        self.seen.append(
+            (progress.name_during, progress.n_steps, progress.max_steps, progress.finished)
+        )
+
+    def close(self) -> None:
+        pass
+
+
+def test_building_and_running_report_to_a_progress_bar(make_sim: Callable) -> None:
+    bar = Counter()
+    sim = make_sim(NET, progress_bar=bar)
+    assert bar.seen[-1][0] == "Building"
+    assert bar.seen[-1][3]
+    bar.seen.clear()
+    sim.run_steps(N_STEPS)
+    assert bar.seen[-1] == ("Simulating", N_STEPS, N_STEPS, True)
+
+
+def test_a_run_may_have_a_progress_bar_of_its_own(make_sim: Callable) -> None:
+    bar, own = Counter(), Counter()
+    sim = make_sim(NET, progress_bar=bar)
+    bar.seen.clear()
+    sim.run_steps(5, progress_bar=own)
+    sim.run(0.005, progress_bar=False)
+    assert not bar.seen
+    assert own.seen[-1] == ("Simulating", 5, 5, True)
