@@ -344,8 +344,14 @@ class Simulator:
         for recorder, values in zip(self._recorders.values(), outputs, strict=True):
             recorder.add(first, values[:kept])
         if kept:
-            self._recorded.append(np.arange(first, first + kept))
+            self._note_recorded(first, first + kept)
         return kept
+
+    def _note_recorded(self, start: int, stop: int) -> None:
+        """Remember that the data of these steps is kept; spans that touch become one."""
+        if self._recorded and self._recorded[-1][1] == start:
+            start = self._recorded.pop()[0]
+        self._recorded.append((start, stop))
 
     def _check_open(self, what: str) -> None:
         if self.closed:
@@ -384,7 +390,7 @@ class Simulator:
         self._runtime = Runtime(self.program, self._order, self.seed, self.options)
         self._n_steps = 0
         if include_probes or not hasattr(self, "_recorded"):
-            self._recorded: list[NDArray[Any]] = []
+            self._recorded: list[tuple[int, int]] = []
             self.clear_probes()
 
     def clear_probes(self) -> None:
@@ -421,9 +427,8 @@ class Simulator:
             )
             sample_every = dt
         period = 1 if sample_every is None else sample_every / self.dt
-        if len(self._recorded) > 1:
-            self._recorded = [np.concatenate(self._recorded)]
-        steps = self._recorded[0] if self._recorded else np.zeros(0, dtype=np.int64)
+        spans = [np.arange(start, stop) for start, stop in self._recorded]
+        steps = np.concatenate([np.zeros(0, dtype=np.int64), *spans])
         return self.dt * steps[steps % period < 1]
 
     # -- ending

@@ -222,6 +222,23 @@ def test_online_learning_changes_the_weights_of_each_item_on_its_own(make_sim: C
     np.testing.assert_allclose(data[1], reference(net, 20).data[weights], rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize(
+    "neuron_type",
+    [nengo.LIFRate(), nengo.Tanh(), nengo.RegularSpiking(nengo.LIFRate()), nengo.LIF()],
+)
+def test_neurons_whose_input_never_changes_run_in_a_minibatch(
+    make_sim: Callable, neuron_type: Any
+) -> None:
+    # Nothing gives their input the axis of the minibatch.
+    with nengo.Network(seed=1) as net:
+        ens = nengo.Ensemble(4, 1, neuron_type=neuron_type)
+        probe = nengo.Probe(ens.neurons)
+    sim = make_sim(net, minibatch_size=3)
+    sim.run_steps(5)
+    expected = reference(net, 5).data[probe]
+    np.testing.assert_allclose(sim.data[probe], np.stack([expected] * 3), rtol=0, atol=1e-10)
+
+
 @pytest.mark.parametrize("size", [0, -2, 2.5, "many"])
 def test_minibatch_size_is_a_positive_integer(make_sim: Callable, size: Any) -> None:
     with pytest.raises(NengoException, match="minibatch_size"):

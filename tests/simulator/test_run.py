@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -442,3 +443,24 @@ def test_a_run_may_have_a_progress_bar_of_its_own(make_sim: Callable) -> None:
     sim.run(0.005, progress_bar=False)
     assert not bar.seen
     assert own.seen[-1] == ("Simulating", 5, 5, True)
+
+
+def test_memory_does_not_grow_with_the_length_of_a_run_without_probes(make_sim: Callable) -> None:
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(lambda t: np.sin(t))
+        a = nengo.Ensemble(20, 1)
+        nengo.Connection(u, a)
+        nengo.Connection(a, a, synapse=0.1)
+    sim = make_sim(net)
+    sim.run_steps(600)
+    sizes = []
+    for steps in (600, 6000):
+        tracemalloc.start()
+        sim.run_steps(steps)
+        gc.collect()
+        sizes.append(tracemalloc.get_traced_memory())
+        tracemalloc.stop()
+    (_, short_peak), (kept, long_peak) = sizes
+    assert kept < 100_000
+    # A buffer for each step would be ten times as large.
+    assert long_peak < 2 * short_peak + 100_000
