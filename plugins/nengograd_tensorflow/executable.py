@@ -96,7 +96,8 @@ class TensorFlowExecutable(Executable):
 
             def run() -> list[Any]:
                 outputs = step(*operands)
-                return [tf.ensure_shape(o, s) for o, s in zip(outputs, shapes, strict=True)]
+                # Neurons whose input never changes put out one array for all items.
+                return [tf.broadcast_to(o, s) for o, s in zip(outputs, shapes, strict=True)]
 
             def skip() -> list[Any]:
                 # XLA turns a conditional of elementwise branches into a select, and fuses
