@@ -9,6 +9,7 @@ from nengograd.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from nengograd.backends import Backend, BackendInfo
+    from nengograd.builders import NeuronBuilder, OperatorBuilder
 
 
 def _load() -> Backend:
@@ -23,3 +24,23 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
     from nengograd.backends import BackendInfo
 
     return {"numpy": BackendInfo(load=_load, requires=("numpy",))}
+
+
+@hookimpl
+def nengograd_operators(backend: str) -> Mapping[type, OperatorBuilder]:
+    """Operator builders that use what is fast in NumPy."""
+    if backend != "numpy":
+        return {}
+    from .operators import OPERATORS
+
+    return OPERATORS
+
+
+@hookimpl
+def nengograd_neurons(backend: str) -> Mapping[type, NeuronBuilder]:
+    """Neuron builders that use what is fast in NumPy."""
+    if backend != "numpy":
+        return {}
+    from .neurons import NEURONS
+
+    return NEURONS

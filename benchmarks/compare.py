@@ -1,0 +1,343 @@
+"""Runs all cases on nengograd and on its peers in one go, and writes RESULTS.md and a chart.
+
+Each measurement is a process of its own. The simulators of a case run one after the other, so
+that what else the machine does falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+RUNNER = HERE / "peers" / "run.py"
+NETWORKS = HERE / "networks.py"
+
+
+@dataclass
+class Case:
+    """One row of the table, and the ratios it is meant to reach."""
+
+    label: str
+    name: str
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    minibatch: int = 1
+    steps: int = 1000
+    against_nengo: float | None = None
+    against_dl: float | None = None
+    bytes_moved: int = 0
+    options: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return json.dumps([self.name, self.kwargs, self.minibatch, self.options])
+
+
+def cases() -> list[Case]:
+    """All rows."""
+    rows = []
+    for minibatch in (1, 10):
+        steps = 1000 if minibatch == 1 else 300
+        for name in ("integrator", "circular_convolution", "basal_ganglia"):
+            for d in (64, 128):
+                rows.append(
+                    Case(
+                        f"{name.replace('_', ' ')}, {d}-d",
+                        name,
+                        {"dimensions": d},
+                        minibatch,
+                        steps,
+                        3.0 if minibatch == 1 else 5.0,
+                        6.0 if minibatch == 1 else 3.0,
+                    )
+                )
+        for d in (64, 128):
+            weights = 4 * d * d * 50
+            rows.append(
+                Case(
+                    f"PES, {d}-d",
+                    "pes",
+                    {"dimensions": d},
+                    minibatch,
+                    steps // 2,
+                    3.0 if minibatch == 1 else 2.0,
+                    2.0 if minibatch == 1 else 1.5,
+                    # Encoders are read; weights are read, written, and read by the product.
+                    bytes_moved=(1 + 3 * minibatch) * weights // minibatch,
+                )
+            )
+    rows.append(Case("random network, 400 x 50, 4 each", "random_network", {}, 1, 300, 40.0, 40.0))
+    rows += [
+        Case("feed-forward classifier", "classifier", {}, 1, 500),
+        Case("feed-forward classifier", "classifier", {}, 10, 200),
+        Case("convolutional network", "convolutional", {}, 1, 200),
+        Case("convolutional network", "convolutional", {}, 10, 100),
+        Case("Legendre memory unit", "legendre_memory", {}, 1, 500),
+        Case("Legendre memory unit", "legendre_memory", {}, 10, 200),
+        Case("bound memory, 64-d", "memory", {"dimensions": 64}, 1, 500),
+        Case("dense, 2 x 2,000", "dense", {}, 1, 300),
+        Case("integrator, 64-d", "integrator", {"dimensions": 64}, 100, 100),
+        Case(
+            "integrator, 64-d, by sim.step()",
+            "integrator",
+            {"dimensions": 64},
+            1,
+            1000,
+            1 / 3,
+            None,
+            options=("--single-steps",),
+        ),
+    ]
+    return rows
+
+
+def measure(case: Case, simulator: str, python: str, repeats: int) -> dict[str, Any] | None:
+    """Run one simulator on one case."""
+    command = [
+        *(python, str(RUNNER), "--simulator", simulator),
+        *("--networks", str(NETWORKS), "--name", case.name, "--kwargs", json.dumps(case.kwargs)),
+        *("--minibatch", str(case.minibatch), "--steps", str(case.steps)),
+        *("--repeats", str(repeats), *case.options),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if not lines:
+        tail = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        print(f"  {simulator} failed: {tail}", file=sys.stderr)
+        return None
+    result: dict[str, Any] = json.loads(lines[-1])
+    return result
+
+
+def run_all(selected: list[Case], peers: Path, repeats: int) -> dict[str, dict[str, Any]]:
+    """Measure the cases; later runs of a case replace earlier ones."""
+    dl = peers / "nengo-dl" / "bin" / "python"
+    results: dict[str, dict[str, Any]] = {}
+    for case in selected:
+        print(f"{case.label}, minibatch {case.minibatch}", flush=True)
+        row = {}
+        for simulator in ("nengo", "tensorflow", "numpy", "nengo_dl"):
+            if simulator == "nengo_dl" and not dl.exists():
+                continue
+            python = str(dl) if simulator == "nengo_dl" else sys.executable
+            found = measure(case, simulator, python, repeats)
+            if found is not None:
+                row[simulator] = found
+                print(f"  {simulator:10} {found['item_us']:10.1f} us", flush=True)
+        results[case.key] = row
+    return results
+
+
+def ratio(row: dict[str, Any], peer: str, simulator: str = "tensorflow") -> float | None:
+    """How many times faster than a peer."""
+    if peer not in row or simulator not in row:
+        return None
+    return float(row[peer]["item_us"]) / float(row[simulator]["item_us"])
+
+
+def total(found: dict[str, Any]) -> float:
+    """From the network to the end of the first run."""
+    return float(found["build_s"]) + float(found["first_s"])
+
+
+def table(selected: list[Case], results: dict[str, dict[str, Any]]) -> list[str]:
+    """The rows of the main table."""
+    lines = [
+        "| case | batch | nengo | NengoDL | numpy | tensorflow | spread | vs nengo | vs NengoDL "
+        "| to reach |",
+        "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
+    ]
+    for case in selected:
+        row = results.get(case.key, {})
+        if "tensorflow" not in row:
+            continue
+        ours = row["tensorflow"]
+        spread = (ours["high_us"] - ours["low_us"]) / ours["item_us"]
+        cells = [f"{row[s]['item_us']:,.1f}" if s in row else "-" for s in SHOWN]
+        ratios = [
+            _mark(ratio(row, "nengo"), case.against_nengo),
+            _mark(ratio(row, "nengo_dl"), case.against_dl),
+        ]
+        goals = " / ".join(
+            "-" if g is None else f"{g:.2g}" for g in (case.against_nengo, case.against_dl)
+        )
+        lines.append(
+            f"| {case.label} | {case.minibatch} | {' | '.join(cells)} | {spread:.0%} | "
+            f"{' | '.join(ratios)} | {goals} |"
+        )
+    return lines
+
+
+SHOWN = ("nengo", "nengo_dl", "numpy", "tensorflow")
+
+
+def _mark(found: float | None, goal: float | None) -> str:
+    if found is None:
+        return "-"
+    text = f"{found:.1f}x" if found < 100 else f"{found:.0f}x"
+    return text if goal is None or found >= goal else f"**{text}**"
+
+
+def means(selected: list[Case], results: dict[str, dict[str, Any]]) -> list[str]:
+    """Geometric means over the six classic cases."""
+    lines = []
+    for minibatch in (1, 10):
+        rows = [
+            results.get(c.key, {})
+            for c in selected
+            if c.minibatch == minibatch
+            and c.name in ("integrator", "circular_convolution", "basal_ganglia")
+            and not c.options
+        ]
+        for peer, name in (("nengo", "nengo"), ("nengo_dl", "NengoDL")):
+            found = [r for r in (ratio(row, peer) for row in rows) if r]
+            if found:
+                mean = math.exp(sum(map(math.log, found)) / len(found))
+                lines.append(
+                    f"- integrator, circular convolution, basal ganglia, batch {minibatch}, "
+                    f"against {name}: geometric mean {mean:.1f}x, least {min(found):.1f}x"
+                )
+    return lines
+
+
+def first_results(selected: list[Case], results: dict[str, dict[str, Any]]) -> list[str]:
+    """Time from network to the end of the first run."""
+    lines = [
+        "| case | batch | steps | nengo | NengoDL | tensorflow | peak memory (MB): nengo, NengoDL, "
+        "tensorflow |",
+        "| --- | --: | --: | --: | --: | --: | --- |",
+    ]
+    for case in selected:
+        row = results.get(case.key, {})
+        if "tensorflow" not in row or case.options:
+            continue
+        names = ("nengo", "nengo_dl", "tensorflow")
+        times = [f"{total(row[s]):.2f} s" if s in row else "-" for s in names]
+        memory = ", ".join(str(row[s]["rss_mb"]) if s in row else "-" for s in names)
+        lines.append(
+            f"| {case.label} | {case.minibatch} | {case.steps} | {' | '.join(times)} | {memory} |"
+        )
+    return lines
+
+
+def bandwidth(selected: list[Case], results: dict[str, dict[str, Any]]) -> list[str]:
+    """Bytes moved per second by learned weights."""
+    lines = []
+    for case in selected:
+        row = results.get(case.key, {})
+        if case.bytes_moved and "tensorflow" in row:
+            rate = case.bytes_moved / row["tensorflow"]["item_us"] * 1e6 / 1e9
+            lines.append(
+                f"- {case.label}, batch {case.minibatch}: {case.bytes_moved / 1e6:.1f} MB a step "
+                f"and item, {rate:.1f} GB/s"
+            )
+    return lines
+
+
+def machine() -> str:
+    """What this machine is."""
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return f"{os.cpu_count()} cores, {model}"
+
+
+def write(selected: list[Case], results: dict[str, dict[str, Any]]) -> None:
+    """Write RESULTS.md."""
+    versions: dict[str, str] = {}
+    for row in results.values():
+        for name, found in row.items():
+            side = "NengoDL's " if name == "nengo_dl" else ""
+            versions |= {side + key: value for key, value in found["versions"].items()}
+    text = [
+        "# Results",
+        "",
+        f"Measured on {date.today()}, in one go, by `make bench`: {machine()}, "
+        f"Python {platform.python_version()}; "
+        + ", ".join(f"{k} {v}" for k, v in sorted(versions.items()))
+        + ".",
+        "",
+        "Times are in microseconds per time step and item of the minibatch, medians of 5 runs, "
+        "without building and compiling; float32 on nengograd and NengoDL. `nengo` is "
+        "`nengo.Simulator` with SciPy, which runs one item after the other. Ratios say how many "
+        "times faster the TensorFlow backend is; **bold** ones miss what was to be reached. The "
+        "spread is the range of the 5 runs over their median.",
+        "",
+        *table(selected, results),
+        "",
+        *means(selected, results),
+        "",
+        "![ratios](results.png)",
+        "",
+        "## From the network to the first result",
+        "",
+        "Building, compiling and the first run, without imports; Nengo's decoder cache is off.",
+        "",
+        *first_results(selected, results),
+        "",
+        "## Memory traffic of learned weights",
+        "",
+        *bandwidth(selected, results),
+        "",
+    ]
+    (HERE / "RESULTS.md").write_text("\n".join(text))
+
+
+def draw(selected: list[Case], results: dict[str, dict[str, Any]]) -> None:
+    """Draw the ratios."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    rows = [(c, results.get(c.key, {})) for c in selected]
+    rows = [(c, row) for c, row in rows if "tensorflow" in row][::-1]
+    figure, ax = plt.subplots(figsize=(8, 0.32 * len(rows) + 1.2), layout="constrained")
+    for shift, peer, name, color in (
+        (0.2, "nengo", "nengo", "C0"),
+        (-0.2, "nengo_dl", "NengoDL", "C1"),
+    ):
+        found = [(i + shift, ratio(row, peer)) for i, (_, row) in enumerate(rows)]
+        places = [i for i, r in found if r]
+        ax.barh(places, [r for _, r in found if r], 0.38, color=color, label=f"against {name}")
+    ax.set_yticks(
+        range(len(rows)), [f"{c.label}, batch {c.minibatch}" for c, _ in rows], fontsize=7
+    )
+    ax.axvline(1, color="k", lw=0.8)
+    ax.set_xscale("log")
+    ax.set_xlabel("times faster (tensorflow backend, 2 CPU cores)")
+    ax.legend(fontsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+    figure.savefig(HERE / "results.png", dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", type=Path, default=Path(".peers"))
+    parser.add_argument("--only", default="", help="run cases whose label has this in it")
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    every = cases()
+    selected = [case for case in every if args.only in case.label]
+    results = run_all(selected, args.peers, args.repeats)
+    if args.only:
+        print("\n".join(table(selected, results)))
+        return
+    write(every, results)
+    draw(every, results)
+
+
+if __name__ == "__main__":
+    main()
