@@ -21,7 +21,7 @@ help: ## show this list
 
 $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.13 found. Install one, or say PYTHON=/path/to/python." >&2; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing nengograd and its tools into $(VENV) (a few minutes, once) ..."
 	@$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[$(EXTRA),dev]"
 	@touch $(STAMP)
@@ -54,6 +54,11 @@ nengo-suite-float32: $(STAMP) ## the same in float32, with the tolerances listed
 
 fuzz: $(STAMP) ## N random networks on every backend, against nengo.Simulator
 	@NENGOGRAD_FUZZ=$(N) $(BIN)/python -m pytest -q -n $(JOBS) tests/fuzz
+
+bench: $(STAMP) ## time everything beside nengo and NengoDL, into benchmarks/RESULTS.md
+	@test -x .peers/nengo-dl/bin/python || benchmarks/peers/setup .peers || echo "NengoDL is left out"
+	@$(BIN)/python benchmarks/compare.py --peers .peers
+	@$(BIN)/python -m pytest -q benchmarks --benchmark-columns=median,iqr,rounds
 
 clean: ## remove the environment and what tools have left
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import gc
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .layout import lay_out
@@ -12,7 +14,7 @@ from .program import Program
 from .registry import Registry
 from .schedule import schedule
 
-__all__ = ["assemble"]
+__all__ = ["assemble", "without_collector"]
 
 
 def assemble(
@@ -39,6 +41,28 @@ def assemble(
     program : Program
         One time step of the model.
     """
+    with without_collector():
+        return _assemble(model, registry, order, simplify)
+
+
+@contextlib.contextmanager
+def without_collector() -> Iterator[None]:
+    """Keep Python's cycle collector off while millions of objects are made.
+
+    It would look at all of them again and again, and take longer than the work itself.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _assemble(
+    model: Any, registry: Registry, order: Sequence[Any] | None, simplify: bool
+) -> Program:
     order = step_order(model.operators) if order is None else order
     graph = lower(
         model,

@@ -6,7 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .plugins import PluginInfo, PluginManager, make_registry, manager
+import nengo
+from nengo.exceptions import NengoException
+
+from .assembly import assemble
+from .explain import explain
+from .plugins import PluginInfo, PluginManager, make_registry, manager, registry
+from .script import load_network
 
 __all__ = ["main"]
 
@@ -68,6 +74,25 @@ def list_plugins(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def explain_model(arguments: argparse.Namespace) -> int:
+    """Print how a model was assembled."""
+    network = load_network(arguments.script, arguments.network)
+    builders = registry(arguments.backend or "numpy")
+    model = nengo.builder.Model(dt=arguments.dt)
+    model.build(network)
+    program = assemble(model, builders)
+    print(program if arguments.program else explain(program))
+    return 0
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of commands that take a script."""
+    parser.add_argument("script", help="a Python file that makes a nengo.Network")
+    parser.add_argument("--network", help="the variable or function that gives the network")
+    parser.add_argument("--dt", type=float, default=0.001, help="length of a step, in seconds")
+    parser.add_argument("--backend", help="the backend, by default numpy")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nengograd", description="Run Nengo networks on any of several backends."
@@ -81,6 +106,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     plugins.add_argument("--backend", help="list the builders of this backend alone")
     plugins.set_defaults(run=list_plugins)
+    blocks = commands.add_parser(
+        "explain",
+        help="show the blocks that a model becomes, and why",
+        description="Show the blocks that the model in a script becomes: how many operators run "
+        "as one, which operands are slices and which are gathered, and why operators of one kind "
+        "ended up in different blocks.",
+    )
+    _add_model(blocks)
+    blocks.add_argument("--program", action="store_true", help="print the whole program instead")
+    blocks.set_defaults(run=explain_model)
     return parser
 
 
@@ -98,5 +133,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status.
     """
     arguments = _parser().parse_args(argv)
-    status: int = arguments.run(arguments)
+    try:
+        status: int = arguments.run(arguments)
+    except NengoException as error:
+        print(f"nengograd: {error}", file=sys.stderr)
+        return 2
     return status

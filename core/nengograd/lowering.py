@@ -74,6 +74,7 @@ class Lowering:
         self._written: AbstractSet[Any] = {
             s.base for op in model.operators for s in (*op.sets, *op.incs, *op.updates)
         }
+        self._made: dict[Any, Any] = {}
         self._position = 0
         self._operator: Any = None
         self._feedable = _feedable_signals(model)
@@ -160,6 +161,12 @@ class Lowering:
         identity = self.graph.value("input", source.size, label=source.label)
         self.graph.sources[identity] = source
         return View.of(identity, source.size)
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Return ``make()``, called once per key: models repeat the same synapse often."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
     def is_time(self, signal: Any) -> bool:
         """Whether a signal is the model's time or step counter."""

@@ -167,7 +167,11 @@ def factor_outer_states(graph: Graph) -> None:
     for state, update in list(graph.updates.items()):
         maker = outer.get(update.first[0]) if len(update.runs) == 1 else None
         value = graph.values[state]
-        if maker is None or update.size != maker.sizes[0] or np.any(value.initial):
+        if (
+            maker is None
+            or update.size != maker.sizes[0]
+            or (value.initial is not None and np.any(value.initial))
+        ):
             continue
         if not all(_adds_whole(reader, state, value.size) for reader in readers.get(state, [])):
             continue

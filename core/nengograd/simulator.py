@@ -16,7 +16,7 @@ from nengo.utils import numpy as npext
 from nengo.utils.progress import Progress, ProgressTracker
 from numpy.typing import NDArray
 
-from .assembly import assemble
+from .assembly import assemble, without_collector
 from .backends import Options, PartialRun
 from .data import Recorder, SignalValues, SimulationData
 from .inputs import Feeds, check_feeds
@@ -134,8 +134,9 @@ class Simulator:
                 stage = tracker.next_stage("Building", "Build")
                 self.model.build(network, progress=stage)
             begin = time.perf_counter()
-            self._order = step_order(self.model.operators)
-            self.program = assemble(self.model, builders, self._order, optimize)
+            with without_collector():
+                self._order = step_order(self.model.operators)
+                self.program = assemble(self.model, builders, self._order, optimize)
             self._event("assembled", begin, program=self.program)
             begin = time.perf_counter()
             self._executable = engine.compile(self.program, builders, options)

@@ -59,7 +59,7 @@ class View:
     size: int
 
     def __init__(self, runs: Any):
-        array = np.asarray(runs, dtype=np.int64).reshape(-1, 3)
+        array: Runs = np.asarray(runs, dtype=np.int64).reshape(-1, 3)
         array = _merge_adjacent(array)
         if len(array) and (array[:, 0] == ZERO).any():
             array = array.copy()

@@ -208,7 +208,9 @@ def lower_process(op: Any, to: Lowering) -> Any:
     builder = to.processes.get(type(process))
     if builder is None or op.input.shape != op.output.shape:
         return False
-    prepared = builder.prepare(process, op.input.shape, to.dt)
+    prepared = to.once(
+        (process, op.input.shape), lambda: builder.prepare(process, op.input.shape, to.dt)
+    )
     if prepared is None:
         return False
     key, params = prepared

@@ -1,0 +1,103 @@
+"""Why a program looks as it does: blocks, how they read, and why kinds were split."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+from typing import Any
+
+from .operators import Sum
+from .program import Block, Program
+from .views import View
+
+__all__ = ["explain"]
+
+
+def explain(program: Program) -> str:
+    """Describe the blocks of a program.
+
+    Parameters
+    ----------
+    program : Program
+        What assembly made of a model.
+
+    Returns
+    -------
+    text : str
+        One line per block: operators merged, elements put out, how its operands are read (a
+        slice is free, a gather copies); then, for each kind in more than one block, why.
+    """
+    lines = [
+        f"{len(program.blocks)} blocks of {sum(len(b.ops) for b in program.blocks)} operators",
+        "",
+        f"{'block':>5}  {'kind':24}{'operators':>10}{'elements':>10}  operands",
+    ]
+    for number, block in enumerate(program.blocks):
+        size = sum(program.arrays[i].size for i in block.outputs)
+        reads = ", ".join(_reading(program, view) for view in block.operands)
+        where = " (on the host)" if block.host else ""
+        lines.append(
+            f"{number:>5}  {block.ops[0].name + where:24}{len(block.ops):>10}{size:>10}  {reads}"
+        )
+    gathers = sum(
+        len(view.runs) > 1 and not _constant(program, view)
+        for block in program.blocks
+        for view in block.operands
+    )
+    slices = sum(len(block.operands) for block in program.blocks) - gathers
+    lines += ["", f"{slices} operands are read as slices, {gathers} are gathered or joined"]
+    reasons = _reasons(program)
+    if reasons:
+        lines += ["", "Kinds in more than one block", *reasons]
+    return "\n".join(lines)
+
+
+def _constant(program: Program, view: View) -> bool:
+    return all(program.arrays[s].role == "constant" for s in view.sources)
+
+
+def _reading(program: Program, view: View) -> str:
+    if view.is_zero:
+        return "zeros"
+    if _constant(program, view):
+        return "constant"
+    if len(view.runs) == 1:
+        return "slice"
+    return f"{len(view.runs)} runs"
+
+
+def _reasons(program: Program) -> list[str]:
+    by_kind: dict[str, list[int]] = defaultdict(list)
+    for number, block in enumerate(program.blocks):
+        by_kind[block.ops[0].name].append(number)
+    lines = []
+    for kind, numbers in by_kind.items():
+        for first, second in pairwise(numbers):
+            reason = _reason(program, program.blocks[first], program.blocks[second])
+            lines.append(f"  {kind} {first} and {second}: {reason}")
+    return lines
+
+
+def _reason(program: Program, first: Block, second: Block) -> str:
+    """Why two blocks of a kind are not one."""
+    if first.host or second.host:
+        return "each operator on the host runs by itself"
+    a, b = first.ops[0], second.ops[0]
+    if a.key != b.key:
+        return _key_reason(a.kind, a.attrs, b.attrs, a.key, b.key)
+    constant = [[_constant(program, v) for v in block.operands] for block in (first, second)]
+    if constant[0] != constant[1]:
+        which = [str(i) for i, (x, y) in enumerate(zip(*constant, strict=True)) if x != y]
+        return f"operand {', '.join(which)} is constant in one and changes in the other"
+    return "the second needs results of the first, or of what needs them, within the step"
+
+
+def _key_reason(kind: type, a: dict[str, Any], b: dict[str, Any], key_a: Any, key_b: Any) -> str:
+    shapes = [(x["rows"], x["cols"]) for x in (a, b) if "rows" in x and "cols" in x]
+    if len(shapes) == 2 and shapes[0] != shapes[1]:
+        return f"matrices of different shape, {shapes[0]} and {shapes[1]}"
+    if isinstance(key_a, tuple) and isinstance(key_b, tuple) and kind is Sum:
+        if key_a[0] != key_b[0]:
+            return f"sums of {key_a[0]} and of {key_b[0]} terms"
+        return "one adds up from step to step, the other begins anew"
+    return f"they differ in their merge key, {key_a} and {key_b}"

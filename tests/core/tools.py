@@ -1,0 +1,78 @@
+"""What the tests of the core share: from a network to a model, a graph and a program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import nengo
+import numpy as np
+from nengo.builder import Model
+
+from nengograd.assembly import assemble
+from nengograd.graph import Graph
+from nengograd.lowering import lower
+from nengograd.plugins import registry
+from nengograd.program import Block, Op, Program
+from nengograd.simplify import (
+    drop_unused,
+    factor_outer_states,
+    fold,
+    merge_states,
+    split_states,
+    stack_products,
+)
+
+PASSES = (fold, merge_states, split_states, factor_outer_states, stack_products, drop_unused)
+
+
+def build(network: nengo.Network, dt: float = 0.001) -> Model:
+    """A built model of a network."""
+    model = Model(dt=dt)
+    model.build(network)
+    return model
+
+
+def lowered(model: Any, plugins: Sequence[Any] = (), simplify: bool = False) -> Graph:
+    """The graph of a network or a model."""
+    if isinstance(model, nengo.Network):
+        model = build(model)
+    found = registry("numpy", plugins)
+    graph = lower(model, found.lowering, found.operators, found.neurons, found.processes)
+    if simplify:
+        for rewrite in PASSES:
+            rewrite(graph)
+    return graph
+
+
+def program_of(model: Any, plugins: Sequence[Any] = (), simplify: bool = True) -> Program:
+    """The program of a network or a model."""
+    if isinstance(model, nengo.Network):
+        model = build(model)
+    return assemble(model, registry("numpy", plugins), simplify=simplify)
+
+
+def kinds(ops: Sequence[Op]) -> list[str]:
+    """What people call each operator."""
+    return [op.name for op in ops]
+
+
+def labels(blocks: Sequence[Block]) -> list[str]:
+    """Kind and size of each block."""
+    return [block.label for block in blocks]
+
+
+def assert_runs_as_nengo(
+    network: nengo.Network | None, probes: Sequence[Any], steps: int = 30, **options: Any
+) -> None:
+    """Compare a simulation with one by Nengo, both with the network's seed."""
+    import nengograd
+
+    with nengo.Simulator(network, progress_bar=False) as theirs:
+        theirs.run_steps(steps)
+    options = {"backend": "numpy", "dtype": "float64", "progress_bar": False, **options}
+    target = None if "model" in options else network
+    with nengograd.Simulator(target, seed=network.seed + 1, **options) as ours:
+        ours.run_steps(steps)
+        for probe in probes:
+            np.testing.assert_allclose(ours.data[probe], theirs.data[probe], rtol=1e-9, atol=1e-9)
