@@ -90,6 +90,27 @@ class OperatorBuilder(ABC):
             of one array ``(..., size)`` per output.
         """
 
+    def prepare(self, block: Block, ctx: Context, index: int, value: NDArray[Any]) -> Any:
+        """Turn a constant operand into what ``step`` gets in its place, once.
+
+        Parameters
+        ----------
+        block : Block
+            As for `build`.
+        ctx : Context
+            As for `build`.
+        index : int
+            Which operand.
+        value : (size,) array
+            The constant.
+
+        Returns
+        -------
+        operand : object
+            By default the constant as a flat array of the backend.
+        """
+        return ctx.constant(value)
+
 
 class NeuronBuilder(ABC):
     """A neuron type, written once for every backend.

@@ -60,10 +60,10 @@ class StepFunction:
         self._readers: dict[int, list[Reader]] = {}
         self._spread: set[int] = set()
         for index, block in enumerate(program.blocks):
-            self._readers[index] = [self.reader(view) for view in block.operands]
             if block.host:
+                self._readers[index] = [self.reader(view) for view in block.operands]
                 continue
-            step = self._build(block, registry)
+            step, self._readers[index] = self._build(block, registry)
             if options.batch and not any(self.is_batched(view) for view in block.operands):
                 self._spread.add(index)
             self._steps[index] = wrap(block, step) if wrap else step
@@ -76,7 +76,7 @@ class StepFunction:
         """A function that reads a view from a table of arrays."""
         return make_reader(view, self.xp, self.options.dtype)
 
-    def _build(self, block: Block, registry: Registry) -> Step:
+    def _build(self, block: Block, registry: Registry) -> tuple[Step, list[Reader]]:
         builder = registry.operators.get(block.kind)
         if builder is None:
             raise BuildError(
@@ -92,13 +92,25 @@ class StepFunction:
         )
         try:
             step: Step = builder.build(block, context)
+            readers = [
+                self.reader(view)
+                if self.is_batched(view)
+                else _constant_reader(builder.prepare(block, context, j, self._value(view)))
+                for j, view in enumerate(block.operands)
+            ]
         except Exception as error:
             origin = registry.origins.get("operators", {}).get(block.kind, "unknown plugin")
             raise BuildError(
                 f"The builder of {block.kind.__name__} ({origin}) failed: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        return step
+        return step, readers
+
+    def _value(self, view: View) -> Any:
+        """The elements of a constant view."""
+        arrays = {s: self.program.arrays[s].initial for s in view.sources}
+        value = view.evaluate(arrays, dtype=self.options.dtype)  # type: ignore[arg-type]
+        return np.ascontiguousarray(value)
 
     def read_operands(self, index: int, arrays: Arrays) -> list[Any]:
         """The operands of a block."""
@@ -128,6 +140,10 @@ class StepFunction:
                     f"{tuple(output.shape)}; {(*batch, size)} is needed"
                 )
             arrays[identity] = output
+
+
+def _constant_reader(value: Any) -> Reader:
+    return lambda arrays: value
 
 
 def make_reader(view: View, xp: Any, dtype: Any) -> Reader:

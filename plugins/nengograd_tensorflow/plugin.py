@@ -9,7 +9,7 @@ from nengograd.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from nengograd.backends import Backend, BackendInfo
-    from nengograd.builders import NeuronBuilder
+    from nengograd.builders import NeuronBuilder, OperatorBuilder
 
 
 def _load() -> Backend:
@@ -35,3 +35,13 @@ def nengograd_neurons(backend: str) -> Mapping[type, NeuronBuilder]:
     from .neurons import NEURONS
 
     return NEURONS
+
+
+@hookimpl
+def nengograd_operators(backend: str) -> Mapping[type, OperatorBuilder]:
+    """Operator builders that use what is fast on XLA."""
+    if backend != "tensorflow":
+        return {}
+    from .operators import OPERATORS
+
+    return OPERATORS

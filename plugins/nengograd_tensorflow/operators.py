@@ -1,0 +1,62 @@
+"""Operator builders made for TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from nengograd.builders import Context, OperatorBuilder, Step
+from nengograd.builtin.operators import DotBuilder
+from nengograd.operators import Dot
+from nengograd.program import Block
+
+from .library import tf
+
+__all__ = ["OPERATORS"]
+
+
+class ShapedDotBuilder(DotBuilder):
+    """`Dot`, with constant matrices that have their shape from the start.
+
+    A reshape within the step would be fused into the product, and XLA then writes the product
+    as a plain loop instead of calling its matrix library.
+    """
+
+    def prepare(self, block: Block, ctx: Context, index: int, value: NDArray[Any]) -> Any:
+        """Give the matrices their shape."""
+        if index == 0:
+            m = len(block.ops)
+            rows, cols = block.ops[0].attrs["rows"], block.ops[0].attrs["cols"]
+            if cols == 1:
+                return ctx.constant(value)
+            value = value.reshape((m, rows, cols) if m > 1 else (rows, cols))
+        return ctx.constant(value)
+
+    def build(self, block: Block, ctx: Context) -> Step:
+        """Make the function that multiplies m matrices with m vectors."""
+        general = super().build(block, ctx)
+        m = len(block.ops)
+        rows, cols = block.ops[0].attrs["rows"], block.ops[0].attrs["cols"]
+        if ctx.batched[0] or cols == 1:
+            return general
+
+        def one(a: Any, x: Any) -> Sequence[Any]:
+            if len(x.shape) == 1:
+                return [tf.linalg.matvec(a, x)]
+            return [tf.matmul(x, a, transpose_b=True)]
+
+        def many(a: Any, x: Any) -> Sequence[Any]:
+            if len(x.shape) == 1:
+                y = tf.matmul(a, tf.reshape(x, (m, cols, 1)))
+                return [tf.reshape(y, (m * rows,))]
+            x = tf.reshape(x, (-1, m, cols))
+            y = tf.einsum("mrc,bmc->bmr", a, x)
+            return [tf.reshape(y, (-1, m * rows))]
+
+        return one if m == 1 else many
+
+
+OPERATORS: dict[type, OperatorBuilder] = {Dot: ShapedDotBuilder()}
+"""Builders by operator class."""
