@@ -170,7 +170,16 @@ class NeuronBuilder(ABC):
 
 
 class ProcessBuilder(ABC):
-    """A process or synapse with an input, written once for every backend."""
+    """A process or synapse with an input, written once for every backend.
+
+    Attributes
+    ----------
+    merges : bool
+        Whether processes of equal key may run in one block. False where a state has another
+        size than the input.
+    """
+
+    merges: bool = True
 
     @abstractmethod
     def prepare(

@@ -272,3 +272,19 @@ def test_a_simulator_can_be_pickled(make_sim: Callable) -> None:
 def test_the_simulator_is_an_entry_point_of_nengo() -> None:
     found = [point.load() for point in entry_points(group="nengo.backends")]
     assert nengograd.Simulator in found
+
+
+def test_equal_triangle_synapses_keep_their_own_rings(make_sim: Callable) -> None:
+    # Found by fuzzing: synapses of equal length ran as one.
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(lambda t: [np.sin(40 * t), t])
+        nodes = [nengo.Node(size_in=2), nengo.Node(size_in=1)]
+        nengo.Connection(u, nodes[0], synapse=nengo.synapses.Triangle(0.004))
+        nengo.Connection(u[0], nodes[1], synapse=nengo.synapses.Triangle(0.004))
+        probes = [nengo.Probe(node) for node in nodes]
+    with nengo.Simulator(net, progress_bar=False) as reference:
+        reference.run_steps(20)
+    sim = make_sim(net)
+    sim.run_steps(20)
+    for probe in probes:
+        np.testing.assert_allclose(sim.data[probe], reference.data[probe], atol=1e-12)

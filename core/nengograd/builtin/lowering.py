@@ -229,7 +229,7 @@ def lower_process(op: Any, to: Lowering) -> Any:
             sizes.append(signal.size)
     outputs = to.add(
         SimProcess,
-        (type(process), key),
+        (type(process), key) if builder.merges else ("unmerged", id(op)),
         operands,
         sizes,
         mixes=True,

@@ -95,13 +95,15 @@ class TriangleBuilder(ProcessBuilder):
     ring of scaled samples, one per tap.
     """
 
+    # The place in the ring is one number per synapse.
+    merges = False
+
     def prepare(
         self, process: Any, shape: tuple[int, ...], dt: float
     ) -> tuple[Hashable, dict[str, Any]] | None:
         """Taps and the two coefficients of the recursion."""
         taps, first, difference = process._get_coefficients(dt)
-        # The place in the ring is one number per synapse: each runs as its own block.
-        return ("Triangle", object()), {
+        return None, {
             "taps": taps,
             "first": float(first),
             "difference": float(difference),
