@@ -83,20 +83,27 @@ class LoopExecutable(TensorFlowExecutable):
             padded = np.zeros(self._input_shape, dtype=self.options.dtype)
             padded[:n] = inputs
             inputs = padded
+        if self._concrete is None:
+            # Calling it directly spares TensorFlow looking at each argument's type.
+            self._concrete = self._run.get_concrete_function(*self._specs())
         with self.on_device():
-            state, outputs = self._run(
+            state, outputs = self._concrete(
                 tf.constant(n, tf.int32), tf.constant(inputs, self.dtype), *state
             )
         return tuple(state), [output.numpy()[:n] for output in outputs]
 
     def write_graph(self, folder: str) -> None:
         """Write the graph of the compiled function for TensorBoard."""
-        arguments = [
+        write_graph(self._run.get_concrete_function(*self._specs()).graph, folder)
+
+    def _specs(self) -> list[Any]:
+        """Shapes and dtypes of the compiled function's arguments."""
+        batch, arrays = self.options.batch, self.program.arrays
+        return [
             tf.TensorSpec((), tf.int32),
             tf.TensorSpec(self._input_shape, self.dtype),
-            *(tf.TensorSpec(t.shape, t.dtype) for t in self.initial_state()),
+            *(tf.TensorSpec((*batch, arrays[i].size), self.dtype) for i in self.state_ids),
         ]
-        write_graph(self._run.get_concrete_function(*arguments).graph, folder)
 
 
 def write_graph(graph: Any, folder: str) -> None:
