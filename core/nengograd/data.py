@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .memory import select
 from .views import View
 
-__all__ = ["Recorder", "SignalValues", "SimulationData"]
+__all__ = ["Recorder", "SignalValues", "SimulationData", "Timeline"]
 
 
 class Recorder:
@@ -79,6 +79,28 @@ class Recorder:
 
     def __len__(self) -> int:
         return sum(len(piece) for piece in self._pieces)
+
+
+class Timeline:
+    """Which steps have been recorded: all that were run, but for those of a cut-off turn."""
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[int, int]] = []
+
+    def add(self, start: int, stop: int) -> None:
+        """Add the steps from ``start`` up to ``stop``; spans that touch become one."""
+        if start == stop:
+            return
+        if self._spans and self._spans[-1][1] == start:
+            start = self._spans.pop()[0]
+        self._spans.append((start, stop))
+
+    def steps(self, period: float) -> NDArray[np.int64]:
+        """The recorded steps that a probe with this period, in steps, has sampled."""
+        spans = [np.arange(start, stop) for start, stop in self._spans]
+        steps = np.concatenate([np.zeros(0, dtype=np.int64), *spans])
+        sampled: NDArray[np.int64] = steps[steps % period < 1]
+        return sampled
 
 
 class SimulationData(Mapping[Any, Any]):

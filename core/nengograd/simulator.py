@@ -9,16 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from nengo.builder import Model
-from nengo.cache import get_default_decoder_cache
 from nengo.exceptions import NengoWarning, ReadonlyError, SimulatorClosed, ValidationError
-from nengo.utils import numpy as npext
 from nengo.utils.progress import Progress, ProgressTracker
 from numpy.typing import NDArray
 
+from .arguments import choose_seed, float_dtype, new_model, positive
 from .assembly import assemble, without_collector
 from .backends import Options, PartialRun
-from .data import Recorder, SignalValues, SimulationData
+from .data import Recorder, SignalValues, SimulationData, Timeline
 from .inputs import Feeds, check_feeds
 from .order import step_order
 from .plugins import registry
@@ -111,10 +109,10 @@ class Simulator:
                 stacklevel=2,
             )
         options = Options(
-            dtype=_float_dtype(dtype),
+            dtype=float_dtype(dtype),
             device=device,
-            minibatch_size=_positive("minibatch_size", minibatch_size, optional=True),
-            unroll=_positive("unroll_simulation", unroll_simulation) or 1,
+            minibatch_size=positive("minibatch_size", minibatch_size, optional=True),
+            unroll=positive("unroll_simulation", unroll_simulation) or 1,
             jit=jit,
         )
         if network is None and model is None:
@@ -127,7 +125,7 @@ class Simulator:
         self.options = options
         engine = self._plugins.backends[self.backend].load()
 
-        self.model = _model(network, dt) if model is None else model
+        self.model = new_model(network, dt) if model is None else model
         tracker = ProgressTracker(progress_bar, Progress("Building", "Build"))
         with tracker:
             if network is not None:
@@ -148,12 +146,7 @@ class Simulator:
         self._feedable = feedable_nodes(self.program)
         if tensorboard:
             self._executable.write_graph(run_folder(tensorboard, network, self.model))
-        if seed is None:
-            if network is not None and network.seed is not None:
-                seed = network.seed + 1
-            else:
-                seed = int(np.random.randint(npext.maxint))
-        self.seed: int = int(seed)
+        self.seed = choose_seed(seed, network)
         self.closed = False
         self.reset()
 
@@ -344,15 +337,8 @@ class Simulator:
         self._n_steps += done
         for recorder, values in zip(self._recorders.values(), outputs, strict=True):
             recorder.add(first, values[:kept])
-        if kept:
-            self._note_recorded(first, first + kept)
+        self._timeline.add(first, first + kept)
         return kept
-
-    def _note_recorded(self, start: int, stop: int) -> None:
-        """Remember that the data of these steps is kept; spans that touch become one."""
-        if self._recorded and self._recorded[-1][1] == start:
-            start = self._recorded.pop()[0]
-        self._recorded.append((start, stop))
 
     def _check_open(self, what: str) -> None:
         if self.closed:
@@ -390,8 +376,8 @@ class Simulator:
         self._state = self._executable.initial_state()
         self._runtime = Runtime(self.program, self._order, self.seed, self.options)
         self._n_steps = 0
-        if include_probes or not hasattr(self, "_recorded"):
-            self._recorded: list[tuple[int, int]] = []
+        if include_probes:
+            self._timeline = Timeline()
             self.clear_probes()
 
     def clear_probes(self) -> None:
@@ -428,9 +414,7 @@ class Simulator:
             )
             sample_every = dt
         period = 1 if sample_every is None else sample_every / self.dt
-        spans = [np.arange(start, stop) for start, stop in self._recorded]
-        steps = np.concatenate([np.zeros(0, dtype=np.int64), *spans])
-        return self.dt * steps[steps % period < 1]
+        return self.dt * self._timeline.steps(period)
 
     # -- ending
 
@@ -470,7 +454,7 @@ class Simulator:
             },
             "state": None if self.closed else dict(self._executable.read(self._state)),
             "n_steps": self._n_steps,
-            "recorded": self._recorded,
+            "timeline": self._timeline,
             "data": [recorder.samples for recorder in self._recorders.values()],
         }
 
@@ -478,7 +462,7 @@ class Simulator:
         bar = state["arguments"].pop("progress_bar")
         self.__init__(None, model=state["model"], progress_bar=False, **state["arguments"])  # type: ignore[misc]
         self.progress_bar = bar
-        self._n_steps, self._recorded = state["n_steps"], state["recorded"]
+        self._n_steps, self._timeline = state["n_steps"], state["timeline"]
         for recorder, data in zip(self._recorders.values(), state["data"], strict=True):
             recorder.restore(data)
         if state["state"] is None:
@@ -494,30 +478,3 @@ class Simulator:
                 ResourceWarning,
                 stacklevel=2,
             )
-
-
-def _model(network: Any, dt: float) -> Any:
-    return Model(
-        dt=float(dt),
-        label=f"{network}, dt={dt:f}",
-        decoder_cache=get_default_decoder_cache(),
-    )
-
-
-def _float_dtype(dtype: Any) -> np.dtype[Any]:
-    """A NumPy dtype from a NumPy or TensorFlow dtype or a name."""
-    try:
-        found: np.dtype[Any] = np.dtype(getattr(dtype, "as_numpy_dtype", dtype))
-    except TypeError as error:
-        raise ValidationError(f"{dtype!r} is no dtype", attr="dtype") from error
-    if found not in (np.dtype("float32"), np.dtype("float64")):
-        raise ValidationError(f"must be float32 or float64, not {found}", attr="dtype")
-    return found
-
-
-def _positive(name: str, value: Any, optional: bool = False) -> int | None:
-    if value is None and optional:
-        return None
-    if not npext.is_integer(value) or value < 1:
-        raise ValidationError(f"must be an integer of at least 1, not {value!r}", attr=name)
-    return int(value)

@@ -22,7 +22,7 @@ from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengograd.builders import Context, NeuronBuilder, ProcessBuilder
 from nengograd.builtin.operators import OPERATORS
 from nengograd.namespace import NAMES, numpy_namespace
-from nengograd.operators import Dot, Product, Sum
+from nengograd.operators import AddOuter, Dot, Outer, Product, Sum, Total
 from nengograd.program import Block, Op
 from nengograd.views import View
 
@@ -134,6 +134,34 @@ def dot_case(rows: int, cols: int) -> Case:
     return Case(Dot, {"rows": rows, "cols": cols}, [rows * cols, cols], [rows], reference)
 
 
+def total_case(n: int, terms: int) -> Case:
+    def reference(value: Any) -> list[Any]:
+        return sum_case(n, terms).reference(*value.reshape(terms, n))
+
+    return Case(Total, {"terms": terms}, [terms * n], [n], reference)
+
+
+def outer_case(rows: int, cols: int) -> Case:
+    def reference(column: Any, row: Any) -> list[Any]:
+        return [np.outer(column, row).reshape(-1)]
+
+    return Case(Outer, {"rows": rows, "cols": cols}, [rows, cols], [rows * cols], reference)
+
+
+def add_outer_case(rows: int, cols: int) -> Case:
+    """PES, with a learning rate that makes nengo's operator a plain outer product."""
+
+    def reference(matrix: Any, column: Any, row: Any) -> list[Any]:
+        pre, error = Signal(np.zeros(cols)), Signal(np.zeros(rows))
+        delta = Signal(np.zeros((rows, cols)))
+        op = rules.SimPES(pre, error, delta, -cols / DT)
+        change = run_nengo(op, [pre, error], [delta], [row, column])[0]
+        return [matrix + change.reshape(-1)]
+
+    sizes = [rows * cols, rows, cols]
+    return Case(AddOuter, {"rows": rows, "cols": cols}, sizes, [rows * cols], reference)
+
+
 def sparse_case(dense: Any) -> Case:
     """A case with the pattern of non-zeros of ``dense``; the values are drawn."""
     dense = np.asarray(dense)
@@ -163,13 +191,6 @@ def rule_case(
 
     sizes, out_sizes = ([int(np.prod(s)) for s in group] for group in (shapes, outputs))
     return Case(kind, attrs, sizes, out_sizes, reference)
-
-
-def pes_case(rows: int, cols: int, rate: float) -> Case:
-    attrs = {"rows": rows, "cols": cols, "alpha": -rate * DT / cols}
-    shapes = [(cols,), (rows,)]
-    make = lambda pre, error, delta: rules.SimPES(pre, error, delta, rate)  # noqa: E731
-    return rule_case(rules.SimPES, shapes, [(rows, cols)], make, attrs)
 
 
 def bcm_case(rows: int, cols: int, rate: float) -> Case:
@@ -417,7 +438,9 @@ BLOCKS = {
     "noisy": [noisy_case(3), noisy_case(2)],
     "process": [past_case(3, 0.5, 4), past_case(2, 2.0, 1)],
     "process with an empty state": [past_case(3, 0.5, 0), past_case(2, 2.0, 0)],
-    "PES": [pes_case(2, 4, 1.0), pes_case(2, 4, 3.0)],
+    "total": [total_case(3, 11), total_case(3, 11)],
+    "outer": [outer_case(2, 4), outer_case(2, 4)],
+    "sum with an outer product": [add_outer_case(2, 4), add_outer_case(2, 4)],
     "BCM": [bcm_case(2, 4, 1.0), bcm_case(2, 4, 3.0)],
     "Oja": [oja_case(2, 4, 1.0), oja_case(2, 4, 3.0, beta=0.1), oja_case(2, 4, 1.0)],
     "Voja": [voja_case(3, 2, 1.0), voja_case(3, 2, 4.0)],

@@ -103,18 +103,6 @@ class _Rule(OperatorBuilder):
         return step
 
 
-class PES(_Rule):
-    """Prescribed error sensitivity; ``alpha`` is -learning rate * dt / neurons."""
-
-    operands = (PRE, POST)
-    params = ("alpha",)
-
-    def change(self, xp: Any, p: SimpleNamespace, *operands: Any) -> tuple[Any, ...]:
-        """Return the change ``(..., m, rows, cols)`` from activities and error."""
-        pre, error = operands
-        return (p.alpha * error * pre,)
-
-
 class BCM(_Rule):
     """Bienenstock-Cooper-Munroe; ``alpha`` is learning rate * dt."""
 
@@ -166,7 +154,6 @@ class RLS(_Rule):
 
 
 LEARNING_RULES: dict[type, OperatorBuilder] = {
-    learning_rules.SimPES: PES(),
     learning_rules.SimBCM: BCM(),
     learning_rules.SimOja: Oja(),
     learning_rules.SimVoja: Voja(),
