@@ -33,6 +33,8 @@ class Graph:
         What fills each input value.
     signals : dict of Signal to View
         The memory of each base signal at the end of a step.
+    before : dict of Signal to View
+        The memory before a step of those that are states or constants.
     dt : float
         Length of a step, in seconds.
     """
@@ -44,6 +46,7 @@ class Graph:
     outputs: list[View] = field(default_factory=list)
     sources: dict[int, Any] = field(default_factory=dict)
     signals: dict[Any, View] = field(default_factory=dict)
+    before: dict[Any, View] = field(default_factory=dict)
     _next: int = 0
 
     def value(
@@ -100,6 +103,7 @@ class Graph:
         self.updates = {s: view.replace(views) for s, view in self.updates.items()}
         self.outputs = [view.replace(views) for view in self.outputs]
         self.signals = {s: view.replace(views) for s, view in self.signals.items()}
+        self.before = {s: view.replace(views) for s, view in self.before.items()}
 
     def roots(self) -> Iterable[View]:
         """Views that have to be computed whatever else is dropped."""

@@ -158,8 +158,9 @@ def _place_states(graph: Graph, placer: _Placer, groups: list[Group]) -> None:
     """
     updated: dict[int, list[int]] = {}
     for state, update in graph.updates.items():
-        if len(update.runs) == 1 and update.size == graph.values[update.first[0]].size:
-            updated.setdefault(update.first[0], []).append(state)
+        source = update.first[0]
+        if len(update.runs) == 1 and source != ZERO and update.size == graph.values[source].size:
+            updated.setdefault(source, []).append(state)
     for ops in groups:
         for j in range(len(ops[0].outputs)):
             states = [s for op in ops for s in updated.get(op.outputs[j], [])]
@@ -169,16 +170,20 @@ def _place_states(graph: Graph, placer: _Placer, groups: list[Group]) -> None:
 def _kept_signals(graph: Graph, placer: _Placer) -> dict[Any, View]:
     """Where the memory of signals lies between steps, as far as it is kept.
 
-    What is set in each step and not read in the next lives in no state; it is left out.
+    Between steps a signal holds what it will hold before the next. Where nothing reads that,
+    it may still be what some state goes on with; else it lives nowhere and is left out.
     """
     state_of = {update: state for state, update in graph.updates.items()}
+    still = {s for s, update in graph.updates.items() if update == View.of(s, update.size)}
+    still |= {v.id for v in graph.values.values() if v.role == "constant"}
     kept = {}
     for signal, view in graph.signals.items():
-        state = state_of.get(view)
-        if state is not None:
-            view = View.of(state, view.size)
-        if all(graph.values[s].role in ("constant", "state") for s in view.sources):
+        if signal in graph.before:
+            kept[signal] = placer.view(graph.before[signal])
+        elif all(source in still for source in view.sources):
             kept[signal] = placer.view(view)
+        elif view in state_of:
+            kept[signal] = placer.view(View.of(state_of[view], view.size))
     return kept
 
 

@@ -322,8 +322,11 @@ class Lowering:
         for base, memory in self._memories.items():
             if memory.start is not None and memory.start.size:
                 source = memory.start.first[0]
-                if graph.values[source].role == "state":
+                role = graph.values[source].role
+                if role == "state":
                     graph.updates[source] = graph.signals[base]
+                if role in ("state", "constant"):
+                    graph.before[base] = memory.start
 
 
 def _label(op: Any) -> str:

@@ -68,8 +68,9 @@ class PluginManager:
         self._pm = pluggy.PluginManager(hookspecs.PROJECT)
         self._pm.add_hookspecs(hookspecs)
         self.plugins: list[PluginInfo] = []
-        self._infos: dict[Any, PluginInfo] = {}
-        self._broken: set[Any] = set()
+        # By identity: a plugin may be an object without a hash.
+        self._infos: dict[int, PluginInfo] = {}
+        self._broken: set[int] = set()
         disabled = set(disabled)
         found = entry_points(group=GROUP) if points is None else points
         for point in sorted(found, key=lambda p: p.name):
@@ -103,7 +104,7 @@ class PluginManager:
             self._fail(info, f"cannot be registered: {error}")
             return
         info.hooks = [caller.name for caller in self._pm.get_hookcallers(plugin) or ()]
-        self._infos[plugin] = info
+        self._infos[id(plugin)] = info
         self.plugins.append(info)
 
     def _unknown_hooks(self, plugin: Any) -> list[str]:
@@ -125,14 +126,14 @@ class PluginManager:
         """Call a hook of each plugin; one that raises is reported and left out."""
         results = []
         for impl in getattr(self._pm.hook, hook).get_hookimpls():
-            if impl.plugin in self._broken:
+            if id(impl.plugin) in self._broken:
                 continue
-            info = self._infos[impl.plugin]
+            info = self._infos[id(impl.plugin)]
             try:
                 chosen = {name: arguments[name] for name in impl.argnames}
                 results.append((info, impl.function(**chosen)))
             except Exception as error:
-                self._broken.add(impl.plugin)
+                self._broken.add(id(impl.plugin))
                 self._fail(info, f"failed in {hook}: {type(error).__name__}: {error}")
         return results
 
@@ -147,19 +148,23 @@ class PluginManager:
         nengo.exceptions.ValidationError
             If two plugins from outside offer something for one key.
         """
-        chosen: dict[Any, tuple[Any, PluginInfo]] = {}
+        offers: dict[Any, list[tuple[Any, PluginInfo]]] = {}
         for info, mapping in self.call(hook, **arguments):
             for key, value in (mapping or {}).items():
-                rival = chosen.get(key)
-                if rival is None or _rank(info) > _rank(rival[1]):
-                    chosen[key] = (value, info)
-                elif _rank(info) == _rank(rival[1]):
-                    name = getattr(key, "__name__", key)
-                    raise ValidationError(
-                        f"Both {rival[1]} and {info} offer {name} through {hook}. Choose one: "
-                        f"set the environment variable {DISABLE} to the name of the other.",
-                        attr=hook,
-                    )
+                offers.setdefault(key, []).append((value, info))
+        chosen: dict[Any, tuple[Any, PluginInfo]] = {}
+        for key, found in offers.items():
+            best = max(_rank(info) for _, info in found)
+            first, *others = [offer for offer in found if _rank(offer[1]) == best]
+            if others:
+                name = getattr(key, "__name__", key)
+                raise ValidationError(
+                    f"Both {first[1]} and {others[0][1]} offer {name} through {hook}. Choose "
+                    f"one: set the environment variable {DISABLE} to the name of the other, or "
+                    "give one alone as plugins=[...].",
+                    attr=hook,
+                )
+            chosen[key] = first
         return chosen
 
     def event(self, name: str, **info: Any) -> None:
@@ -185,7 +190,13 @@ class PluginManager:
             name = os.environ.get(BACKEND) or None
         if name is None:
             usable = [n for n, info in backends.items() if not info.missing()]
-            return next((n for n in PREFERRED if n in usable), usable[0] if usable else "numpy")
+            if not usable:
+                raise ValidationError(
+                    f"No backend is usable: there are {sorted(backends)}; `nengograd plugins` says "
+                    f"what they lack. Is {DISABLE} set?",
+                    attr="backend",
+                )
+            return next((n for n in PREFERRED if n in usable), usable[0])
         if name not in backends:
             raise ValidationError(
                 f"Unknown backend {name!r}; there are {sorted(backends)}", attr="backend"

@@ -197,6 +197,7 @@ class View:
     def take(self, indices: Any) -> View:
         """The view of the elements at ``indices``, which may repeat."""
         indices = np.asarray(indices, dtype=np.int64)
+        indices = np.where(indices < 0, indices + self.size, indices)
         ascends = len(indices) and len(indices) == int(indices[-1]) - int(indices[0]) + 1
         if ascends and (np.diff(indices) == 1).all():
             return self[int(indices[0]) : int(indices[-1]) + 1]

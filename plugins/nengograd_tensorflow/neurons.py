@@ -10,8 +10,6 @@ from nengo.neurons import LIF, AdaptiveLIF
 from nengograd.builders import NeuronBuilder, State
 from nengograd.builtin.neurons import AdaptiveLIFBuilder, LIFBuilder
 
-from .library import tf
-
 __all__ = ["NEURONS"]
 
 
@@ -22,8 +20,8 @@ def _with_fast_exponentials(xp: Any) -> Any:
     relative precision of small results, which a LIF neuron adds to numbers near 1.
     """
     names = vars(xp) | {
-        "expm1": lambda x: tf.exp(x) - 1.0,
-        "log1p": lambda x: tf.math.log(1.0 + x),
+        "expm1": lambda x: xp.exp(x) - 1.0,
+        "log1p": lambda x: xp.log(1.0 + x),
     }
     return SimpleNamespace(**names)
 
@@ -35,7 +33,7 @@ class _Fast(NeuronBuilder):
         self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float
     ) -> tuple[Any, State]:
         """Advance by one step."""
-        if J.dtype == tf.float32:
+        if J.dtype.name == "float32":
             xp = _with_fast_exponentials(xp)
         return super().step(xp, J, state, params, dt)
 

@@ -12,8 +12,6 @@ from nengograd.builtin.operators import DotBuilder
 from nengograd.operators import Dot
 from nengograd.program import Block
 
-from .library import tf
-
 __all__ = ["OPERATORS"]
 
 
@@ -37,23 +35,22 @@ class ShapedDotBuilder(DotBuilder):
     def build(self, block: Block, ctx: Context) -> Step:
         """Make the function that multiplies m matrices with m vectors."""
         general = super().build(block, ctx)
-        m = len(block.ops)
+        xp, m = ctx.xp, len(block.ops)
         rows, cols = block.ops[0].attrs["rows"], block.ops[0].attrs["cols"]
         if ctx.batched[0] or cols == 1:
             return general
 
         def one(a: Any, x: Any) -> Sequence[Any]:
             if len(x.shape) == 1:
-                return [tf.linalg.matvec(a, x)]
-            return [tf.matmul(x, a, transpose_b=True)]
+                return [xp.reshape(xp.matmul(a, xp.reshape(x, (cols, 1))), (rows,))]
+            return [xp.matmul(x, xp.matrix_transpose(a))]
 
         def many(a: Any, x: Any) -> Sequence[Any]:
             if len(x.shape) == 1:
-                y = tf.matmul(a, tf.reshape(x, (m, cols, 1)))
-                return [tf.reshape(y, (m * rows,))]
-            x = tf.reshape(x, (-1, m, cols))
-            y = tf.einsum("mrc,bmc->bmr", a, x)
-            return [tf.reshape(y, (-1, m * rows))]
+                y = xp.matmul(a, xp.reshape(x, (m, cols, 1)))
+                return [xp.reshape(y, (m * rows,))]
+            y = xp.einsum("mrc,bmc->bmr", a, xp.reshape(x, (-1, m, cols)))
+            return [xp.reshape(y, (-1, m * rows))]
 
         return one if m == 1 else many
 

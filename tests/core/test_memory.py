@@ -119,7 +119,7 @@ def selections(draw: st.DrawFn, size: int) -> tuple[Any, int]:
     return np.array(where, int), len(where)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(stores(), st.data())
 def test_a_read_sees_all_sets_and_increments(store: Store, data: st.DataObject) -> None:
     expected, _ = simulate(store)
@@ -131,13 +131,14 @@ def test_a_read_sees_all_sets_and_increments(store: Store, data: st.DataObject) 
         np.testing.assert_allclose(found, expected[indices(selection, size)])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(stores())
 def test_the_end_of_a_step_has_the_updates(store: Store) -> None:
     _, end = simulate(store)
     np.testing.assert_allclose(store.value(store.memory.after()), end)
 
 
+@settings(deadline=None)
 @given(stores())
 def test_a_second_read_makes_no_new_sums(store: Store) -> None:
     first = store.memory.read(0, store.size)
@@ -146,6 +147,7 @@ def test_a_second_read_makes_no_new_sums(store: Store) -> None:
     assert len(store.sums) == made
 
 
+@settings(deadline=None)
 @given(stores())
 def test_what_was_there_before_is_asked_for_once_and_only_if_needed(store: Store) -> None:
     store.memory.read(0, store.size)

@@ -153,7 +153,7 @@ slices_of_12 = st.builds(
 ).filter(lambda s: s.start < s.stop)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(operator_lists(), st.sampled_from([0, 8]))
 def test_any_effects_give_the_order_of_nengo(operators: list[Effects], few: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nengograd.views import ZERO, View
@@ -56,11 +56,13 @@ def assert_normal(view: View) -> None:
 # -- reading
 
 
+@settings(deadline=None)
 @given(run_lists)
 def test_a_view_reads_its_runs_end_to_end(rows: list[tuple[int, int, int]]) -> None:
     np.testing.assert_array_equal(value(View(rows)), expand(rows))
 
 
+@settings(deadline=None)
 @given(run_lists)
 def test_leading_axes_are_kept(rows: list[tuple[int, int, int]]) -> None:
     view = View(rows)
@@ -83,6 +85,7 @@ def test_the_dtype_is_that_of_the_arrays_or_as_asked_for() -> None:
         assert view.evaluate(arrays, np.float64).dtype == np.float64
 
 
+@settings(deadline=None)
 @given(run_lists)
 def test_elements_say_where_each_element_lies(rows: list[tuple[int, int, int]]) -> None:
     sources, offsets = View(rows).elements()
@@ -93,6 +96,7 @@ def test_elements_say_where_each_element_lies(rows: list[tuple[int, int, int]]) 
 # -- the algebra
 
 
+@settings(deadline=None)
 @given(run_lists)
 def test_every_way_to_make_a_view_gives_the_normal_form(rows: list[tuple[int, int, int]]) -> None:
     view = View(rows)
@@ -112,6 +116,7 @@ def test_every_way_to_make_a_view_gives_the_normal_form(rows: list[tuple[int, in
         assert hash(other) == hash(view)
 
 
+@settings(deadline=None)
 @given(views, views)
 def test_views_are_equal_where_their_elements_are(a: View, b: View) -> None:
     # No two elements of the arrays have one value, so that values tell.
@@ -120,6 +125,7 @@ def test_views_are_equal_where_their_elements_are(a: View, b: View) -> None:
     assert not same or hash(a) == hash(b)
 
 
+@settings(deadline=None)
 @given(st.lists(views, max_size=5))
 def test_concat_joins(parts: list[View]) -> None:
     joined = View.concat(parts)
@@ -129,6 +135,7 @@ def test_concat_joins(parts: list[View]) -> None:
     )
 
 
+@settings(deadline=None)
 @given(views, views, views)
 def test_concat_is_associative_and_has_an_identity(a: View, b: View, c: View) -> None:
     assert View.concat([View.concat([a, b]), c]) == View.concat([a, View.concat([b, c])])
@@ -138,6 +145,7 @@ def test_concat_is_associative_and_has_an_identity(a: View, b: View, c: View) ->
 bounds = st.none() | st.integers(-20, 20)
 
 
+@settings(deadline=None)
 @given(views, bounds, bounds, st.none() | st.sampled_from([-3, -2, -1, 1, 2, 3]))
 def test_slices_are_those_of_numpy(view: View, start: Any, stop: Any, step: Any) -> None:
     part = view[start:stop:step]
@@ -145,11 +153,13 @@ def test_slices_are_those_of_numpy(view: View, start: Any, stop: Any, step: Any)
     np.testing.assert_array_equal(value(part), value(view)[start:stop:step])
 
 
+@settings(deadline=None)
 @given(views, st.integers(0, 20))
 def test_the_halves_of_a_view_make_it_again(view: View, at: int) -> None:
     assert View.concat([view[:at], view[at:]]) == view
 
 
+@settings(deadline=None)
 @given(views, st.data())
 def test_take_is_that_of_numpy(view: View, data: st.DataObject) -> None:
     place = st.integers(0, max(view.size - 1, 0))
@@ -164,6 +174,7 @@ def test_taking_a_range_of_indices_keeps_one_run() -> None:
     assert View.of(0, 7).take([2, 4, 3]).runs.tolist() == [[0, 2, 1], [0, 4, 1], [0, 3, 1]]
 
 
+@settings(deadline=None)
 @given(views, st.dictionaries(st.sampled_from([0, 1, 2]), st.data(), max_size=3))
 def test_replace_reads_through(view: View, chosen: dict[int, st.DataObject]) -> None:
     through = {}
@@ -187,6 +198,7 @@ def test_replacing_reads_through_once() -> None:
 # -- looking at views
 
 
+@settings(deadline=None)
 @given(run_lists)
 def test_sources_are_listed_once_in_order_without_zeros(rows: list[tuple[int, int, int]]) -> None:
     used = [source for source, _, n in rows if n and source != ZERO]

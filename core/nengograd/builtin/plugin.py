@@ -52,6 +52,8 @@ def nengograd_passes() -> Mapping[str, Callable[..., Any]]:
         "20-merge-states": simplify.merge_states,
         "30-split-states": simplify.split_states,
         "40-factor-outer-states": simplify.factor_outer_states,
+        # What nothing needs must not be stacked with what something does.
+        "45-drop-unused": simplify.drop_unused,
         "50-stack-products": simplify.stack_products,
         "90-drop-unused": simplify.drop_unused,
     }
