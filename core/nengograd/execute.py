@@ -15,7 +15,7 @@ from nengo.exceptions import BuildError
 
 from .backends import Options
 from .builders import Context, Step
-from .program import Block, Program
+from .program import Array, Block, Program
 from .registry import Registry
 from .views import ZERO, View
 
@@ -58,15 +58,24 @@ class StepFunction:
         self.options = options
         self._steps: dict[int, Step] = {}
         self._readers: dict[int, list[Reader]] = {}
-        self._spread: set[int] = set()
         for index, block in enumerate(program.blocks):
             if block.host:
                 self._readers[index] = [self.reader(view) for view in block.operands]
                 continue
             step, self._readers[index] = self._build(block, registry)
-            if options.batch and not any(self.is_batched(view) for view in block.operands):
-                self._spread.add(index)
             self._steps[index] = wrap(block, step) if wrap else step
+
+    def constants(self) -> list[Array]:
+        """Constant arrays that have to be in the table.
+
+        Most are prepared for the one block that reads them, and are not.
+        """
+        program = self.program
+        views = [*program.updates.values(), *program.outputs]
+        for block in program.blocks:
+            views += [v for v in block.operands if block.host or self.is_batched(v)]
+        read = {source for view in views for source in view.sources}
+        return [array for array in program.by_role("constant") if array.id in read]
 
     def is_batched(self, view: View) -> bool:
         """Whether a view has the batch axis, if there is one."""

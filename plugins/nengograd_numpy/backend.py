@@ -45,12 +45,11 @@ class NumpyExecutable(Executable):
         self.options = options
         self.compilations = 1
         dtype = options.dtype
-        self._constants = {
-            array.id: np.asarray(array.initial, dtype=dtype)
-            for array in program.by_role("constant")
-        }
         self._input = next((array.id for array in program.by_role("input")), None)
         self._function = StepFunction(program, registry, options, numpy_namespace)
+        self._constants = {
+            array.id: np.asarray(array.initial, dtype=dtype) for array in self._function.constants()
+        }
         self._updates = {i: self._function.reader(v) for i, v in program.updates.items()}
         self._outputs = [self._function.reader(view) for view in program.outputs]
         self._hosts = {

@@ -51,11 +51,11 @@ class TensorFlowExecutable(Executable):
         self._device = device
         self._predicate: Any = None
         with self.on_device():
-            self.constants = {
-                a.id: tf.constant(a.initial, dtype=self.dtype) for a in program.by_role("constant")
-            }
             xp = make_namespace(options.dtype)
             self.function = StepFunction(program, registry, options, xp, self._fence)
+            self.constants = {
+                a.id: tf.constant(a.initial, dtype=self.dtype) for a in self.function.constants()
+            }
         self.state_ids = [a.id for a in program.by_role("state")]
         self.input_id = next((a.id for a in program.by_role("input")), None)
         self.updates = {i: self.function.reader(v) for i, v in program.updates.items()}
