@@ -182,6 +182,12 @@ def factor_outer_states(graph: Graph) -> None:
             made.append(View.of(part, view.size))
         factors[state] = (made[0], made[1])
         del graph.updates[state]
+    # What held the product from step to step is gone; its signal is kept no longer.
+    graph.before = {
+        signal: view
+        for signal, view in graph.before.items()
+        if not any(source in factors for source in view.sources)
+    }
     if factors:
         graph.ops = [new for op in graph.ops for new in _with_factors(graph, op, factors)]
 

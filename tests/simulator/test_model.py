@@ -288,3 +288,20 @@ def test_equal_triangle_synapses_keep_their_own_rings(make_sim: Callable) -> Non
     sim.run_steps(20)
     for probe in probes:
         np.testing.assert_allclose(sim.data[probe], reference.data[probe], atol=1e-12)
+
+
+def test_the_change_of_learned_weights_is_no_state_of_its_own(make_sim: Callable) -> None:
+    # Its two factors are; a program whose states are not all updated cannot run.
+    with nengo.Network(seed=0) as net:
+        a, b = nengo.Ensemble(10, 1), nengo.Node(size_in=1)
+        learned = nengo.Connection(a, b, learning_rule_type=nengo.PES())
+        nengo.Connection(b, learned.learning_rule)
+        probe = nengo.Probe(learned, "weights")
+    with nengo.Simulator(net, progress_bar=False) as reference:
+        reference.run_steps(20)
+    sim = make_sim(net)
+    sim.run_steps(20)
+    np.testing.assert_allclose(sim.data[probe], reference.data[probe], atol=1e-12)
+    states = {array.id for array in sim.program.by_role("state")}
+    assert states == set(sim.program.updates)
+    assert sim.model.sig[learned.learning_rule]["delta"] not in sim.signals
