@@ -243,6 +243,13 @@ def bandwidth(selected: list[Case], results: dict[str, dict[str, Any]]) -> list[
     return lines
 
 
+def bare_products() -> float:
+    """Microseconds of the two products that the dense network contains, by themselves."""
+    command = [sys.executable, str(HERE / "bare.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(json.loads(done.stdout.splitlines()[-1])["item_us"])
+
+
 def machine() -> str:
     """What this machine is."""
     model = platform.processor() or platform.machine()
@@ -256,6 +263,9 @@ def machine() -> str:
 
 def write(selected: list[Case], results: dict[str, dict[str, Any]]) -> None:
     """Write RESULTS.md."""
+    bare = bare_products()
+    dense = next(case for case in selected if case.name == "dense")
+    whole = float(results[dense.key]["tensorflow"]["item_us"])
     versions: dict[str, str] = {}
     for row in results.values():
         for name, found in row.items():
@@ -286,6 +296,12 @@ def write(selected: list[Case], results: dict[str, dict[str, Any]]) -> None:
         "Building, compiling and the first run, without imports; Nengo's decoder cache is off.",
         "",
         *first_results(selected, results),
+        "",
+        "## Dense weights",
+        "",
+        f"The two products of 2,000 x 2,000 weights with a vector take {bare:,.0f} us by "
+        f"themselves, in a loop of the same library; the whole model takes {whole:,.0f} us, "
+        f"{whole / bare:.2f} times that.",
         "",
         "## Memory traffic of learned weights",
         "",

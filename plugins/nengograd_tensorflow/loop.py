@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nengograd.backends import Host, Options
+from nengograd.operators import AddOuter
 from nengograd.program import Program
 from nengograd.registry import Registry
+from nengograd.views import View
 
 from .executable import State, TensorFlowExecutable
 from .library import tf
@@ -29,6 +31,7 @@ class LoopExecutable(TensorFlowExecutable):
         size = sum(a.size for a in program.by_role("input"))
         self._input_shape = (self.chunk, *options.batch, size)
         self._concrete: Any = None
+        self._matrices = _matrix_states(program)
 
     def _loop(self, n: Any, inputs: Any, *state: Any) -> tuple[Any, Any]:
         batch = self.options.batch
@@ -50,14 +53,34 @@ class LoopExecutable(TensorFlowExecutable):
             _, state, records = tf.while_loop(
                 lambda i, *_: i < n,
                 body,
-                (tf.constant(0, tf.int32), tuple(state), records),
+                (tf.constant(0, tf.int32), self._shaped(state), records),
                 parallel_iterations=1,
             )
         finally:
             self._predicate = None
-        return state, [record.stack() for record in records]
+        return self._flat(state), [record.stack() for record in records]
+
+    def _shaped(self, state: Any) -> State:
+        """State arrays as they are carried through the loop: matrices as matrices.
+
+        A matrix that is carried flat makes XLA divide each index by the number of columns.
+        """
+        pairs = zip(self.state_ids, state, strict=True)
+        return tuple(
+            tf.reshape(tensor, (*self.options.batch, *self._matrices[i]))
+            if i in self._matrices
+            else tensor
+            for i, tensor in pairs
+        )
+
+    def _flat(self, state: Any) -> State:
+        """State arrays as blocks see them."""
+        batch, arrays = self.options.batch, self.program.arrays
+        pairs = zip(self.state_ids, state, strict=True)
+        return tuple(tf.reshape(tensor, (*batch, arrays[i].size)) for i, tensor in pairs)
 
     def _step(self, inputs: Any, i: Any, state: Any) -> tuple[State, list[Any]]:
+        state = self._flat(state)
         arrays = {**self.constants, **dict(zip(self.state_ids, state, strict=True))}
         if self.input_id is not None:
             arrays[self.input_id] = inputs[i]
@@ -69,7 +92,7 @@ class LoopExecutable(TensorFlowExecutable):
             for identity, shape in zip(self.state_ids, shapes, strict=True)
         )
         # What is probed is the memory at the end of the step.
-        return following, [self._record(read(arrays)) for read in self.outputs]
+        return self._shaped(following), [self._record(read(arrays)) for read in self.outputs]
 
     def _record(self, tensor: Any) -> Any:
         shape = (*self.options.batch, tensor.shape[-1])
@@ -104,6 +127,18 @@ class LoopExecutable(TensorFlowExecutable):
             tf.TensorSpec(self._input_shape, self.dtype),
             *(tf.TensorSpec((*batch, arrays[i].size), self.dtype) for i in self.state_ids),
         ]
+
+
+def _matrix_states(program: Program) -> dict[int, tuple[int, ...]]:
+    """Shapes of the state arrays that are learned matrices, and updated whole."""
+    shapes = {}
+    made = {block.outputs[0]: block for block in program.blocks if block.kind is AddOuter}
+    for identity, view in program.updates.items():
+        block = made.get(view.first[0])
+        if block is not None and view == View.of(block.outputs[0], view.size):
+            attrs = block.ops[0].attrs
+            shapes[identity] = (len(block.ops), attrs["rows"], attrs["cols"])
+    return shapes
 
 
 def write_graph(graph: Any, folder: str) -> None:
