@@ -113,7 +113,7 @@ def _lif_step(
     overshoot = xp.where(spiked, voltage - 1.0, 0.0)
     drive = xp.where(spiked, J - 1.0, 1.0)
     t_spike = dt + params.tau_rc * xp.log1p(-overshoot / drive)
-    output = xp.where(spiked, params.amplitude / dt, 0.0)
+    output = xp.astype(spiked, J.dtype) * (params.amplitude / dt)
     voltage = xp.where(spiked, 0.0, xp.maximum(voltage, params.min_voltage))
     refractory = xp.where(spiked, params.tau_ref + t_spike, refractory)
     return output, voltage, refractory
@@ -182,8 +182,7 @@ class IzhikevichBuilder(NeuronBuilder):
         change = (0.04 * voltage * voltage + 5.0 * voltage + 140.0 - recovery + J) * 1000.0
         voltage = voltage + change * dt
         spiked = voltage >= 30.0
-        output = xp.where(spiked, 1.0 / dt, 0.0)
-        output = output + xp.zeros_like(voltage)
+        output = xp.astype(spiked, J.dtype) * (1.0 / dt)
         voltage = xp.where(spiked, params.reset_voltage + xp.zeros_like(voltage), voltage)
         change = (params.tau_recovery * (params.coupling * voltage - recovery)) * 1000.0
         recovery = recovery + change * dt
@@ -226,7 +225,7 @@ class StochasticSpikingBuilder(_RandomSpikingBuilder):
         """The fractional part of ``dt * rate`` is the probability of one spike more."""
         expected = dt * xp.abs(J)
         whole = xp.floor(expected)
-        extra = xp.where(state["random"] < expected - whole, 1.0, 0.0)
+        extra = xp.astype(state["random"] < expected - whole, J.dtype)
         return (params.amplitude / dt) * (whole + extra) * xp.sign(J), {}
 
 
@@ -252,7 +251,7 @@ class PoissonSpikingBuilder(_RandomSpikingBuilder):
         total = term
         count = xp.zeros_like(mean)
         for k in range(1, _POISSON_TERMS + 1):
-            count = count + xp.where(random > total, 1.0, 0.0)
+            count = count + xp.astype(random > total, J.dtype)
             term = term * small / float(k)
             total = total + term
         large = xp.floor(mean + xp.sqrt(mean + 1e-12) * _normal_quantile(xp, random) + 0.5)
