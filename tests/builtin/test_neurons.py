@@ -59,26 +59,26 @@ def test_float32_stays_float32_and_finite_near_the_threshold(neurons: Any) -> No
         assert np.isfinite(array).all()
 
 
-@pytest.mark.parametrize("mean", [0.0, 0.05, 0.7, 3.0, 7.9])
-def test_poisson_spikes_have_the_distribution_of_their_mean(mean: float) -> None:
-    # Evenly spread random numbers give each count in proportion to its probability.
+def poisson_spikes(mean: float) -> np.ndarray:
+    """Counts for evenly spread random numbers: each in proportion to its probability."""
     n = 200_000
     state = {"random": (np.arange(n) + 0.5) / n}
     neurons = nengo.PoissonSpiking(nengo.LIFRate())
     builder = NEURONS[nengo.PoissonSpiking]
     output, _ = builder.step(xp, np.full(n, mean / DT), state, params_of(neurons), DT)
-    counts = np.bincount(np.round(output * DT).astype(int), minlength=25) / n
+    return output * DT
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.05, 0.7, 3.0, 7.9])
+def test_poisson_spikes_have_the_distribution_of_their_mean(mean: float) -> None:
+    spikes = poisson_spikes(mean)
+    counts = np.bincount(np.round(spikes).astype(int), minlength=25) / len(spikes)
     expected = stats.poisson.pmf(np.arange(len(counts)), mean)
     np.testing.assert_allclose(counts, expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("mean", [8.5, 20.0, 50.0])
 def test_large_poisson_means_are_nearly_right(mean: float) -> None:
-    n = 200_000
-    state = {"random": (np.arange(n) + 0.5) / n}
-    neurons = nengo.PoissonSpiking(nengo.LIFRate())
-    builder = NEURONS[nengo.PoissonSpiking]
-    output, _ = builder.step(xp, np.full(n, mean / DT), state, params_of(neurons), DT)
-    spikes = output * DT
+    spikes = poisson_spikes(mean)
     assert abs(spikes.mean() / mean - 1) < 0.02
     assert abs(spikes.var() / mean - 1) < 0.05
