@@ -164,6 +164,33 @@ class NeuronBuilder(ABC):
             State after the step, each of the names in `states`.
         """
 
+    def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
+        """The smooth mean output of spiking neurons at a constant current, for gradients.
+
+        Only spiking types that are to be trained need one. It has no state, and its
+        derivative has to be finite everywhere.
+
+        Parameters
+        ----------
+        xp : namespace
+            Array functions.
+        J : (..., n) array
+            Input current.
+        params : namespace
+            The attributes listed in `params`.
+
+        Returns
+        -------
+        output : (..., n) array
+            Rates in the unit of `step`'s output.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no rate")
+
+    @property
+    def has_rate(self) -> bool:
+        """Whether the builder defines `rate`."""
+        return type(self).rate is not NeuronBuilder.rate
+
     draw: Callable[[np.random.RandomState, int], NDArray[Any]] | None = None
     """``draw(rng, n)``: the random numbers of n neurons for one step, drawn ahead on the
     host from the neurons' own generator. None for neurons without randomness."""

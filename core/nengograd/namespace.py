@@ -21,9 +21,10 @@ NAMES = (
     *("maximum", "minimum", "clip", "where", "astype"),
     *("zeros_like", "ones_like", "full_like", "asarray", "broadcast_to"),
     *("reshape", "concat", "stack", "take", "permute_dims", "matrix_transpose"),
-    *("sum", "max", "any", "all", "matmul", "einsum", "segment_sum"),
+    *("sum", "max", "any", "all", "matmul", "einsum", "segment_sum", "stop_gradient"),
 )
-"""What ``xp`` offers. ``einsum`` and ``segment_sum(x, ids, n)`` go beyond the standard."""
+"""What ``xp`` offers. ``einsum``, ``segment_sum(x, ids, n)`` and ``stop_gradient(x)``, which is x
+but a constant to differentiation, go beyond the standard."""
 
 
 def _segment_sum(x: Any, ids: Any, n: int) -> Any:
@@ -45,3 +46,4 @@ numpy_namespace.permute_dims = np.transpose
 numpy_namespace.matrix_transpose = lambda x: np.swapaxes(x, -1, -2)
 numpy_namespace.take = lambda x, indices, axis=-1: np.take(x, indices, axis=axis)
 numpy_namespace.segment_sum = _segment_sum
+numpy_namespace.stop_gradient = lambda x: x

@@ -43,6 +43,7 @@ _SAME = {
     "all": lambda x, axis=None: tf.reduce_all(x, axis=axis),
     "astype": lambda x, dtype: tf.cast(x, dtype),
     "matmul": tf.matmul,
+    "stop_gradient": tf.stop_gradient,
 }
 
 
