@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .layout import lay_out
-from .lowering import lower
+from .lowering import NO_TRAINING, Training, lower
 from .order import step_order
 from .program import Program
 from .registry import Registry
-from .schedule import schedule
+from .schedule import schedule, schedule_over_time
 
 __all__ = ["assemble", "without_collector"]
 
@@ -22,6 +22,7 @@ def assemble(
     registry: Registry,
     order: Sequence[Any] | None = None,
     simplify: bool = True,
+    training: Training = NO_TRAINING,
 ) -> Program:
     """Turn a built model into a program.
 
@@ -35,6 +36,9 @@ def assemble(
         The model's step order, if it is known already.
     simplify : bool
         Whether to run the graph passes.
+    training : Training, optional
+        What of the model is trained. A program that is to be differentiated is scheduled for
+        running many steps at once (see `nengograd.stages`).
 
     Returns
     -------
@@ -42,7 +46,7 @@ def assemble(
         One time step of the model.
     """
     with without_collector():
-        return _assemble(model, registry, order, simplify)
+        return _assemble(model, registry, order, simplify, training)
 
 
 @contextlib.contextmanager
@@ -61,7 +65,11 @@ def without_collector() -> Iterator[None]:
 
 
 def _assemble(
-    model: Any, registry: Registry, order: Sequence[Any] | None, simplify: bool
+    model: Any,
+    registry: Registry,
+    order: Sequence[Any] | None,
+    simplify: bool,
+    training: Training,
 ) -> Program:
     order = step_order(model.operators) if order is None else order
     graph = lower(
@@ -71,8 +79,10 @@ def _assemble(
         registry.neurons,
         registry.processes,
         order,
+        training,
     )
     if simplify:
         for rewrite in registry.passes.values():
             rewrite(graph)
-    return lay_out(graph, schedule(graph))
+    plan = schedule_over_time if training.differentiate else schedule
+    return lay_out(graph, plan(graph))

@@ -140,6 +140,10 @@ class Executable(ABC):
         """
 
     @abstractmethod
+    def set_parameters(self, values: Mapping[int, NDArray[Any]]) -> None:
+        """Change parameter arrays, by id, without compiling anew."""
+
+    @abstractmethod
     def read(self, state: Any) -> Mapping[int, NDArray[Any]]:
         """The state arrays as NumPy arrays, by id."""
 

@@ -90,8 +90,8 @@ class OperatorBuilder(ABC):
             of one array ``(..., size)`` per output.
         """
 
-    def prepare(self, block: Block, ctx: Context, index: int, value: NDArray[Any]) -> Any:
-        """Turn a constant operand into what ``step`` gets in its place, once.
+    def prepare(self, block: Block, ctx: Context, index: int, value: Any) -> Any:
+        """Turn an operand that is the same in all steps into what ``step`` gets, once.
 
         Parameters
         ----------
@@ -102,14 +102,14 @@ class OperatorBuilder(ABC):
         index : int
             Which operand.
         value : (size,) array
-            The constant.
+            A constant, or parameters, which gradients flow into.
 
         Returns
         -------
         operand : object
-            By default the constant as a flat array of the backend.
+            By default the flat array itself.
         """
-        return ctx.constant(value)
+        return value
 
 
 class NeuronBuilder(ABC):

@@ -14,14 +14,17 @@ import numpy as np
 from nengo.exceptions import BuildError
 
 from .backends import Options
-from .builders import Context, Step
+from .builders import Context, OperatorBuilder, Step
 from .program import Array, Block, Program
 from .registry import Registry
 from .views import ZERO, View
 
 __all__ = ["StepFunction", "make_reader"]
 
-Arrays = dict[int, Any]
+Operand = tuple[int, int]
+"""A block's index and an operand's."""
+
+Arrays = dict[Any, Any]
 Reader = Callable[[Arrays], Any]
 Wrap = Callable[[Block, Step], Step]
 
@@ -58,11 +61,12 @@ class StepFunction:
         self.options = options
         self._steps: dict[int, Step] = {}
         self._readers: dict[int, list[Reader]] = {}
+        self._parameters: dict[Operand, Reader] = {}
         for index, block in enumerate(program.blocks):
             if block.host:
                 self._readers[index] = [self.reader(view) for view in block.operands]
                 continue
-            step, self._readers[index] = self._build(block, registry)
+            step, self._readers[index] = self._build(index, registry)
             self._steps[index] = wrap(block, step) if wrap else step
 
     def constants(self) -> list[Array]:
@@ -73,19 +77,24 @@ class StepFunction:
         program = self.program
         views = [*program.updates.values(), *program.outputs]
         for block in program.blocks:
-            views += [v for v in block.operands if block.host or self.is_batched(v)]
+            views += [v for v in block.operands if block.host or not self._is_constant(v)]
         read = {source for view in views for source in view.sources}
         return [array for array in program.by_role("constant") if array.id in read]
 
     def is_batched(self, view: View) -> bool:
         """Whether a view has the batch axis, if there is one."""
-        return any(self.program.arrays[s].role != "constant" for s in view.sources)
+        arrays = self.program.arrays
+        return any(arrays[s].role not in ("constant", "parameter") for s in view.sources)
+
+    def _is_constant(self, view: View) -> bool:
+        return all(self.program.arrays[s].role == "constant" for s in view.sources)
 
     def reader(self, view: View) -> Reader:
         """A function that reads a view from a table of arrays."""
         return make_reader(view, self.xp, self.options.dtype)
 
-    def _build(self, block: Block, registry: Registry) -> tuple[Step, list[Reader]]:
+    def _build(self, index: int, registry: Registry) -> tuple[Step, list[Reader]]:
+        block = self.program.blocks[index]
         builder = registry.operators.get(block.kind)
         if builder is None:
             raise BuildError(
@@ -102,9 +111,7 @@ class StepFunction:
         try:
             step: Step = builder.build(block, context)
             readers = [
-                self.reader(view)
-                if self.is_batched(view)
-                else _constant_reader(builder.prepare(block, context, j, self._value(view)))
+                self._operand((index, j), view, builder, context)
                 for j, view in enumerate(block.operands)
             ]
         except Exception as error:
@@ -114,6 +121,37 @@ class StepFunction:
                 f"{type(error).__name__}: {error}"
             ) from error
         return step, readers
+
+    def _operand(
+        self, place: Operand, view: View, builder: OperatorBuilder, context: Context
+    ) -> Reader:
+        """A reader of an operand; what is the same in all steps is prepared once."""
+        if self.is_batched(view):
+            return self.reader(view)
+        block, j = self.program.blocks[place[0]], place[1]
+        if self._is_constant(view):
+            value = self.xp.asarray(self._value(view))
+            return _constant_reader(builder.prepare(block, context, j, value))
+        read = self.reader(view)
+        self._parameters[place] = lambda arrays: builder.prepare(block, context, j, read(arrays))
+        return lambda arrays: arrays[place]
+
+    def prepare(self, arrays: Arrays) -> Arrays:
+        """What blocks read instead of parameters, made of the parameters.
+
+        Add it to the table of arrays before the first step, and when a parameter has changed.
+
+        Parameters
+        ----------
+        arrays : dict
+            All parameter arrays, and those of `constants`.
+
+        Returns
+        -------
+        operands : dict
+            Keys are pairs of a block's index and an operand's.
+        """
+        return {place: read(arrays) for place, read in self._parameters.items()}
 
     def _value(self, view: View) -> Any:
         """The elements of a constant view."""

@@ -34,7 +34,9 @@ class Graph:
     signals : dict of Signal to View
         The memory of each base signal at the end of a step.
     before : dict of Signal to View
-        The memory before a step of those that are states or constants.
+        The memory before a step of those that are states, parameters or constants.
+    parts : dict of (Signal, str) to View
+        States that stand for a signal without being one, such as the factors of a product.
     dt : float
         Length of a step, in seconds.
     """
@@ -47,6 +49,7 @@ class Graph:
     sources: dict[int, Any] = field(default_factory=dict)
     signals: dict[Any, View] = field(default_factory=dict)
     before: dict[Any, View] = field(default_factory=dict)
+    parts: dict[Any, View] = field(default_factory=dict)
     _next: int = 0
 
     def value(
@@ -85,6 +88,10 @@ class Graph:
         """Whether a view reads constants and zeros alone."""
         return all(self.values[s].role == "constant" for s in view.sources)
 
+    def is_fixed(self, view: View) -> bool:
+        """Whether a view is the same in all steps: it reads constants and parameters alone."""
+        return all(self.values[s].role in ("constant", "parameter") for s in view.sources)
+
     def constant_array(self, view: View) -> NDArray[Any]:
         """The elements of a constant view."""
         arrays = {s: self.values[s].initial for s in view.sources}
@@ -104,6 +111,7 @@ class Graph:
         self.outputs = [view.replace(views) for view in self.outputs]
         self.signals = {s: view.replace(views) for s, view in self.signals.items()}
         self.before = {s: view.replace(views) for s, view in self.before.items()}
+        self.parts = {s: view.replace(views) for s, view in self.parts.items()}
 
     def roots(self) -> Iterable[View]:
         """Views that have to be computed whatever else is dropped."""

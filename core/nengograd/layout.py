@@ -73,10 +73,25 @@ class _Placer:
         array = self.graph.constant_array(view)
         return View.of(self.array("constant", len(array), array, label), len(array))
 
+    def place_parameters(self, view: View, label: str) -> None:
+        """Put the parameters that a view reads into one array, in the order it reads them."""
+        values = [self.graph.values[s] for s in dict.fromkeys(view.runs[:, 0].tolist()) if s >= 0]
+        values = [v for v in values if v.role == "parameter" and v.id not in self.places]
+        if not values:
+            return
+        label = values[0].label if len(values) == 1 else label
+        initial = np.concatenate([np.zeros(0) if v.initial is None else v.initial for v in values])
+        identity = self.array("parameter", len(initial), initial, label)
+        start = 0
+        for value in values:
+            self.places[value.id] = View.of(identity, value.size, start)
+            start += value.size
+
     def view(self, view: View, label: str = "") -> View:
         """A view of values as a view of arrays."""
         if self.graph.is_constant(view):
             return self.constant(view, label)
+        self.place_parameters(view, label)
         missing = [s for s in view.sources if s not in self.places]
         for source in missing:
             value = self.graph.values[source]
@@ -119,6 +134,12 @@ def lay_out(graph: Graph, groups: list[Group]) -> Program:
         sources=placer.sources,
         signals=_kept_signals(graph, placer),
         dt=graph.dt,
+        parts={key: placer.view(view) for key, view in graph.parts.items()},
+        parameters={
+            signal: placer.view(view)
+            for signal, view in graph.before.items()
+            if any(graph.values[s].role == "parameter" for s in view.sources)
+        },
     )
 
 
@@ -175,7 +196,7 @@ def _kept_signals(graph: Graph, placer: _Placer) -> dict[Any, View]:
     """
     state_of = {update: state for state, update in graph.updates.items()}
     still = {s for s, update in graph.updates.items() if update == View.of(s, update.size)}
-    still |= {v.id for v in graph.values.values() if v.role == "constant"}
+    still |= {v.id for v in graph.values.values() if v.role in ("constant", "parameter")}
     kept = {}
     for signal, view in graph.signals.items():
         if signal in graph.before:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from nengo.builder.processes import SimProcess
 from .graph import Graph
 from .hostops import HostCall
 from .memory import Memory, Selection, select
-from .operators import Sum, Total
+from .operators import Detach, Sum, Total
 from .order import step_order
 from .sources import ConstantSource, OperatorSource, Source, TimeSource
 from .views import View
@@ -27,12 +28,34 @@ from .views import View
 if TYPE_CHECKING:
     from .builders import NeuronBuilder, ProcessBuilder
 
-__all__ = ["Lowering", "lower"]
+__all__ = ["NO_TRAINING", "Lowering", "Training", "lower"]
 
 MOST_OPERANDS = 8
 """A sum of more values is one `Total`."""
 
 Rule = Callable[[Any, "Lowering"], Any]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What lowering has to know of a model that is trained.
+
+    Attributes
+    ----------
+    parameters : set of Signal
+        Signals that training may change. Nothing in the model writes them.
+    stand_ins : mapping
+        For operators of spiking neurons, the builder that takes the place of their own.
+    differentiate : bool
+        Whether the program will be differentiated.
+    """
+
+    parameters: AbstractSet[Any] = frozenset()
+    stand_ins: Mapping[Any, Any] = field(default_factory=dict)
+    differentiate: bool = False
+
+
+NO_TRAINING = Training()
 
 
 class Lowering:
@@ -54,6 +77,8 @@ class Lowering:
         Process builders of the backend, by type.
     operators : mapping
         Operator builders of the backend, by class.
+    training : Training
+        What of the model is trained, if anything.
     """
 
     def __init__(
@@ -62,8 +87,10 @@ class Lowering:
         operators: Mapping[type, Any],
         neurons: Mapping[type, NeuronBuilder],
         processes: Mapping[type, ProcessBuilder],
+        training: Training = NO_TRAINING,
     ):
         self.model = model
+        self.training = training
         self.operators = operators
         self.neurons = neurons
         self.processes = processes
@@ -84,6 +111,11 @@ class Lowering:
     def read(self, signal: Any) -> View:
         """What a signal holds once all sets and increments of the step are done."""
         return self._memory(signal.base).read(self._select(signal), signal.size)
+
+    def stored(self, signal: Any) -> View:
+        """The stored elements of a sparse signal."""
+        memory = self._memory(signal)
+        return memory.read(0, memory.size)
 
     def before(self, signal: Any) -> View:
         """What a signal held before the step; this makes it a state."""
@@ -151,6 +183,12 @@ class Lowering:
             operator=self._operator,
             mixes=mixes,
         )
+
+    def detach(self, view: View) -> View:
+        """A view that is not differentiated through."""
+        if not self.training.differentiate or self.graph.is_constant(view):
+            return view
+        return self.add(Detach, None, [view], [view.size])[0]
 
     def constant(self, array: Any, label: str = "") -> View:
         """A view of a constant."""
@@ -231,6 +269,8 @@ class Lowering:
             return self.input(source)
         initial = base.initial_value
         flat = _stored(initial) if base.sparse else np.asarray(initial).reshape(-1)
+        if base in self.training.parameters:
+            return View.of(self.graph.value("parameter", len(flat), flat, label), len(flat))
         if base not in self._written:
             return self.graph.constant(flat, label)
         identity = self.graph.value("state", base.size, flat, label)
@@ -325,7 +365,7 @@ class Lowering:
                 role = graph.values[source].role
                 if role == "state":
                     graph.updates[source] = graph.signals[base]
-                if role in ("state", "constant"):
+                if role in ("state", "constant", "parameter"):
                     graph.before[base] = memory.start
 
 
@@ -359,6 +399,7 @@ def lower(
     neurons: Mapping[type, NeuronBuilder],
     processes: Mapping[type, ProcessBuilder],
     order: Sequence[Any] | None = None,
+    training: Training = NO_TRAINING,
 ) -> Graph:
     """Lower a built model.
 
@@ -372,6 +413,8 @@ def lower(
         Builders of the backend that the graph is made for.
     order : sequence of Operator, optional
         The model's step order, if it is known already.
+    training : Training, optional
+        What of the model is trained.
 
     Returns
     -------
@@ -379,4 +422,4 @@ def lower(
         One step of the model.
     """
     order = step_order(model.operators) if order is None else order
-    return Lowering(model, operators, neurons, processes).run(rules, order)
+    return Lowering(model, operators, neurons, processes, training).run(rules, order)

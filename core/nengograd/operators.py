@@ -6,7 +6,7 @@ it. Nengo's increments, resets and copies become these and views.
 
 from __future__ import annotations
 
-__all__ = ["AddOuter", "Dot", "Outer", "Product", "Sum", "Total"]
+__all__ = ["AddOuter", "Detach", "Dot", "Outer", "Product", "Sum", "Total"]
 
 
 class Sum:
@@ -52,6 +52,16 @@ class Total:
         Their sum ``(n,)``.
     Attrs
         ``terms``. Merged operators agree in it and in n.
+    """
+
+
+class Detach:
+    """A value that counts as a constant in gradients.
+
+    Operands
+        x ``(n,)``.
+    Output
+        x.
     """
 
 

@@ -1,6 +1,6 @@
 """The program: one time step of a model as plain data.
 
-A step is a pure function ``(constants, state, inputs) -> (state', outputs)``. The program
+A step is a pure function ``(parameters, state, inputs) -> (state', outputs)``. The program
 lists the arrays it works on, the blocks that compute new arrays from views of others, the
 views that become the next state, and the views that are probed. It holds no backend object,
 compares by value, prints as text and can be run by any backend.
@@ -18,7 +18,7 @@ from .views import View
 
 __all__ = ["Array", "Block", "Op", "Program"]
 
-Role = Literal["constant", "state", "input", "block"]
+Role = Literal["constant", "parameter", "state", "input", "block"]
 
 
 @dataclass(eq=False)
@@ -80,12 +80,14 @@ class Array:
     id : int
         Its name as the source of views.
     role : str
-        ``constant`` (never changes), ``state`` (lives from one step to the next),
-        ``input`` (given for each step) or ``block`` (computed in the step).
+        ``constant`` (never changes), ``parameter`` (changes in training, not from step to
+        step), ``state`` (lives from one step to the next), ``input`` (given for each step)
+        or ``block`` (computed in the step).
     size : int
         Number of elements.
     initial : (size,) array or None
-        Value of a constant, or of a state before the first step.
+        Value of a constant, of a parameter before training, or of a state before the first
+        step.
     label : str
         What it holds, for people.
     """
@@ -140,6 +142,10 @@ class Program:
         What fills each input array (see `nengograd.sources`).
     signals : dict
         For each signal of the model, the view of its memory between steps.
+    parts : dict
+        Views of states that stand for a signal without being one, by signal and name.
+    parameters : dict
+        For each trainable signal, the view that holds it.
     dt : float
         Length of a step, in seconds.
     """
@@ -151,6 +157,8 @@ class Program:
     sources: list[Any]
     signals: dict[Any, View]
     dt: float
+    parts: dict[Any, View] = field(default_factory=dict)
+    parameters: dict[Any, View] = field(default_factory=dict)
 
     def by_role(self, role: Role) -> list[Array]:
         """The arrays of one role, in order of id."""
@@ -161,29 +169,25 @@ class Program:
         """Blocks that run as Python on the host."""
         return [block for block in self.blocks if block.host]
 
-    def constant_sources(self) -> set[int]:
-        """Ids of arrays that never change."""
-        return {array.id for array in self.by_role("constant")}
-
     def __str__(self) -> str:
         return "\n".join(self._lines())
 
     def _lines(self) -> list[str]:
         name = self._name
         lines = [f"program: {len(self.blocks)} blocks, dt={self.dt:g}"]
-        for role in ("constant", "state", "input"):
+        for role in ("constant", "parameter", "state", "input"):
             for array in self.by_role(role):  # type: ignore[arg-type]
-                lines.append(f"{role:8} {array.name}: {array.size}  {array.label}".rstrip())
+                lines.append(f"{role:9} {array.name}: {array.size}  {array.label}".rstrip())
         for block in self.blocks:
             outs = " ".join(f"{name(i)}:{self.arrays[i].size}" for i in block.outputs)
             where = " on the host" if block.host else ""
-            lines.append(f"block    {outs} = {block.label}{where}")
+            lines.append(f"block     {outs} = {block.label}{where}")
             for view in block.operands:
-                lines.append(f"           {view.text(name)}")
+                lines.append(f"            {view.text(name)}")
         for target, view in self.updates.items():
-            lines.append(f"update   {name(target)} <- {view.text(name)}")
+            lines.append(f"update    {name(target)} <- {view.text(name)}")
         for index, view in enumerate(self.outputs):
-            lines.append(f"output   {index} <- {view.text(name)}")
+            lines.append(f"output    {index} <- {view.text(name)}")
         return lines
 
     def _name(self, source: int) -> str:

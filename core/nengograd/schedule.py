@@ -17,11 +17,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from .graph import Graph
 from .program import Op
 
-__all__ = ["Group", "merge_key", "schedule"]
+__all__ = ["Group", "merge_key", "schedule", "schedule_over_time"]
 
 Group = list[Op]
 """Operators that run as one block."""
@@ -32,11 +34,11 @@ _MOST_TRACKED = 512
 def merge_key(op: Op, graph: Graph) -> Hashable:
     """Operators with equal merge keys may run as one block.
 
-    A block's operand is either constant for all its operators or for none, unless they say
-    otherwise: a constant has no batch axis and is read once, not in each step.
+    A block's operand is either fixed for all its operators or for none, unless they say
+    otherwise: what is fixed has no batch axis and is read once, not in each step.
     """
-    constant = () if op.mixes else tuple(graph.is_constant(view) for view in op.operands)
-    return (op.kind, op.key, constant, op.host)
+    fixed = () if op.mixes else tuple(graph.is_fixed(view) for view in op.operands)
+    return (op.kind, op.key, fixed, op.host)
 
 
 def schedule(graph: Graph) -> list[Group]:
@@ -54,11 +56,112 @@ def schedule(graph: Graph) -> list[Group]:
     """
     ops = graph.ops
     keys = [merge_key(op, graph) for op in ops]
+    return [[ops[i] for i in group] for group in _groups(keys, _dependencies(ops))]
+
+
+def schedule_over_time(graph: Graph) -> list[Group]:
+    """Group the operators of a graph into blocks that can run over many steps at once.
+
+    What an operator reads from the last step counts as needed, too. Operators that need each
+    other in this way are a loop; an operator that needs itself alone, through its own state,
+    merges like any other. Loops that do not need each other run as one, and nothing else
+    merges with what is in them: so a block is in a loop only where its operators are.
+
+    Parameters
+    ----------
+    graph : Graph
+        As for `schedule`.
+
+    Returns
+    -------
+    groups : list of list of Op
+        As of `schedule`.
+    """
+    ops = graph.ops
+    needs = _dependencies(ops)
+    delayed, states = _delayed_dependencies(graph)
+    component, level = _loops(needs, delayed)
+    keys: list[Hashable] = [
+        (merge_key(op, graph), level[i]) if level[i] >= 0 else merge_key(op, graph)
+        for i, op in enumerate(ops)
+    ]
+    keys += [("state", i) for i in range(states)]
+    loops = max(level, default=-1) + 1
+    first = len(keys)  # for each level of loops a node before and a node after it
+    keys += [("border", i) for i in range(2 * loops)]
+    ordered: list[list[int]] = [[] for _ in keys]
+    for i, found in enumerate(delayed):
+        now = needs[i] if i < len(needs) else []
+        own = level[i]
+        for j in (*found, *now):
+            if component[i] == component[j]:
+                # In a loop the step's own order holds. Elsewhere the operator comes before
+                # its states, so that what reads these comes after it.
+                if j in now or (own < 0 and i >= len(ops) > j):
+                    ordered[i].append(j)
+                continue
+            source = j if level[j] < 0 else first + 2 * level[j] + 1
+            ordered[i if own < 0 else first + 2 * own].append(source)
+        if own >= 0:
+            ordered[i].append(first + 2 * own)
+            ordered[first + 2 * own + 1].append(i)
+    for i in range(loops - 1):
+        ordered[first + 2 * i + 2].append(first + 2 * i + 1)
+    ordered = [sorted(set(found)) for found in ordered]
+    groups = _groups(keys, ordered)
+    return [[ops[i] for i in group] for group in groups if group[0] < len(ops)]
+
+
+def _delayed_dependencies(graph: Graph) -> tuple[list[list[int]], int]:
+    """For each operator, then each state, what it needs through states.
+
+    Operators need the states they read. States need the operators and states that their
+    updates read. States are numbered on from the operators.
+    """
+    n = len(graph.ops)
+    number = {state: n + i for i, state in enumerate(graph.updates)}
+    maker = {value: i for i, op in enumerate(graph.ops) for value in op.outputs}
+    needs = []
+    for op in graph.ops:
+        needs.append(sorted({number[s] for v in op.operands for s in v.sources if s in number}))
+    number |= maker
+    for view in graph.updates.values():
+        needs.append(sorted({number[s] for s in view.sources if s in number}))
+    return needs, len(graph.updates)
+
+
+def _loops(needs: list[list[int]], delayed: list[list[int]]) -> tuple[list[int], list[int]]:
+    """For each node its strongly connected component, and the level of the loop it is in.
+
+    A loop has two operators or more. Its level is how many loops come before it; -1 stands
+    for nodes outside of loops.
+    """
+    n, n_ops = len(delayed), len(needs)
+    every = [sorted({*delayed[i], *(needs[i] if i < n_ops else ())}) for i in range(n)]
+    rows = np.repeat(np.arange(n), [len(found) for found in every])
+    columns = np.array([j for found in every for j in found], dtype=np.int64)
+    edges = coo_array((np.ones(len(rows)), (rows, columns)), shape=(n, n)).tocsr()
+    count, component = connected_components(edges, directed=True, connection="strong")
+    sizes = np.bincount(component[:n_ops], minlength=count)
+    is_loop = sizes > 1
+    members: list[list[int]] = [[] for _ in range(count)]
+    for i, c in enumerate(component):
+        members[c].append(i)
+    before: list[list[int]] = []
+    for c, own in enumerate(members):
+        before.append(sorted({int(component[j]) for i in own for j in every[i]} - {c}))
+    passed = [0] * count
+    for c in _topological(before):
+        passed[c] = max((passed[b] + int(is_loop[b]) for b in before[c]), default=0)
+    return component.tolist(), [passed[c] if is_loop[c] else -1 for c in component]
+
+
+def _groups(keys: list[Hashable], needs: list[list[int]]) -> list[list[int]]:
+    """Group nodes of equal key, in an order in which their needs come first."""
     kinds = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     kind = np.array([kinds[key] for key in keys], dtype=np.int64)
-    needs = _dependencies(ops)
     depth = _depths(kind, needs, len(kinds))
-    return [[ops[i] for i in group] for group in _run(kind, depth, needs)]
+    return _run(kind, depth, needs)
 
 
 def _dependencies(ops: list[Op]) -> list[list[int]]:

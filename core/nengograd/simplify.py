@@ -183,11 +183,11 @@ def factor_outer_states(graph: Graph) -> None:
         factors[state] = (made[0], made[1])
         del graph.updates[state]
     # What held the product from step to step is gone; its signal is kept no longer.
-    graph.before = {
-        signal: view
-        for signal, view in graph.before.items()
-        if not any(source in factors for source in view.sources)
-    }
+    for signal, view in list(graph.before.items()):
+        pair = factors.get(view.first[0]) if view.size else None
+        if pair is not None:
+            del graph.before[signal]
+            graph.parts[signal, "column"], graph.parts[signal, "row"] = pair
     if factors:
         graph.ops = [new for op in graph.ops for new in _with_factors(graph, op, factors)]
 
@@ -228,13 +228,13 @@ def _with_factors(graph: Graph, op: Op, factors: dict[int, tuple[View, View]]) -
 
 
 def stack_products(graph: Graph) -> None:
-    """Make one product of constant matrices that multiply the same vector.
+    """Make one product of fixed matrices that multiply the same vector.
 
     An ensemble with many outgoing connections is then read once.
     """
     groups: dict[Any, list[Op]] = {}
     for op in graph.ops:
-        if op.kind is Dot and graph.is_constant(op.operands[0]):
+        if op.kind is Dot and graph.is_fixed(op.operands[0]):
             groups.setdefault(op.operands[1], []).append(op)
     parts: dict[int, View] = {}
     stacked: dict[int, Op] = {}

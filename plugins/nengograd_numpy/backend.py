@@ -50,6 +50,8 @@ class NumpyExecutable(Executable):
         self._constants = {
             array.id: np.asarray(array.initial, dtype=dtype) for array in self._function.constants()
         }
+        self._fixed: dict[Any, Any] = {}
+        self.set_parameters({})
         self._updates = {i: self._function.reader(v) for i, v in program.updates.items()}
         self._outputs = [self._function.reader(view) for view in program.outputs]
         self._hosts = {
@@ -58,6 +60,13 @@ class NumpyExecutable(Executable):
                 i for i, block in enumerate(program.blocks) if block.host
             )
         }
+
+    def set_parameters(self, values: Mapping[int, NDArray[Any]]) -> None:
+        """Change parameter arrays, by id."""
+        for array in self.program.by_role("parameter"):
+            value = values.get(array.id, self._constants.get(array.id, array.initial))
+            self._constants[array.id] = np.array(value, dtype=self.options.dtype)
+        self._fixed = {**self._constants, **self._function.prepare(self._constants)}
 
     def initial_state(self) -> State:
         """The state before the first step."""
@@ -92,7 +101,7 @@ class NumpyExecutable(Executable):
     def _step(
         self, state: State, inputs: NDArray[Any], step: int, host: Host
     ) -> tuple[State, State]:
-        arrays = {**self._constants, **state}
+        arrays = {**self._fixed, **state}
         if self._input is not None:
             arrays[self._input] = inputs
         function = self._function

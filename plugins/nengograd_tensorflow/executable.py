@@ -56,6 +56,10 @@ class TensorFlowExecutable(Executable):
             self.constants = {
                 a.id: tf.constant(a.initial, dtype=self.dtype) for a in self.function.constants()
             }
+            self.parameters = {
+                a.id: tf.Variable(a.initial, dtype=self.dtype, trainable=False)
+                for a in program.by_role("parameter")
+            }
         self.state_ids = [a.id for a in program.by_role("state")]
         self.input_id = next((a.id for a in program.by_role("input")), None)
         self.updates = {i: self.function.reader(v) for i, v in program.updates.items()}
@@ -108,7 +112,18 @@ class TensorFlowExecutable(Executable):
 
         return fenced
 
+    def fixed(self) -> dict[Any, Any]:
+        """What is the same in all steps of a run: constants and parameters."""
+        parameters = {i: tf.convert_to_tensor(v) for i, v in self.parameters.items()}
+        arrays = {**self.constants, **parameters}
+        return {**arrays, **self.function.prepare(arrays)}
+
     # -- the interface of executables
+
+    def set_parameters(self, values: Mapping[int, NDArray[Any]]) -> None:
+        """Change parameter arrays, by id, without compiling anew."""
+        for identity, value in values.items():
+            self.parameters[identity].assign(value)
 
     def initial_state(self) -> State:
         """The state before the first step."""

@@ -41,10 +41,11 @@ class LoopExecutable(TensorFlowExecutable):
         ]
         # The predicate of fences: true, but not to the compiler's knowledge.
         self._predicate = n > 0
+        fixed = self.fixed()
 
         def body(i: Any, state: Any, records: Any) -> tuple[Any, Any, Any]:
             for _ in range(self.options.unroll):
-                state, outputs = self._step(inputs, i, state)
+                state, outputs = self._step(fixed, inputs, i, state)
                 records = [r.write(i, o) for r, o in zip(records, outputs, strict=True)]
                 i = i + 1
             return i, state, records
@@ -79,9 +80,11 @@ class LoopExecutable(TensorFlowExecutable):
         pairs = zip(self.state_ids, state, strict=True)
         return tuple(tf.reshape(tensor, (*batch, arrays[i].size)) for i, tensor in pairs)
 
-    def _step(self, inputs: Any, i: Any, state: Any) -> tuple[State, list[Any]]:
+    def _step(
+        self, fixed: dict[Any, Any], inputs: Any, i: Any, state: Any
+    ) -> tuple[State, list[Any]]:
         state = self._flat(state)
-        arrays = {**self.constants, **dict(zip(self.state_ids, state, strict=True))}
+        arrays = {**fixed, **dict(zip(self.state_ids, state, strict=True))}
         if self.input_id is not None:
             arrays[self.input_id] = inputs[i]
         for index in range(len(self.program.blocks)):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from numpy.typing import NDArray
-
 from nengograd.builders import Context, OperatorBuilder, Step
 from nengograd.builtin.operators import DotBuilder
 from nengograd.operators import Dot
@@ -22,15 +20,13 @@ class ShapedDotBuilder(DotBuilder):
     as a plain loop instead of calling its matrix library.
     """
 
-    def prepare(self, block: Block, ctx: Context, index: int, value: NDArray[Any]) -> Any:
+    def prepare(self, block: Block, ctx: Context, index: int, value: Any) -> Any:
         """Give the matrices their shape."""
-        if index == 0:
-            m = len(block.ops)
-            rows, cols = block.ops[0].attrs["rows"], block.ops[0].attrs["cols"]
-            if cols == 1:
-                return ctx.constant(value)
-            value = value.reshape((m, rows, cols) if m > 1 else (rows, cols))
-        return ctx.constant(value)
+        m = len(block.ops)
+        rows, cols = block.ops[0].attrs["rows"], block.ops[0].attrs["cols"]
+        if index or cols == 1:
+            return value
+        return ctx.xp.reshape(value, (m, rows, cols) if m > 1 else (rows, cols))
 
     def build(self, block: Block, ctx: Context) -> Step:
         """Make the function that multiplies m matrices with m vectors."""

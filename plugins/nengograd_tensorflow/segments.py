@@ -56,7 +56,7 @@ class SegmentExecutable(TensorFlowExecutable):
         last = segment.host is None
 
         def run(*tensors: Any) -> tuple[Any, ...]:
-            arrays = {**self.constants, **dict(zip(segment.needs, tensors, strict=True))}
+            arrays = {**self.fixed(), **dict(zip(segment.needs, tensors, strict=True))}
             for index in segment.blocks:
                 self.function.run_block(index, arrays)
             given = [arrays[i] for i in segment.gives]
@@ -131,13 +131,13 @@ def _split(program: Program) -> list[_Segment]:
             segments.append(_Segment())
         else:
             segments[-1].blocks.append(index)
-    constants = program.constant_sources()
+    fixed = {a.id for a in program.arrays.values() if a.role in ("constant", "parameter")}
     ending = [*program.updates.values(), *program.outputs]
     reads = []
     for segment in segments:
         views = [view for i in segment.blocks for view in program.blocks[i].operands]
         views += program.blocks[segment.host].operands if segment.host is not None else ending
-        reads.append(_sources(views) - constants)
+        reads.append(_sources(views) - fixed)
     for number, segment in enumerate(segments):
         made = {i for index in segment.blocks for i in program.blocks[index].outputs}
         later: set[int] = set().union(*reads[number + 1 :]) if number + 1 < len(reads) else set()

@@ -111,26 +111,27 @@ def lower_dot(op: Any, to: Lowering) -> None:
 
 
 def _sparse_parts(matrix: Any) -> tuple[Any, Any, Any, tuple[int, int]]:
-    """Data, rows and columns of a sparse matrix, sorted by row."""
+    """Stored elements of a sparse matrix, with their rows and columns."""
     if isinstance(matrix, SparseMatrix):
-        matrix = matrix.allocate()
-    if isinstance(matrix, np.ndarray):  # what Nengo makes where it has no SciPy
-        row, col = np.nonzero(matrix)
-        data, shape = matrix[row, col], matrix.shape
+        data, (row, col) = matrix.data, np.asarray(matrix.indices).T
     else:
         coo = matrix.tocoo()
-        data, row, col, shape = coo.data, coo.row, coo.col, coo.shape
-    order = np.argsort(row, kind="stable")
-    return data[order], row[order].astype(np.int64), col[order].astype(np.int64), shape
+        data, row, col = coo.data, coo.row, coo.col
+    return data, row.astype(np.int64), col.astype(np.int64), matrix.shape
 
 
 def lower_sparse_dot(op: Any, to: Lowering) -> None:
     """``Y[...] += dot(A, X)`` with a sparse matrix."""
     data, row, col, shape = _sparse_parts(op.A.initial_value)
-    if not len(data):
+    if not len(row):
         to.inc(op.Y, View.zeros(op.Y.size))
         return
-    operands = [to.constant(data, op.A.name), to.read(op.X)]
+    order = np.argsort(row, kind="stable")
+    row, col = row[order], col[order]
+    is_trained = op.A in to.training.parameters
+    stored = to.stored(op.A) if is_trained else to.constant(data, op.A.name)
+    stored = stored.take(order)
+    operands = [stored, to.read(op.X)]
     result = to.add(SparseDotInc, None, operands, [shape[0]], row=row, col=col, shape=shape)
     to.inc(op.Y, result[0])
 
@@ -165,16 +166,18 @@ def lower_convolution(op: Any, to: Lowering) -> Any:
 def lower_neurons(op: Any, to: Lowering) -> Any:
     """Neurons: a current and states in, an output and states out."""
     neurons = op.neurons
-    builder = to.neurons.get(type(neurons))
+    builder = to.training.stand_ins.get(op) or to.neurons.get(type(neurons))
     if builder is None or not builder.accepts(neurons):
         return False
     size = op.J.size
     state = op.state
-    if set(state) != set(builder.states) or op.output.size != size:
+    if not set(builder.states) <= set(state) or op.output.size != size:
         return False
-    if any(signal.size != size for signal in state.values()):
+    if any(state[name].size != size for name in builder.states):
         return False
-    if bool(op.state_extra) != (builder.draw is not None):
+    if op not in to.training.stand_ins and (
+        set(state) != set(builder.states) or bool(op.state_extra) != (builder.draw is not None)
+    ):
         return False
     operands = [to.read(op.J), *(to.before(state[name]) for name in builder.states)]
     if builder.draw is not None:
@@ -183,7 +186,7 @@ def lower_neurons(op: Any, to: Lowering) -> Any:
     params = {name: _number(getattr(neurons, name)) for name in builder.params}
     outputs = to.add(
         SimNeurons,
-        (type(neurons), builder.key(neurons)),
+        (type(neurons), type(builder), builder.key(neurons)),
         operands,
         [size] * (1 + len(builder.states)),
         mixes=True,
@@ -257,7 +260,7 @@ def _lower_rule(op: Any, to: Lowering, signals: list[Any], **attrs: Any) -> None
     result = to.add(
         type(op),
         (rows, cols),
-        [to.read(s) for s in signals],
+        [to.detach(to.read(s)) for s in signals],
         [rows * cols],
         rows=rows,
         cols=cols,
@@ -271,7 +274,7 @@ def lower_pes(op: Any, to: Lowering) -> None:
     rows, cols = op.delta.shape
     alpha = to.constant(np.full(rows, -op.learning_rate * to.dt / op.pre_filtered.shape[0]))
     error = to.add(Product, None, [alpha, to.read(op.error)], [rows])[0]
-    operands = [error, to.read(op.pre_filtered)]
+    operands = [to.detach(error), to.detach(to.read(op.pre_filtered))]
     delta = to.add(Outer, (rows, cols), operands, [rows * cols], rows=rows, cols=cols)[0]
     to.update(op.delta, delta)
 
@@ -297,7 +300,8 @@ def lower_voja(op: Any, to: Lowering) -> None:
 def lower_rls(op: Any, to: Lowering) -> None:
     """Recursive least squares."""
     rows, cols = op.delta.shape
-    operands = [to.read(op.pre_filtered), to.read(op.error), to.read(op.inv_gamma)]
+    signals = [op.pre_filtered, op.error, op.inv_gamma]
+    operands = [to.detach(to.read(signal)) for signal in signals]
     sizes = [rows * cols, cols * cols]
     delta, gamma = to.add(SimRLS, (rows, cols), operands, sizes, rows=rows, cols=cols)
     to.update(op.delta, delta)

@@ -14,7 +14,7 @@ from nengo.builder.operator import SparseDotInc
 from nengo.builder.processes import SimProcess
 
 from ..builders import Context, OperatorBuilder, Step, merge_params
-from ..operators import AddOuter, Dot, Outer, Product, Sum, Total
+from ..operators import AddOuter, Detach, Dot, Outer, Product, Sum, Total
 from ..program import Block
 from .convolution import CONVOLUTIONS
 from .learning_rules import LEARNING_RULES
@@ -53,6 +53,14 @@ class ProductBuilder(OperatorBuilder):
             return [a * x]
 
         return step
+
+
+class DetachBuilder(OperatorBuilder):
+    """What x ``(..., n)`` is, without its gradient."""
+
+    def build(self, block: Block, ctx: Context) -> Step:
+        """Make the function that stops gradients."""
+        return lambda x: [ctx.xp.stop_gradient(x)]
 
 
 class TotalBuilder(OperatorBuilder):
@@ -262,6 +270,7 @@ class ProcessesBuilder(OperatorBuilder):
 
 OPERATORS: dict[type, OperatorBuilder] = {
     Sum: SumBuilder(),
+    Detach: DetachBuilder(),
     Total: TotalBuilder(),
     Outer: OuterBuilder(),
     AddOuter: AddOuterBuilder(),
