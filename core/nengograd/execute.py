@@ -163,20 +163,45 @@ class StepFunction:
         """The operands of a block."""
         return [read(arrays) for read in self._readers[index]]
 
-    def run_block(self, index: int, arrays: Arrays) -> None:
-        """Run one block and put its outputs into the table."""
-        block = self.program.blocks[index]
-        outputs = self._steps[index](*self.read_operands(index, arrays))
-        self.put(block, outputs, arrays)
+    def read_operand(self, index: int, j: int, arrays: Arrays) -> Any:
+        """One operand of a block."""
+        return self._readers[index][j](arrays)
 
-    def put(self, block: Block, outputs: Sequence[Any], arrays: Arrays) -> None:
-        """Put the outputs of a block into the table."""
+    def call(self, index: int, operands: Sequence[Any]) -> Sequence[Any]:
+        """The outputs of a block, of its operands."""
+        return self._steps[index](*operands)
+
+    def run_block(self, index: int, arrays: Arrays, batch: tuple[int, ...] | None = None) -> None:
+        """Run one block and put its outputs into the table; see `put`."""
+        outputs = self.call(index, self.read_operands(index, arrays))
+        self.put(self.program.blocks[index], outputs, arrays, batch)
+
+    def put(
+        self,
+        block: Block,
+        outputs: Sequence[Any],
+        arrays: Arrays,
+        batch: tuple[int, ...] | None = None,
+    ) -> None:
+        """Put the outputs of a block into the table.
+
+        Parameters
+        ----------
+        block : Block
+            What was run.
+        outputs : sequence of array
+            What its builder returned.
+        arrays : dict
+            The table.
+        batch : tuple of int, optional
+            Leading axes of the table's arrays, by default those of the simulation.
+        """
         if len(outputs) != len(block.outputs):
             raise BuildError(
                 f"{block.label} has {len(block.outputs)} outputs; its builder returned "
                 f"{len(outputs)}"
             )
-        batch = self.options.batch
+        batch = self.options.batch if batch is None else batch
         for identity, output in zip(block.outputs, outputs, strict=True):
             size = self.program.arrays[identity].size
             if len(output.shape) < 1 + len(batch):

@@ -113,6 +113,7 @@ def lower_dot(op: Any, to: Lowering) -> None:
 def _sparse_parts(matrix: Any) -> tuple[Any, Any, Any, tuple[int, int]]:
     """Stored elements of a sparse matrix, with their rows and columns."""
     if isinstance(matrix, SparseMatrix):
+        matrix.allocate()  # Nengo's warning, where it has no SciPy, is the user's to see
         data, (row, col) = matrix.data, np.asarray(matrix.indices).T
     else:
         coo = matrix.tocoo()

@@ -1,0 +1,204 @@
+"""A program over many steps, as a function that can be differentiated.
+
+What is in no loop runs over all steps at once: time is then one more part of the batch axis.
+Each loop is a scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nengograd.backends import Options
+from nengograd.execute import StepFunction
+from nengograd.program import Program
+from nengograd.registry import Registry
+from nengograd.stages import Stage, stages
+from nengograd.views import View
+
+from .library import tf
+from .namespace import make_namespace
+from .scan import Body, scan
+
+__all__ = ["OverTime"]
+
+
+class OverTime:
+    """Runs a program from its initial state over a fixed number of steps.
+
+    Parameters
+    ----------
+    program : Program
+        A program without host blocks.
+    registry : Registry
+        Finds the builders.
+    options : Options
+        With a minibatch.
+    """
+
+    def __init__(self, program: Program, registry: Registry, options: Options):
+        self.program = program
+        self.dtype = tf.dtypes.as_dtype(options.dtype)
+        self.batch = options.batch[0]
+        self.function = StepFunction(program, registry, options, make_namespace(options.dtype))
+        self._constants = {
+            a.id: tf.constant(a.initial, self.dtype) for a in self.function.constants()
+        }
+        self._updates = {i: self.function.reader(v) for i, v in program.updates.items()}
+        self._outputs = [self.function.reader(view) for view in program.outputs]
+        self._input = next((a.id for a in program.by_role("input")), None)
+        self._stages = stages(program)
+
+    def run(
+        self, parameters: Mapping[int, Any], inputs: Any, steps: int, probes: list[int]
+    ) -> list[Any]:
+        """Run all steps.
+
+        Parameters
+        ----------
+        parameters : mapping
+            Parameter arrays, by id.
+        inputs : (steps, batch, size) tensor
+            Inputs of each step.
+        steps : int
+            Number of steps.
+        probes : list of int
+            Which of the program's outputs are wanted.
+
+        Returns
+        -------
+        outputs : list of (steps, batch, size) tensors
+            What these record.
+        """
+        rows = steps * self.batch
+        arrays: dict[Any, Any] = {**self._constants, **parameters}
+        arrays.update(self.function.prepare(arrays))
+        if self._input is not None:
+            arrays[self._input] = tf.reshape(inputs, (rows, inputs.shape[-1]))
+        views = [self.program.outputs[i] for i in probes]
+        wanted = {source for view in views for source in view.sources}
+        for stage, gives in self._needed(wanted):
+            if stage.is_loop:
+                self._run_loop(stage, gives, arrays, steps)
+            elif stage.blocks:
+                self.function.run_block(stage.blocks[0], arrays, (rows,))
+            else:
+                self._run_delay(stage.states[0], arrays, rows)
+        outputs = []
+        for i in probes:
+            size = self.program.outputs[i].size
+            value = tf.broadcast_to(self._outputs[i](arrays), (rows, size))
+            outputs.append(tf.reshape(value, (steps, self.batch, size)))
+        return outputs
+
+    def _needed(self, wanted: set[int]) -> list[tuple[Stage, list[int]]]:
+        """Stages that lead to the wanted arrays, each with those of its own that others read."""
+        needed = []
+        wanted = set(wanted)
+        for stage in reversed(self._stages):
+            gives = sorted(wanted & self._owns(stage))
+            if gives:
+                needed.append((stage, gives))
+                wanted |= self._reads(stage)
+        return needed[::-1]
+
+    def _owns(self, stage: Stage) -> set[int]:
+        made = {i for b in stage.blocks for i in self.program.blocks[b].outputs}
+        return made | set(stage.states)
+
+    def _views(self, stage: Stage) -> list[View]:
+        views = [v for b in stage.blocks for v in self.program.blocks[b].operands]
+        return [*views, *(self.program.updates[state] for state in stage.states)]
+
+    def _reads(self, stage: Stage) -> set[int]:
+        return {source for view in self._views(stage) for source in view.sources}
+
+    def _initial(self, state: int) -> Any:
+        array = self.program.arrays[state]
+        return tf.broadcast_to(tf.constant(array.initial, self.dtype), (self.batch, array.size))
+
+    def _run_delay(self, state: int, arrays: dict[Any, Any], rows: int) -> None:
+        """A state that no block of its own depends on: its update, one step later."""
+        size = self.program.arrays[state].size
+        update = tf.broadcast_to(self._updates[state](arrays), (rows, size))
+        arrays[state] = tf.concat([self._initial(state), update[: rows - self.batch]], axis=0)
+
+    def _run_loop(self, stage: Stage, gives: list[int], arrays: dict[Any, Any], steps: int) -> None:
+        """Blocks and states that need each other, step by step."""
+        views = [v for v in self._views(stage) if self.function.is_batched(v)]
+        reads = {source for view in views for source in view.sources} - self._owns(stage)
+        constants = {i: arrays[i] for i in reads if i in self._constants}
+        outside = sorted(reads - set(constants))
+        inside = set(stage.blocks)
+        shared = [key for key in arrays if isinstance(key, tuple) and key[0] in inside]
+        body = self._body(stage, gives, outside, shared, constants)
+        sequences = []
+        for i in outside:
+            size = self.program.arrays[i].size
+            # A parameter next to what changes counts as changing.
+            array = tf.broadcast_to(arrays[i], (steps * self.batch, size))
+            sequences.append(tf.reshape(array, (steps, self.batch, size)))
+        outputs = scan(
+            body,
+            steps,
+            [arrays[key] for key in shared],
+            [self._initial(state) for state in stage.states],
+            sequences,
+        )
+        for identity, output in zip(gives, outputs, strict=True):
+            arrays[identity] = tf.reshape(output, (steps * self.batch, output.shape[-1]))
+
+    def _body(
+        self,
+        stage: Stage,
+        gives: list[int],
+        outside: list[int],
+        shared: list[Any],
+        constants: dict[Any, Any],
+    ) -> Body:
+        function, batch = self.function, (self.batch,)
+        tapped = [b for b in stage.blocks if any(key[0] == b for key in shared)]
+        made = [i for b in tapped for i in self.program.blocks[b].outputs]
+        sizes = [self.program.arrays[i].size for i in made]
+        # Operands of tapped blocks that change from step to step.
+        changing = {
+            b: [
+                j
+                for j, view in enumerate(self.program.blocks[b].operands)
+                if (b, j) not in shared and function.is_batched(view)
+            ]
+            for b in tapped
+        }
+
+        def step(given: Any, state: Any, inputs: Any, taps: Any) -> Any:
+            arrays = {**constants, **dict(zip(shared, given, strict=True))}
+            arrays.update(zip(stage.states, state, strict=True))
+            arrays.update(zip(outside, inputs, strict=True))
+            left, records = iter(taps), []
+            for index in stage.blocks:
+                if index not in changing:
+                    function.run_block(index, arrays)
+                    continue
+                operands = function.read_operands(index, arrays)
+                records += [self._with_batch(operands[j]) for j in changing[index]]
+                block = self.program.blocks[index]
+                results = [y + next(left) for y in function.call(index, operands)]
+                function.put(block, results, arrays, batch)
+            after = [self._updates[state](arrays) for state in stage.states]
+            return after, [arrays[i] for i in gives], records
+
+        def again(given: Any, records: Any) -> Any:
+            arrays = dict(zip(shared, given, strict=True))
+            left, results = iter(records), []
+            for index in tapped:
+                operands = [
+                    next(left) if j in changing[index] else function.read_operand(index, j, arrays)
+                    for j in range(len(self.program.blocks[index].operands))
+                ]
+                results += function.call(index, operands)
+            return results
+
+        return Body(step, again, sizes)
+
+    def _with_batch(self, x: Any) -> Any:
+        return x if len(x.shape) > 1 else tf.broadcast_to(x, (self.batch, x.shape[0]))
