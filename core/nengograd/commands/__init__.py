@@ -1,0 +1,1 @@
+"""The commands of ``nengograd``, one module each."""
