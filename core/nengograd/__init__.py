@@ -4,10 +4,29 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
+from . import dists
+from .config import configure_settings
+from .dists import Glorot, He, TruncatedNormal, VarianceScaling
 from .hookspecs import hookimpl
+from .neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
 from .simulator import Simulator
+from .tensor_node import Layer, TensorNode
 
-__all__ = ["Simulator", "hookimpl"]
+__all__ = [
+    "Glorot",
+    "He",
+    "Layer",
+    "LeakyReLU",
+    "Simulator",
+    "SoftLIFRate",
+    "SpikingLeakyReLU",
+    "TensorNode",
+    "TruncatedNormal",
+    "VarianceScaling",
+    "configure_settings",
+    "dists",
+    "hookimpl",
+]
 
 try:
     __version__ = version("nengograd")

@@ -9,12 +9,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
 from .program import Program
 from .registry import Registry
 
-__all__ = ["Backend", "BackendInfo", "Executable", "Host", "Options", "PartialRun"]
+__all__ = [
+    "Backend",
+    "BackendInfo",
+    "Course",
+    "Executable",
+    "Goal",
+    "Host",
+    "Options",
+    "PartialRun",
+    "TensorFunction",
+    "Trainer",
+]
 
 
 @dataclass(frozen=True)
@@ -155,6 +167,153 @@ class Executable(ABC):
         """Free what the program holds."""
 
 
+@dataclass(frozen=True)
+class Goal:
+    """What one probe is trained for.
+
+    Attributes
+    ----------
+    output : int
+        Which of the program's outputs the probe records.
+    name : str
+        For people.
+    objective : str or callable
+        ``"mse"`` or ``f(output, target) -> scalar``.
+    steps : (n_samples,) array of int
+        Which steps, counted from 0, the objective sees.
+    """
+
+    output: int
+    name: str
+    objective: Any
+    steps: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a training goes.
+
+    Attributes
+    ----------
+    n_epochs : int
+        How often to go through the data.
+    first : int
+        Number of the first epoch; random numbers depend on it.
+    shuffle : bool
+        Whether to deal the items out in random order.
+    progress : bool
+        Whether to show a progress bar.
+    callbacks : sequence
+        The backend's own: for TensorFlow, those of Keras.
+    validate : callable or None
+        Returns the loss on data that is not trained on.
+    folder : str or None
+        Where to write losses for TensorBoard.
+    """
+
+    n_epochs: int = 1
+    first: int = 0
+    shuffle: bool = True
+    progress: bool = False
+    callbacks: Sequence[Any] = ()
+    validate: Callable[[], float] | None = None
+    folder: str | None = None
+
+
+class Trainer(ABC):
+    """A program that can be differentiated, with the parameters it has now."""
+
+    @abstractmethod
+    def read(self) -> dict[int, NDArray[Any]]:
+        """The parameter arrays, by id."""
+
+    @abstractmethod
+    def set_parameters(self, values: Mapping[int, NDArray[Any]]) -> None:
+        """Change parameter arrays, by id."""
+
+    @abstractmethod
+    def fit(
+        self, batches: Any, goals: Sequence[Goal], optimizer: Any, course: Course
+    ) -> dict[str, list[float]]:
+        """Minimize the mean loss of the goals.
+
+        Whatever stops it, the parameters are those after the last complete minibatch.
+
+        Parameters
+        ----------
+        batches : nengograd.training.Batches
+            Inputs, and targets in the order of ``goals``.
+        goals : sequence of Goal
+            What to minimize.
+        optimizer : object
+            An optimizer of the backend, or its name. It keeps its slots over calls.
+        course : Course
+            How to go about it.
+
+        Returns
+        -------
+        history : dict
+            ``"loss"`` and other figures, one number per epoch.
+        """
+
+    @abstractmethod
+    def differentiate(
+        self,
+        parameters: Mapping[int, NDArray[Any]],
+        inputs: NDArray[Any],
+        weights: Mapping[int, NDArray[Any]],
+    ) -> tuple[float, dict[int, NDArray[Any]], NDArray[Any]]:
+        """Differentiate a weighted sum of outputs over a run from the initial state.
+
+        Parameters
+        ----------
+        parameters : mapping
+            Parameter arrays, by id.
+        inputs : (n_steps, minibatch, size) array
+            The input array of the program.
+        weights : mapping
+            For some of the program's outputs, by index, the ``(n_steps, minibatch, size)``
+            weights of what they record.
+
+        Returns
+        -------
+        total : float
+            The weighted sum.
+        by_parameters : dict
+            Its gradient with respect to each parameter array, by id.
+        by_inputs : (n_steps, minibatch, size) array
+            Its gradient with respect to the inputs.
+        """
+
+
+class TensorFunction(ABC):
+    """A function on a backend's tensors, or a layer, as a node of a network computes it.
+
+    Attributes
+    ----------
+    backend : str
+        Name of the backend.
+    shape_out : tuple of int
+        Shape of one item's output.
+    names : tuple of str
+        Names of the weights.
+    trainable : frozenset of str
+        Those of them that training may change.
+    is_random : bool
+        Whether it draws random numbers in training, as dropout does.
+    """
+
+    backend: str
+    shape_out: tuple[int, ...]
+    names: tuple[str, ...] = ()
+    trainable: frozenset[str] = frozenset()
+    is_random: bool = False
+
+    @abstractmethod
+    def initial(self, seed: int) -> dict[str, NDArray[Any]]:
+        """Initial weights by name."""
+
+
 class Backend(ABC):
     """A way to run programs.
 
@@ -183,3 +342,43 @@ class Backend(ABC):
         options : Options
             How to run it.
         """
+
+    def trainer(self, program: Program, registry: Registry, options: Options) -> Trainer:
+        """Prepare a program for training; by default an error that says who can.
+
+        Parameters
+        ----------
+        program : Program
+            One that was assembled to be differentiated.
+        registry : Registry
+            Finds the builders.
+        options : Options
+            With a minibatch.
+        """
+        raise ValidationError(
+            f"the backend {self.name!r} cannot differentiate; backend='tensorflow' can",
+            attr="backend",
+        )
+
+    def tensor_function(
+        self, function: Callable[..., Any], shape_in: tuple[int, ...] | None, pass_time: bool
+    ) -> TensorFunction:
+        """Prepare what the user gave a `nengograd.TensorNode`.
+
+        Parameters
+        ----------
+        function : callable
+            A function on the backend's tensors, or a layer.
+        shape_in : tuple of int or None
+            Shape of one item's input, if there is one.
+        pass_time : bool
+            Whether the function takes the time, before the input.
+        """
+        raise ValidationError(
+            f"the backend {self.name!r} has no functions on tensors; tensorflow has",
+            attr="backend",
+        )
+
+    def evaluate(self, objective: Callable[[Any, Any], Any], output: Any, target: Any) -> float:
+        """Call a user's objective with NumPy arrays, or with the backend's own."""
+        return float(np.asarray(objective(output, target)))

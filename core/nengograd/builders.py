@@ -167,8 +167,8 @@ class NeuronBuilder(ABC):
     def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
         """The smooth mean output of spiking neurons at a constant current, for gradients.
 
-        Only spiking types that are to be trained need one. It has no state, and its
-        derivative has to be finite everywhere.
+        Only spiking types that are to be trained need one, and its derivative has to be
+        finite everywhere. Override `rate_step` instead where it has a state of its own.
 
         Parameters
         ----------
@@ -186,10 +186,23 @@ class NeuronBuilder(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no rate")
 
+    rate_states: tuple[str, ...] = ()
+    """Those of `states` that `rate_step` has."""
+
+    def rate_step(
+        self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float
+    ) -> tuple[Any, State]:
+        """Advance the neurons as rates: like `step`, with the states `rate_states`.
+
+        By default `rate`.
+        """
+        return self.rate(xp, J, params), {}
+
     @property
     def has_rate(self) -> bool:
-        """Whether the builder defines `rate`."""
-        return type(self).rate is not NeuronBuilder.rate
+        """Whether the builder defines `rate` or `rate_step`."""
+        cls = type(self)
+        return cls.rate is not NeuronBuilder.rate or cls.rate_step is not NeuronBuilder.rate_step
 
     draw: Callable[[np.random.RandomState, int], NDArray[Any]] | None = None
     """``draw(rng, n)``: the random numbers of n neurons for one step, drawn ahead on the

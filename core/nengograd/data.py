@@ -104,7 +104,7 @@ class Timeline:
 
 
 class SimulationData(Mapping[Any, Any]):
-    """Probe data and built parameters by Nengo object, as ``sim.data``.
+    """Probe data and parameters by Nengo object, as ``sim.data``.
 
     Parameters
     ----------
@@ -112,15 +112,23 @@ class SimulationData(Mapping[Any, Any]):
         What Nengo's build step made of each object.
     recorders : mapping
         The recorder of each probe.
+    built : callable
+        ``built(obj)``: the same as in ``params``, as it is after training.
     """
 
-    def __init__(self, params: Mapping[Any, Any], recorders: Mapping[Any, Recorder]):
+    def __init__(
+        self,
+        params: Mapping[Any, Any],
+        recorders: Mapping[Any, Recorder],
+        built: Callable[[Any], Any],
+    ):
         self._params = params
         self._recorders = recorders
+        self._built = built
 
     def __getitem__(self, key: Any) -> Any:
         recorder = self._recorders.get(key)
-        return self._params[key] if recorder is None else recorder.array
+        return self._built(key) if recorder is None else recorder.array
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._params)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .sources import Source, StepFunction
 
-__all__ = ["Feeds", "Inputs", "check_feeds"]
+__all__ = ["Feeds", "Inputs", "check_feeds", "check_node", "numbers"]
 
 Feeds = dict[Any, NDArray[Any]]
 """Node -> array (n_steps, [minibatch,] size_out)."""
@@ -53,25 +53,35 @@ def check_feeds(
         )
     checked: Feeds = {}
     for node, values in feeds.items():
-        if not isinstance(node, nengo.Node):
-            raise ValidationError(f"keys must be nodes, not {node!r}", attr="input_feeds")
-        if node not in nodes:
-            raise ValidationError(
-                f"{node} cannot be fed: it has incoming connections, no output, or is not "
-                "part of this simulator's network",
-                attr="input_feeds",
-            )
+        check_node(node, nodes, "input_feeds")
         checked[node] = _check_values(node, values, n_steps, minibatch_size)
     return checked
 
 
-def _check_values(node: Any, values: Any, n_steps: int, minibatch_size: int | None) -> NDArray[Any]:
+def check_node(node: Any, nodes: Collection[Any], attr: str) -> None:
+    """Raise an error about argument ``attr`` if a node is none of those that may be fed."""
+    if not isinstance(node, nengo.Node):
+        raise ValidationError(f"keys must be nodes, not {node!r}", attr=attr)
+    if node not in nodes:
+        raise ValidationError(
+            f"{node} cannot be fed: it has incoming connections, no output, or is not "
+            "part of this simulator's network",
+            attr=attr,
+        )
+
+
+def numbers(key: Any, values: Any, attr: str, dtype: Any = np.float64) -> NDArray[Any]:
+    """What a user gave for a node or a probe, as an array."""
     try:
-        array = np.asarray(values, dtype=np.float64)
+        return np.asarray(values, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise ValidationError(
-            f"values for {node} are no array of numbers: {error}", attr="input_feeds"
+            f"values for {key} are no array of numbers: {error}", attr=attr
         ) from error
+
+
+def _check_values(node: Any, values: Any, n_steps: int, minibatch_size: int | None) -> NDArray[Any]:
+    array = numbers(node, values, "input_feeds")
     expected = (minibatch_size or 1, n_steps, node.size_out)
     if minibatch_size is None and array.shape == expected[1:]:
         array = array[None]
@@ -118,11 +128,18 @@ class Inputs:
     ):
         self._batch = batch
         self._dtype = dtype
+        self._dt = dt
+        self._functions = {source.key: source.start(dt, rngs[source]) for source, _, _ in sources}
+        self.follow(sources)
+
+    def follow(self, sources: Sequence[tuple[Source, int, int]]) -> None:
+        """Go on with the same sources, which now lie elsewhere."""
         self.size = sum(length for _, _, length in sources)
         self._steps: list[tuple[Any, slice, StepFunction]] = []
         for source, start, length in sources:
-            place = slice(start, start + length)
-            self._steps.append((source.node, place, source.start(dt, rngs[source])))
+            # A program may do without the time, which has no state.
+            function = self._functions.get(source.key) or source.start(self._dt, [])
+            self._steps.append((source.node, slice(start, start + length), function))
 
     def evaluate(
         self, first: int, n: int, feeds: Feeds, offset: int = 0

@@ -28,7 +28,7 @@ from .views import View
 if TYPE_CHECKING:
     from .builders import NeuronBuilder, ProcessBuilder
 
-__all__ = ["NO_TRAINING", "Lowering", "Training", "lower"]
+__all__ = ["NO_TRAINING", "Lowering", "Training", "lower", "stored_elements"]
 
 MOST_OPERANDS = 8
 """A sum of more values is one `Total`."""
@@ -258,7 +258,7 @@ class Lowering:
         return self._memories[base]
 
     def _make_memory(self, base: Any) -> Memory:
-        size = len(_stored(base.initial_value)) if base.sparse else base.size
+        size = len(stored_elements(base.initial_value)) if base.sparse else base.size
         return Memory(size, lambda: self._before(base), self._sum)
 
     def _before(self, base: Any) -> View:
@@ -268,7 +268,7 @@ class Lowering:
             source = ConstantSource(base.size, node, label, value=base.initial_value)
             return self.input(source)
         initial = base.initial_value
-        flat = _stored(initial) if base.sparse else np.asarray(initial).reshape(-1)
+        flat = stored_elements(initial) if base.sparse else np.asarray(initial).reshape(-1)
         if base in self.training.parameters:
             return View.of(self.graph.value("parameter", len(flat), flat, label), len(flat))
         if base not in self._written:
@@ -318,9 +318,12 @@ class Lowering:
         """Python functions that have to be called step by step, in Nengo's order.
 
         One with an input has to; and then all others, because they may share state with it.
+        In a program that is differentiated none with an input runs.
         """
         functions = [op for op in order if isinstance(op, SimPyFunc)]
-        return frozenset(functions if any(op.x is not None for op in functions) else ())
+        with_input = [op for op in functions if op.x is not None]
+        alone = self.training.differentiate or not with_input
+        return frozenset(with_input if alone else functions)
 
     def _lower_source(self, op: Any) -> bool:
         """Lower an operator that depends on nothing but time; say whether it is one."""
@@ -373,7 +376,7 @@ def _label(op: Any) -> str:
     return getattr(op, "tag", None) or type(op).__name__
 
 
-def _stored(matrix: Any) -> Any:
+def stored_elements(matrix: Any) -> Any:
     """The stored elements of a sparse matrix."""
     return np.atleast_1d(matrix.data)
 

@@ -8,6 +8,7 @@ compares by value, prints as text and can be run by any backend.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -200,3 +201,22 @@ class Program:
             assert array.initial is not None
             state[array.id] = np.asarray(array.initial, dtype=dtype)
         return state
+
+    def carry_over(
+        self, other: Program, arrays: Mapping[int, NDArray[Any]], state: dict[int, NDArray[Any]]
+    ) -> None:
+        """Take over the state of another program of the same model.
+
+        Parameters
+        ----------
+        other : Program
+            The other program.
+        arrays : mapping
+            Its states, constants and parameters, by id.
+        state : dict
+            The state arrays of this program, by id; changed in place.
+        """
+        for mine, theirs in ((self.signals, other.signals), (self.parts, other.parts)):
+            for key, view in mine.items():
+                if key in theirs and any(source in state for source in view.sources):
+                    view.scatter(theirs[key].evaluate(arrays), state)

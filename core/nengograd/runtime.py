@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from nengo.builder.operator import SimPyFunc
 from nengo.builder.processes import SimProcess
-from nengo.exceptions import NengoWarning
+from nengo.exceptions import BuildError, NengoWarning
 from numpy.typing import NDArray
 
 from .backends import Options
@@ -109,6 +109,21 @@ class Runtime:
         if source.operator in known:
             return known[source.operator]
         return [np.random.RandomState(0)] * self._items
+
+    def follow(self, program: Program) -> None:
+        """Go on with another program of the same model.
+
+        Generators, functions and processes keep their own state: they are those of the
+        same Nengo operators.
+        """
+        calls = [block.ops[0].attrs["call"] for block in program.host_blocks]
+        runners = {call.operator: r for call, r in zip(self._calls, self._runners, strict=True)}
+        missing = [call.operator for call in calls if call.operator not in runners]
+        if missing:
+            raise BuildError(f"{missing[0]} runs on the host in one program of the model only")
+        self._runners = [runners[call.operator] for call in calls]
+        self._calls = calls
+        self._inputs.follow(program.sources)
 
     def feed(self, feeds: Feeds, first: int) -> None:
         """Replace the output of nodes in the run that begins with step ``first``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,14 +15,21 @@ from nengo.utils.progress import Progress, ProgressTracker
 from numpy.typing import NDArray
 
 from .arguments import choose_seed, float_dtype, new_model, positive
-from .assembly import assemble, without_collector
-from .backends import Options, PartialRun
+from .assembly import without_collector
+from .backends import Course, Goal, Options, PartialRun
+from .build import Build
+from .config import Settings
 from .data import Recorder, SignalValues, SimulationData, Timeline
+from .evaluation import evaluate
 from .inputs import Feeds, check_feeds
+from .learning import Learning
 from .order import step_order
+from .params_file import load, save
+from .pickling import get_state, set_state
 from .plugins import registry
 from .runtime import Runtime, feedable_nodes, warn_about_host
 from .tensorboard import run_folder
+from .training import Objective, TrainingData, by_probe, check_data, sampled_steps
 
 __all__ = ["Simulator"]
 
@@ -41,8 +49,9 @@ class Simulator:
         Seed of all random processes, by default ``network.seed + 1``.
     model : nengo.builder.Model, optional
         A model that holds build artifacts already.
-    dtype : dtype or str
-        float32 or float64, as a NumPy or TensorFlow dtype or its name.
+    dtype : dtype or str, optional
+        float32 or float64, as a NumPy or TensorFlow dtype or its name; by default that of
+        `configure_settings`, else float32.
     device : str, optional
         Where to run, such as ``"/cpu:0"`` or ``"/gpu:0"``.
     unroll_simulation : int
@@ -88,7 +97,7 @@ class Simulator:
         dt: float = 0.001,
         seed: int | None = None,
         model: Any = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
         device: str | None = None,
         unroll_simulation: int = 1,
         minibatch_size: int | None = None,
@@ -108,15 +117,16 @@ class Simulator:
                 DeprecationWarning,
                 stacklevel=2,
             )
+        if network is None and model is None:
+            raise ValidationError("either a network or a model is needed", attr="network")
+        settings = Settings.of(model.toplevel if network is None else network)
         options = Options(
-            dtype=float_dtype(dtype),
+            dtype=float_dtype(dtype or settings.dtype),
             device=device,
             minibatch_size=positive("minibatch_size", minibatch_size, optional=True),
             unroll=positive("unroll_simulation", unroll_simulation) or 1,
             jit=jit,
         )
-        if network is None and model is None:
-            raise ValidationError("either a network or a model is needed", attr="network")
         builders = registry(backend, plugins)
         self._plugins = builders.manager
         self.backend = builders.backend
@@ -134,15 +144,15 @@ class Simulator:
             begin = time.perf_counter()
             with without_collector():
                 self._order = step_order(self.model.operators)
-                self.program = assemble(self.model, builders, self._order, optimize)
+                self._build = Build(self.model, self._order, builders, engine, options, optimize)
+                self.program = self._build.assemble()
             self._event("assembled", begin, program=self.program)
-            begin = time.perf_counter()
-            self._executable = engine.compile(self.program, builders, options)
-            self._event("compiled", begin, backend=self.backend)
+            self._compile()
+        self._learning = Learning(self._build, settings)
         warn_about_host(self.program, self.backend)
 
         self._recorders = {probe: self._recorder(probe) for probe in self.model.probes}
-        self.data = SimulationData(self.model.params, self._recorders)
+        self.data = SimulationData(self.model.params, self._recorders, self._learning.built)
         self._feedable = feedable_nodes(self.program)
         if tensorboard:
             self._executable.write_graph(run_folder(tensorboard, network, self.model))
@@ -155,6 +165,12 @@ class Simulator:
         period = 1 if every is None else every / self.dt
         shape = self.model.sig[probe]["in"].shape
         return Recorder(period, shape, self.options.batch, self.options.dtype)
+
+    def _compile(self) -> None:
+        begin = time.perf_counter()
+        build = self._build
+        self._executable = build.engine.compile(self.program, build.registry, build.options)
+        self._event("compiled", begin, backend=self.backend)
 
     def _event(self, name: str, begin: float, **info: Any) -> None:
         self._plugins.event(name, seconds=time.perf_counter() - begin, **info)
@@ -198,6 +214,8 @@ class Simulator:
         arrays = {
             a.id: np.asarray(a.initial, dtype=dtype) for a in self.program.by_role("constant")
         }
+        if self.program.parameters:
+            arrays.update(self._learning.arrays(self.program))
         arrays.update(self._executable.read(self._state))
         return arrays
 
@@ -344,6 +362,235 @@ class Simulator:
         if self.closed:
             raise SimulatorClosed(f"Simulator cannot {what} because it is closed.")
 
+    # -- learning
+
+    def train(
+        self,
+        inputs: Mapping[Any, Any],
+        targets: Mapping[Any, Any],
+        optimizer: Any,
+        n_epochs: int = 1,
+        objective: Objective | Mapping[Any, Objective] = "mse",
+        shuffle: bool = True,
+        validation_data: tuple[Mapping[Any, Any], Mapping[Any, Any]] | None = None,
+        callbacks: Sequence[Any] = (),
+        summary_folder: str | None = None,
+        progress_bar: Any = None,
+    ) -> dict[str, list[float]]:
+        """Change the trainable parameters so that probes come near to targets.
+
+        Each item is a simulation of its own that begins at the first step. A simulation in
+        progress keeps its state, and goes on with the new parameters. If an error or Ctrl-C
+        stops the training, the parameters of all complete minibatches are kept.
+
+        Parameters
+        ----------
+        inputs : dict
+            Output of nodes: ``{node: (batch_size, n_steps, size_out)}``.
+        targets : dict
+            ``{probe: (batch_size, n_steps, size_in)}``. With ``sample_every`` or
+            ``keep_history=False`` the probe gives, and needs, fewer steps.
+        optimizer : str or optimizer
+            For TensorFlow a Keras optimizer or its name, or a
+            ``tf.compat.v1.train.Optimizer``. It keeps its slots over calls.
+        n_epochs : int
+            How often to go through the data.
+        objective : str, callable or dict
+            ``"mse"``, in which a NaN target does not count, a function
+            ``f(output, target) -> scalar`` of ``(minibatch_size, n_steps, size)`` tensors, or
+            a dict of them by probe. Losses are averaged over probes.
+        shuffle : bool
+            Whether to deal out the items in random order.
+        validation_data : tuple, optional
+            Inputs and targets whose `loss` is taken after each epoch.
+        callbacks : sequence, optional
+            Callbacks of Keras, such as early stopping.
+        summary_folder : str, optional
+            Where to write the losses for TensorBoard.
+        progress_bar : bool, optional
+            By default that of the simulator.
+
+        Returns
+        -------
+        history : dict
+            ``"loss"`` and, where there are several probes or validation data, other losses:
+            one number per epoch.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If data do not fit, or part of the network has no gradient. Nothing has changed
+            then.
+        """
+        self._check_open("train")
+        epochs = positive("n_epochs", n_epochs) or 1
+        data, goals = self._lesson(inputs, targets, objective)
+        validate = None
+        if validation_data is not None:
+            held_out = self._lesson(*validation_data, objective)
+
+            def validate() -> float:
+                return self._loss(*held_out)
+
+        bar = self.progress_bar if progress_bar is None else progress_bar
+        course = Course(
+            n_epochs=epochs,
+            shuffle=shuffle,
+            progress=bool(bar),
+            callbacks=tuple(callbacks),
+            validate=validate,
+            folder=summary_folder,
+        )
+        begin = time.perf_counter()
+        history = self._learning.fit(
+            data, goals, optimizer, course, self.seed, self._use_parameters
+        )
+        self._event("trained", begin, epochs=len(history["loss"]))
+        return history
+
+    def loss(
+        self,
+        inputs: Mapping[Any, Any],
+        targets: Mapping[Any, Any],
+        objective: Objective | Mapping[Any, Objective] = "mse",
+    ) -> float:
+        """The mean loss of the network as it runs, over all minibatches.
+
+        Spiking neurons spike, and nothing is dropped out. A simulation in progress is not
+        disturbed.
+
+        Parameters
+        ----------
+        inputs, targets, objective
+            See `train`.
+        """
+        self._check_open("compute a loss")
+        return self._loss(*self._lesson(inputs, targets, objective))
+
+    def _lesson(self, inputs: Any, targets: Any, objective: Any) -> tuple[TrainingData, list[Goal]]:
+        """What to learn, checked."""
+
+        def steps(probe: Any, n_steps: int) -> Any:
+            keep = self._learning.settings.keep_history(probe)
+            return sampled_steps(probe, n_steps, self.dt, keep)
+
+        samples = {probe: lambda n, p=probe: len(steps(p, n)) for probe in self.model.probes}
+        sizes = {probe: self.model.sig[probe]["in"].size for probe in self.model.probes}
+        data = check_data(inputs, targets, self._feedable, samples, sizes, self.options)
+        objectives = by_probe(objective, data.targets)
+        goals = [
+            Goal(self.model.probes.index(p), self._name(p), f, steps(p, data.n_steps))
+            for p, f in objectives.items()
+        ]
+        return data, goals
+
+    def _name(self, probe: Any) -> str:
+        """What the history of losses calls a probe: its label if it has one of its own."""
+        labels = [p.label for p in self.model.probes]
+        index = self.model.probes.index(probe)
+        is_own = probe.label is not None and labels.count(probe.label) == 1
+        return str(probe.label) if is_own else f"probes[{index}]"
+
+    def _loss(self, data: TrainingData, goals: list[Goal]) -> float:
+        return evaluate(self._build, self.program, self._executable, data, goals, self.seed)
+
+    def check_gradients(
+        self,
+        outputs: Any = None,
+        atol: float = 1e-5,
+        rtol: float = 1e-3,
+        n_steps: int = 10,
+    ) -> None:
+        """Compare the gradients that training uses with finite differences, in float64.
+
+        The derivative of random weighted sums of what probes record is checked with respect
+        to the output of each node and each trainable parameter: all elements at once, along
+        random directions, and some one by one. Spiking neurons that train with a stand-in
+        are checked as their rate.
+
+        Parameters
+        ----------
+        outputs : Probe or sequence of Probe, optional
+            By default all probes.
+        atol, rtol : float
+            What may differ: ``atol + rtol * |numeric|``.
+        n_steps : int
+            Length of the run that is differentiated. Values pass one synapse per step.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            If gradients differ, with the entries that do; or if there are none.
+        """
+        self._check_open("check gradients")
+        wanted = self.model.probes if outputs is None else outputs
+        wanted = wanted if isinstance(wanted, Sequence) else [wanted]
+        unknown = [probe for probe in wanted if probe not in self.model.probes]
+        if unknown:
+            raise ValidationError(f"{unknown[0]} is no probe of this network", attr="outputs")
+        named = {self.model.probes.index(probe): str(probe) for probe in wanted}
+        self._learning.check_gradients(named, atol, rtol, self.seed, n_steps)
+
+    def save_params(self, path: str | os.PathLike[str]) -> None:
+        """Write the trainable parameters into an ``.npz`` file, without pickles.
+
+        Names follow the structure of the network, so the file fits another simulator of the
+        same network. An old file is replaced in one go, or stays whole.
+
+        Parameters
+        ----------
+        path : str or path
+            ``.npz`` is added where it is missing.
+        """
+        save(path, self._learning.named)
+
+    def load_params(self, path: str | os.PathLike[str]) -> None:
+        """Take over the parameters that `save_params` has written.
+
+        A simulation in progress goes on with them.
+
+        Parameters
+        ----------
+        path : str or path
+            With or without ``.npz``.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is no such file, or it does not fit: with all missing, extra and
+            misshapen names. Nothing has changed then.
+        """
+        self._check_open("load parameters")
+        self._learning.set_named(load(path))
+        self._use_parameters()
+
+    def print_params(self, msg: str | None = None) -> None:
+        """Print names, shapes and ranges of the trainable parameters.
+
+        Parameters
+        ----------
+        msg : str, optional
+            A line to print before them.
+        """
+        if msg is not None:
+            print(msg)
+        print(self._learning.table())
+
+    def _use_parameters(self) -> None:
+        """Run with the values that learning has found, from where the simulation is."""
+        if not self.program.parameters:
+            old, arrays = self.program, self._arrays()
+            self.program = self._learning.program
+            self._compile()
+            state = {
+                i: np.array(x)
+                for i, x in self._executable.read(self._executable.initial_state()).items()
+            }
+            self.program.carry_over(old, arrays, state)
+            self._state = self._executable.make_state(state)
+            self._runtime.follow(self.program)
+        self._executable.set_parameters(self._learning.arrays(self.program))
+
     # -- starting over
 
     def reset(self, seed: int | None = None) -> None:
@@ -373,6 +620,9 @@ class Simulator:
         """
         if self.closed:
             raise SimulatorClosed("Cannot reset closed Simulator.")
+        if include_trainable and self._learning.is_changed:
+            self._learning.set_values(None)
+            self._use_parameters()
         self._state = self._executable.initial_state()
         self._runtime = Runtime(self.program, self._order, self.seed, self.options)
         self._n_steps = 0
@@ -434,41 +684,10 @@ class Simulator:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        """What pickle keeps: the model, its state and its data.
-
-        As with `nengo.Simulator`, random processes begin anew when it is loaded.
-        """
-        options = self.options
-        return {
-            "model": self.model,
-            "arguments": {
-                "seed": self.seed,
-                "dtype": options.dtype.name,
-                "device": options.device,
-                "unroll_simulation": options.unroll,
-                "minibatch_size": options.minibatch_size,
-                "progress_bar": self.progress_bar,
-                "optimize": self.optimize,
-                "backend": self.backend,
-                "jit": options.jit,
-            },
-            "state": None if self.closed else dict(self._executable.read(self._state)),
-            "n_steps": self._n_steps,
-            "timeline": self._timeline,
-            "data": [recorder.samples for recorder in self._recorders.values()],
-        }
+        return get_state(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        bar = state["arguments"].pop("progress_bar")
-        self.__init__(None, model=state["model"], progress_bar=False, **state["arguments"])  # type: ignore[misc]
-        self.progress_bar = bar
-        self._n_steps, self._timeline = state["n_steps"], state["timeline"]
-        for recorder, data in zip(self._recorders.values(), state["data"], strict=True):
-            recorder.restore(data)
-        if state["state"] is None:
-            self.close()
-        else:
-            self._state = self._executable.make_state(state["state"])
+        set_state(self, state)
 
     def __del__(self) -> None:
         if not getattr(self, "closed", True):

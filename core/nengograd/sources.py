@@ -15,7 +15,7 @@ from nengo.builder.signal import SignalDict
 from nengo.processes import Piecewise, PresentInput
 from numpy.typing import NDArray
 
-__all__ = ["ConstantSource", "DrawSource", "OperatorSource", "Source", "TimeSource"]
+__all__ = ["ConstantSource", "DrawSource", "KeySource", "OperatorSource", "Source", "TimeSource"]
 
 StepFunction = Callable[[int], NDArray[Any]]
 """Takes the number of the step, returns ``(size,)`` or ``(minibatch_size, size)``."""
@@ -41,6 +41,11 @@ class Source:
     node: Any = None
     label: str = ""
     operator: Any = None
+
+    @property
+    def key(self) -> Any:
+        """Equal for what stands for the same thing in two programs of one model."""
+        return type(self), self.operator, self.node
 
     def start(self, dt: float, rngs: Sequence[np.random.RandomState]) -> StepFunction:
         """Begin a simulation.
@@ -75,6 +80,11 @@ class TimeSource(Source):
     signal: Any = None
     is_step: bool = False
 
+    @property
+    def key(self) -> Any:
+        """There may be one for the time and one for the number of the step."""
+        return type(self), self.signal
+
     def start(self, dt: float, rngs: Sequence[np.random.RandomState]) -> StepFunction:
         """Count, in the dtype of the model's signal."""
         dtype = self.signal.dtype
@@ -97,6 +107,22 @@ class DrawSource(Source):
             rng = rngs[0]
             return lambda step: draw(rng, size)
         return lambda step: np.stack([draw(rng, size) for rng in rngs])
+
+
+@dataclass(eq=False)
+class KeySource(Source):
+    """A whole number per step, the same for all items: the seed of what a layer drops out.
+
+    Training draws new ones for each minibatch.
+    """
+
+    def start(self, dt: float, rngs: Sequence[np.random.RandomState]) -> StepFunction:
+        """Begin a simulation; it does not matter with which keys."""
+        return lambda step: np.asarray([step])
+
+    def draw(self, rng: np.random.RandomState, n_steps: int) -> NDArray[Any]:
+        """Keys of some steps, (n_steps, 1, 1); float32 holds them exactly."""
+        return rng.randint(2**24, size=(n_steps, 1, 1))
 
 
 @dataclass(eq=False)

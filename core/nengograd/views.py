@@ -171,6 +171,24 @@ class View:
             position += length
         return out
 
+    def scatter(self, value: NDArray[Any], arrays: Mapping[int, NDArray[Any]]) -> None:
+        """Write what `evaluate` would read into those of its sources that are in ``arrays``.
+
+        Parameters
+        ----------
+        value : (..., size) array
+            The elements of the view.
+        arrays : mapping
+            NumPy arrays, changed in place.
+        """
+        position = 0
+        for source, start, length in self.runs.tolist():
+            if source in arrays:
+                arrays[source][..., start : start + length] = value[
+                    ..., position : position + length
+                ]
+            position += length
+
     # -- views of views
 
     def __getitem__(self, item: slice) -> View:

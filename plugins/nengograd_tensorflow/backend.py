@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from nengograd.backends import Backend, Executable, Options
+from collections.abc import Callable
+from typing import Any
+
+from nengograd.backends import Backend, Executable, Options, TensorFunction, Trainer
 from nengograd.program import Program
 from nengograd.registry import Registry
 
 from .devices import device_names, find_device
+from .library import tf
 from .loop import LoopExecutable
+from .objectives import as_function
 from .segments import SegmentExecutable
+from .tensor_functions import tensor_function
+from .trainer import TensorFlowTrainer
 
 __all__ = ["TensorFlowBackend"]
 
@@ -27,3 +34,18 @@ class TensorFlowBackend(Backend):
         device = find_device(options.device)
         kind = SegmentExecutable if program.host_blocks else LoopExecutable
         return kind(program, registry, options, device)
+
+    def trainer(self, program: Program, registry: Registry, options: Options) -> Trainer:
+        """Prepare a program for training."""
+        return TensorFlowTrainer(program, registry, options, find_device(options.device))
+
+    def tensor_function(
+        self, function: Callable[..., Any], shape_in: tuple[int, ...] | None, pass_time: bool
+    ) -> TensorFunction:
+        """Prepare a function on tensors, or a Keras layer."""
+        return tensor_function(function, shape_in, pass_time)
+
+    def evaluate(self, objective: Callable[[Any, Any], Any], output: Any, target: Any) -> float:
+        """Call a user's objective with tensors."""
+        value = as_function(objective)(tf.constant(output), tf.constant(target))
+        return float(value.numpy())

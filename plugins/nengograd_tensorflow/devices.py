@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from typing import Any
 
 from nengo.exceptions import ValidationError
 
 from .library import tf
 
-__all__ = ["device_names", "find_device"]
+__all__ = ["device_names", "find_device", "on_device"]
 
 
 def device_names() -> list[str]:
@@ -37,3 +39,8 @@ def find_device(name: str | None) -> str | None:
     if wanted not in names:
         raise ValidationError(f"There is no device {name!r}; there are {names}", attr="device")
     return wanted
+
+
+def on_device(name: str | None) -> contextlib.AbstractContextManager[Any]:
+    """Place what is made inside on a device, if one is named."""
+    return tf.device(name) if name else contextlib.nullcontext()

@@ -15,6 +15,7 @@ from nengograd.execute import StepFunction
 from nengograd.program import Block, Program
 from nengograd.registry import Registry
 
+from .devices import on_device
 from .library import tf
 from .namespace import make_namespace
 
@@ -72,7 +73,7 @@ class TensorFlowExecutable(Executable):
 
     def on_device(self) -> contextlib.AbstractContextManager[Any]:
         """Place what is made inside on the program's device."""
-        return tf.device(self._device) if self._device else contextlib.nullcontext()
+        return on_device(self._device)
 
     def compiled(self, function: Callable[..., Any]) -> Any:
         """A tf.function that counts its compilations."""

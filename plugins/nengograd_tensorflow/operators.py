@@ -9,6 +9,9 @@ from nengograd.builders import Context, OperatorBuilder, Step
 from nengograd.builtin.operators import DotBuilder
 from nengograd.operators import Dot
 from nengograd.program import Block
+from nengograd.tensor_node import SimTensorNode
+
+from .tensor_nodes import TensorNodeBuilder
 
 __all__ = ["OPERATORS"]
 
@@ -51,5 +54,8 @@ class ShapedDotBuilder(DotBuilder):
         return one if m == 1 else many
 
 
-OPERATORS: dict[type, OperatorBuilder] = {Dot: ShapedDotBuilder()}
+OPERATORS: dict[type, OperatorBuilder] = {
+    Dot: ShapedDotBuilder(),
+    SimTensorNode: TensorNodeBuilder(),
+}
 """Builders by operator class."""

@@ -24,7 +24,8 @@ from nengo.transforms import SparseMatrix
 
 from ..lowering import Lowering
 from ..operators import Dot, Outer, Product
-from ..sources import ConstantSource, DrawSource
+from ..sources import ConstantSource, DrawSource, KeySource
+from ..tensor_node import SimTensorNode
 from ..views import View
 
 __all__ = ["RULES"]
@@ -313,6 +314,32 @@ def lower_probe(op: Any, to: Lowering) -> None:
     """Probes are outputs of the program; their operator does nothing."""
 
 
+def lower_tensor_node(op: SimTensorNode, to: Lowering) -> None:
+    """A function on tensors; no two of them run as one."""
+    if SimTensorNode not in to.operators:
+        raise BuildError(
+            f"{op.node} computes with tensors of the backend {op.node.function.backend!r}, which "
+            "this simulator does not use"
+        )
+    function, training = op.node.function, to.training.differentiate
+    operands = [to.read(signal) for signal in (op.input, op.time) if signal is not None]
+    has_key = training and function.is_random
+    if has_key:
+        operands.append(to.input(KeySource(1, None, f"{op.node}.key", op)))
+    operands += [to.read(op.weights[name]) for name in function.names]
+    (output,) = to.add(
+        SimTensorNode,
+        id(op),
+        operands,
+        [op.output.size],
+        name=type(op.node.tensor_func).__name__ if function.names else "TensorNode",
+        node=op.node,
+        training=training,
+        has_key=has_key,
+    )
+    to.set(op.output, output)
+
+
 RULES: dict[type, Callable[[Any, Lowering], Any]] = {
     Reset: lower_reset,
     Copy: lower_copy,
@@ -330,5 +357,6 @@ RULES: dict[type, Callable[[Any, Lowering], Any]] = {
     SimVoja: lower_voja,
     SimRLS: lower_rls,
     SimProbe: lower_probe,
+    SimTensorNode: lower_tensor_node,
 }
 """Rules by operator class."""

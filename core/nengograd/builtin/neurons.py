@@ -29,6 +29,7 @@ from nengo.neurons import (
 from numpy.typing import NDArray
 
 from ..builders import NeuronBuilder, State
+from ..neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
 
 __all__ = ["NEURONS"]
 
@@ -57,6 +58,10 @@ class SpikingRectifiedLinearBuilder(NeuronBuilder):
         spikes = xp.floor(voltage)
         return (params.amplitude / dt) * spikes, {"voltage": voltage - spikes}
 
+    def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
+        """``amplitude * max(J, 0)``."""
+        return params.amplitude * xp.maximum(J, 0.0)
+
 
 class SigmoidBuilder(NeuronBuilder):
     """A logistic curve."""
@@ -65,7 +70,8 @@ class SigmoidBuilder(NeuronBuilder):
 
     def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
         """``1 / tau_ref / (1 + exp(-J))``."""
-        return (1.0 / params.tau_ref) / (1.0 + xp.exp(-J)), {}
+        # Below -80 the result is 0 to rounding, and the exponential overflows float32.
+        return (1.0 / params.tau_ref) / (1.0 + xp.exp(-xp.maximum(J, -80.0))), {}
 
 
 class TanhBuilder(NeuronBuilder):
@@ -88,6 +94,53 @@ def _lif_rate(xp: Any, J: Any, params: SimpleNamespace) -> Any:
         params.tau_ref + params.tau_rc * xp.log1p(1.0 / xp.maximum(safe, 1e-30))
     )
     return xp.where(active, rate, 0.0)
+
+
+class SoftLIFRateBuilder(NeuronBuilder):
+    """A LIF rate with a smooth threshold."""
+
+    params = ("tau_rc", "tau_ref", "amplitude", "sigma")
+
+    def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+        """``amplitude / (tau_ref + tau_rc * log1p(1 / softplus(J - 1)))``."""
+        # Far below the threshold the current beyond it is 0 in float32, and its inverse is
+        # infinite. That far, log1p(1 / beyond) is the distance itself, to rounding.
+        x = (J - 1.0) / params.sigma
+        near = xp.maximum(x, -20.0)
+        beyond = params.sigma * (xp.maximum(near, 0.0) + xp.log1p(xp.exp(-xp.abs(near))))
+        delay = xp.log1p(1.0 / beyond) + (near - x)
+        return params.amplitude / (params.tau_ref + params.tau_rc * delay), {}
+
+
+class LeakyReLUBuilder(NeuronBuilder):
+    """A line with another slope below 0."""
+
+    params = ("amplitude", "negative_slope")
+
+    def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+        """``amplitude * J``, below 0 times ``negative_slope``."""
+        return params.amplitude * _leaky(xp, J, params), {}
+
+
+def _leaky(xp: Any, J: Any, params: SimpleNamespace) -> Any:
+    return xp.maximum(J, 0.0) + params.negative_slope * xp.minimum(J, 0.0)
+
+
+class SpikingLeakyReLUBuilder(NeuronBuilder):
+    """Integrates a leaky current; spikes of either sign."""
+
+    params = ("amplitude", "negative_slope")
+    states = ("voltage",)
+
+    def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+        """Spike once for each unit of voltage, in the direction of its sign."""
+        voltage = state["voltage"] + _leaky(xp, J, params) * dt
+        spikes = xp.sign(voltage) * xp.floor(xp.abs(voltage))
+        return (params.amplitude / dt) * spikes, {"voltage": voltage - spikes}
+
+    def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
+        """That of `LeakyReLU`."""
+        return params.amplitude * _leaky(xp, J, params)
 
 
 class LIFRateBuilder(NeuronBuilder):
@@ -132,9 +185,19 @@ class LIFBuilder(NeuronBuilder):
         )
         return output, {"voltage": voltage, "refractory_time": refractory}
 
+    def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
+        """That of `LIFRate`."""
+        return _lif_rate(xp, J, params)
+
 
 def _adapt(adaptation: Any, output: Any, params: SimpleNamespace, dt: float) -> Any:
     return adaptation + (dt / params.tau_n) * (params.inc_n * output - adaptation)
+
+
+def _adaptive_lif_rate(xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
+    adaptation = state["adaptation"]
+    output = _lif_rate(xp, J - adaptation, params)
+    return output, {"adaptation": _adapt(adaptation, output, params, dt)}
 
 
 class AdaptiveLIFRateBuilder(NeuronBuilder):
@@ -145,9 +208,7 @@ class AdaptiveLIFRateBuilder(NeuronBuilder):
 
     def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
         """`LIFRate` of the current less the adaptation."""
-        adaptation = state["adaptation"]
-        output = _lif_rate(xp, J - adaptation, params)
-        return output, {"adaptation": _adapt(adaptation, output, params, dt)}
+        return _adaptive_lif_rate(xp, J, state, params, dt)
 
 
 class AdaptiveLIFBuilder(NeuronBuilder):
@@ -155,6 +216,7 @@ class AdaptiveLIFBuilder(NeuronBuilder):
 
     params = ("tau_rc", "tau_ref", "min_voltage", "amplitude", "tau_n", "inc_n")
     states = ("voltage", "refractory_time", "adaptation")
+    rate_states = ("adaptation",)
 
     def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
         """`LIF` with the current less the adaptation."""
@@ -167,6 +229,12 @@ class AdaptiveLIFBuilder(NeuronBuilder):
             "refractory_time": refractory,
             "adaptation": _adapt(adaptation, output, params, dt),
         }
+
+    def rate_step(
+        self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float
+    ) -> Result:
+        """`AdaptiveLIFRate`, with the same adaptation."""
+        return _adaptive_lif_rate(xp, J, state, params, dt)
 
 
 class IzhikevichBuilder(NeuronBuilder):
@@ -189,6 +257,26 @@ class IzhikevichBuilder(NeuronBuilder):
         recovery = xp.where(spiked, recovery + params.reset_recovery, recovery)
         return output, {"voltage": voltage, "recovery": recovery}
 
+    def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
+        """An estimate of the steady rate.
+
+        The voltage is quadratic: ``0.04 (v + v0)^2 + e`` with ``e`` what the current has
+        beyond the threshold ``(5 - coupling)^2 / 0.16 - 140`` and the recovery. From the
+        vertex it needs ``pi / 2 / sqrt(0.04 e)`` ms to its peak, and the recovery settles at
+        ``reset_recovery / tau_recovery`` times the rate. Both together give a quadratic
+        equation for the rate. With the default parameters it is within 8 Hz of spikes
+        counted up to a current of 30.
+        """
+        threshold = (5.0 - params.coupling) * (5.0 - params.coupling) / 0.16 - 140.0
+        beyond = xp.maximum(J - threshold, 0.0)
+        speed = 0.2 / (np.pi / 2)  # spikes per ms for sqrt(e) = 1
+        drag = params.reset_recovery / params.tau_recovery * speed
+        # Without recovery the rate is a square root, whose slope at 0 is kept finite.
+        root = xp.sqrt(drag * drag + 4.0 * beyond + 1e-6) - xp.sqrt(
+            drag * drag + 1e-6 + xp.zeros_like(beyond)
+        )
+        return (1000.0 * speed / 2.0) * root
+
 
 class RegularSpikingBuilder(NeuronBuilder):
     """Turns a rate into spikes at regular intervals."""
@@ -202,11 +290,19 @@ class RegularSpikingBuilder(NeuronBuilder):
         spikes = xp.floor(voltage)
         return (params.amplitude / dt) * spikes, {"voltage": voltage - spikes}
 
+    def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
+        """The rate itself."""
+        return params.amplitude * J
+
 
 class _RandomSpikingBuilder(NeuronBuilder):
     """Turns a rate into a random number of spikes."""
 
     params = ("amplitude",)
+
+    def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
+        """The rate itself."""
+        return params.amplitude * J
 
     def key(self, neurons: Any) -> Hashable:
         """Rates that can be negative give negative spikes."""
@@ -282,5 +378,8 @@ NEURONS: dict[type, NeuronBuilder] = {
     RegularSpiking: RegularSpikingBuilder(),
     StochasticSpiking: StochasticSpikingBuilder(),
     PoissonSpiking: PoissonSpikingBuilder(),
+    SoftLIFRate: SoftLIFRateBuilder(),
+    LeakyReLU: LeakyReLUBuilder(),
+    SpikingLeakyReLU: SpikingLeakyReLUBuilder(),
 }
 """Builders by neuron type."""

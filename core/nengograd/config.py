@@ -1,0 +1,238 @@
+"""Settings that belong to a network: what is trainable, precision, stand-ins for gradients.
+
+They are kept in the configuration that each Nengo network has, and so are copied and pickled
+with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from nengo import Connection, Ensemble, Network, Node, Probe
+from nengo.ensemble import Neurons
+from nengo.exceptions import NetworkContextError, ValidationError
+from nengo.params import BoolParam, Parameter
+
+from .arguments import float_dtype
+
+__all__ = ["Settings", "configure_settings"]
+
+_CLASSES: dict[str, tuple[type, ...]] = {
+    "trainable": (Ensemble, Neurons, Connection, Node),
+    "keep_history": (Probe,),
+}
+"""Settings that can differ from object to object, and the classes that have them."""
+
+_WHOLE = ("dtype", "spike_gradient", "surrogate")
+"""Settings of the whole network."""
+
+_STAND_INS = (None, "rate", "surrogate")
+
+
+def configure_settings(**settings: Any) -> None:
+    """Change settings of the network in whose ``with`` block this is called.
+
+    Afterwards the configuration of the network has a parameter for each setting that can
+    differ from object to object: ``net.config[nengo.Ensemble].trainable = False`` for a
+    class, ``net.config[ens].trainable = True`` for an object.
+
+    Parameters
+    ----------
+    trainable : bool, None or dict, optional
+        Whether training may change parameters: the scaled encoders of ensembles, the biases
+        of ``ens.neurons``, the weights of connections, what is inside of nodes. One value for
+        the network and all its subnetworks (None to leave it to those around it), or a dict of
+        them by object, class or subnetwork. What is set for an object counts most, then what
+        the innermost network says, for the class before the whole. By default all is trainable.
+    keep_history : bool, None or dict, optional
+        Whether objectives see all steps of a probe (the default) or the last one; likewise,
+        with dict keys that are probes, `nengo.Probe` or subnetworks.
+    dtype : str or dtype, optional
+        ``"float32"`` (the default) or ``"float64"``; for the top-level network, like the rest.
+    spike_gradient : str or None, optional
+        What stands in for spikes in training: ``"rate"``, ``"surrogate"``, or nothing.
+    surrogate : object, optional
+        Which derivative a surrogate has.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If there is no such setting, object or value.
+    nengo.exceptions.NetworkContextError
+        If it is called outside of a network.
+
+    Examples
+    --------
+    >>> with nengo.Network() as net:
+    ...     ens = nengo.Ensemble(10, 1)
+    ...     nengograd.configure_settings(spike_gradient="rate", trainable={ens: False})
+    """
+    if not Network.context:
+        raise NetworkContextError("configure_settings has to be called inside 'with network:'")
+    network = Network.context[-1]
+    changes = [
+        change for name, value in settings.items() for change in _changes(network, name, value)
+    ]
+    for change in changes:
+        change()
+
+
+def _changes(network: Any, name: str, value: Any) -> Iterator[Callable[[], None]]:
+    """Check a setting; what has to be done to change it."""
+    if name in _CLASSES:
+        values = value if isinstance(value, Mapping) else {network: value}
+        for key, wanted in values.items():
+            _check_value(name, wanted, (True, False, None))
+            place = _place(network, name, key)
+            yield partial(_set, *place, name, wanted)
+    elif name in _WHOLE:
+        if name == "dtype" and value is not None:
+            value = float_dtype(value).name
+        elif name == "spike_gradient":
+            _check_value(name, value, _STAND_INS)
+        elif name == "surrogate" and isinstance(value, (bool, int, float)):
+            raise ValidationError(f"{value!r} is no surrogate: give its name", attr=name)
+        yield partial(_set, network.config, Network, name, value)
+    else:
+        known = ", ".join(sorted((*_CLASSES, *_WHOLE)))
+        raise ValidationError(f"there is no such setting; there are {known}", attr=name)
+
+
+def _check_value(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    if not any(
+        value is choice or (isinstance(choice, str) and value == choice) for choice in choices
+    ):
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValidationError(f"must be one of {listed}, not {value!r}", attr=name)
+
+
+def _place(network: Any, name: str, key: Any) -> tuple[Any, Any]:
+    """The configuration, and the key in it, that holds a setting of ``key``."""
+    classes = _CLASSES[name]
+    if key is network or (isinstance(key, Network) and key in network.all_networks):
+        return key.config, Network
+    if isinstance(key, type) and issubclass(key, classes):
+        return network.config, key
+    owner = key.ensemble if isinstance(key, Neurons) else key
+    if isinstance(key, classes) and owner in network.all_objects:
+        return network.config, key
+    listed = ", ".join(cls.__name__ for cls in classes)
+    raise ValidationError(
+        f"{key!r} is no object of this network with such a setting, nor a subnetwork, nor one "
+        f"of the classes {listed}",
+        attr=name,
+    )
+
+
+def _set(config: Any, key: Any, name: str, value: Any) -> None:
+    for cls in _CLASSES.get(name, ()):
+        _add(config, cls, name, BoolParam(name, default=None, optional=True))
+    _add(config, Network, name, Parameter(name, default=None, optional=True))
+    if isinstance(key, type):
+        _add(config, key, name, BoolParam(name, default=None, optional=True))
+    setattr(config[key], name, value)
+
+
+def _add(config: Any, cls: type, name: str, param: Any) -> None:
+    """Give a class of a configuration a parameter, if it has none."""
+    if cls not in config.params:
+        config.configures(cls)
+    if name not in config.params[cls].extra_params:
+        config.params[cls].set_param(name, param)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user has configured in a network and its subnetworks.
+
+    Attributes
+    ----------
+    dtype : str
+        ``"float32"`` or ``"float64"``.
+    spike_gradient : str or None
+        What stands in for spikes: ``"rate"`` or ``"surrogate"``.
+    surrogate : object
+        Which derivative a surrogate has; None for the default.
+    fixed : frozenset
+        Objects whose parameters training must not change.
+    last_only : frozenset
+        Probes of which objectives see the last step.
+    """
+
+    dtype: str = "float32"
+    spike_gradient: str | None = None
+    surrogate: Any = None
+    fixed: frozenset[Any] = frozenset()
+    last_only: frozenset[Any] = frozenset()
+
+    @classmethod
+    def of(cls, network: Any) -> Settings:
+        """The settings of a network, all defaults for None.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If a subnetwork has a setting that only counts for the whole network.
+        """
+        if network is None:
+            return cls()
+        for inner in network.all_networks:
+            for name in _WHOLE:
+                if _get(inner.config, Network, name) is not None:
+                    raise ValidationError(
+                        f"is set in the subnetwork {inner}; it counts for the whole network, "
+                        "set it in the outermost one",
+                        attr=name,
+                    )
+        whole = {name: _get(network.config, Network, name) for name in _WHOLE}
+        return cls(
+            **{name: value for name, value in whole.items() if value is not None},
+            fixed=frozenset(_switched_off(network, "trainable", ())),
+            last_only=frozenset(_switched_off(network, "keep_history", ())),
+        )
+
+    def keep_history(self, probe: Any) -> bool:
+        """Whether objectives see all steps of a probe."""
+        return probe not in self.last_only
+
+    def trainable(self, obj: Any) -> bool:
+        """Whether training may change the parameters of an object."""
+        return obj not in self.fixed
+
+
+def _switched_off(network: Any, name: str, outer: tuple[Any, ...]) -> Iterator[Any]:
+    """The objects for which a setting is False."""
+    configs = (network.config, *(net.config for net in outer))
+    for obj in _objects(network):
+        if isinstance(obj, _CLASSES[name]) and _resolve(configs, obj, name) is False:
+            yield obj
+    for inner in network.networks:
+        yield from _switched_off(inner, name, (network, *outer))
+
+
+def _objects(network: Any) -> Iterator[Any]:
+    yield from network.ensembles
+    yield from (ensemble.neurons for ensemble in network.ensembles)
+    for objects in (network.nodes, network.connections, network.probes):
+        yield from objects
+
+
+def _resolve(configs: tuple[Any, ...], obj: Any, name: str) -> Any:
+    """The setting of an object; configurations are those around it, innermost first."""
+    found = [_get(config, obj, name) for config in configs]
+    for config in configs:
+        found += [_get(config, cls, name) for cls in type(obj).__mro__]
+        found.append(_get(config, Network, name))
+    return next((value for value in found if value is not None), None)
+
+
+def _get(config: Any, key: Any, name: str) -> Any:
+    """What is set for just this key, or None."""
+    if key not in config.params:
+        return None
+    params = config.params[key]
+    known = params.extra_params if isinstance(key, type) else params._clsparams.extra_params
+    return getattr(params, name) if name in known and name in params else None

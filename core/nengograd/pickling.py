@@ -1,0 +1,54 @@
+"""What pickle and copy keep of a simulator: its model, its state, its data, what it has learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["get_state", "set_state"]
+
+
+def get_state(sim: Any) -> dict[str, Any]:
+    """A simulator as plain data.
+
+    As with `nengo.Simulator`, random processes begin anew when it is loaded.
+    """
+    options = sim.options
+    return {
+        "model": sim.model,
+        "arguments": {
+            "seed": sim.seed,
+            "dtype": options.dtype.name,
+            "device": options.device,
+            "unroll_simulation": options.unroll,
+            "minibatch_size": options.minibatch_size,
+            "progress_bar": sim.progress_bar,
+            "optimize": sim.optimize,
+            "backend": sim.backend,
+            "jit": options.jit,
+        },
+        "learned": sim._learning.named if sim._learning.is_changed else None,
+        "n_epochs": sim._learning.n_epochs,
+        "state": None if sim.closed else dict(sim._executable.read(sim._state)),
+        "n_steps": sim._n_steps,
+        "timeline": sim._timeline,
+        "data": [recorder.samples for recorder in sim._recorders.values()],
+    }
+
+
+def set_state(sim: Any, state: dict[str, Any]) -> None:
+    """Make an empty simulator what `get_state` was given."""
+    arguments = dict(state["arguments"])
+    bar = arguments.pop("progress_bar")
+    sim.__init__(None, model=state["model"], progress_bar=False, **arguments)
+    sim.progress_bar = bar
+    sim._n_steps, sim._timeline = state["n_steps"], state["timeline"]
+    for recorder, data in zip(sim._recorders.values(), state["data"], strict=True):
+        recorder.restore(data)
+    sim._learning.n_epochs = state["n_epochs"]
+    if state["learned"] is not None:
+        sim._learning.set_named(state["learned"])
+        sim._use_parameters()
+    if state["state"] is None:
+        sim.close()
+    else:
+        sim._state = sim._executable.make_state(state["state"])

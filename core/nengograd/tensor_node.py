@@ -1,0 +1,246 @@
+"""Nodes that compute with a backend's own tensors: functions and layers that are trained along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import nengo
+import numpy as np
+from nengo.builder import Builder, Operator, Signal
+from nengo.exceptions import SimulationError, ValidationError
+from nengo.params import Default
+from numpy.typing import NDArray
+
+from .backends import TensorFunction
+from .plugins import manager
+
+__all__ = ["Layer", "SimTensorNode", "TensorNode", "layer_weights"]
+
+
+class TensorNode(nengo.Node):
+    """A node whose output is computed by a function on tensors, or by a layer.
+
+    Unlike the Python function of a `nengo.Node` it runs compiled, on the simulator's device,
+    for all items of a minibatch at once, and has gradients. The weights of a layer are
+    trained, saved and loaded like those of connections.
+
+    Parameters
+    ----------
+    tensor_func : callable
+        Takes an input ``(minibatch_size, *shape_in)`` and returns
+        ``(minibatch_size, *shape_out)``; with ``pass_time`` it takes the time, a scalar in
+        seconds, before that. Items have to be independent of each other. For TensorFlow a
+        function on its tensors or a Keras layer. A layer that is used in several nodes
+        shares its weights.
+    shape_in : tuple of int, optional
+        Shape of one item's input; by default there is none. Connections see it flat.
+    shape_out : tuple of int, optional
+        Shape of one item's output; by default the function is tried, and it has to agree.
+    pass_time : bool
+        Whether the function takes the time.
+    label : str, optional
+        A name for people.
+    seed : int, optional
+        Of the initial weights.
+    backend : str
+        Whose tensors the function works on.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the function cannot be used with these shapes.
+    """
+
+    def __init__(
+        self,
+        tensor_func: Callable[..., Any],
+        shape_in: Sequence[int] | int | None = None,
+        shape_out: Sequence[int] | int | None = None,
+        pass_time: bool = True,
+        label: str | None = Default,
+        seed: int | None = Default,
+        backend: str = "tensorflow",
+    ):
+        if not callable(tensor_func):
+            raise ValidationError(
+                f"must be a function or a layer, not {tensor_func!r}", attr="tensor_func"
+            )
+        plugins = manager()
+        engine = plugins.backends[plugins.choose(backend)].load()
+        self.tensor_func = tensor_func
+        self.shape_in = _shape(shape_in, "shape_in")
+        self.pass_time = pass_time
+        self.function: TensorFunction = engine.tensor_function(
+            tensor_func, self.shape_in, pass_time
+        )
+        self.shape_out = self.function.shape_out
+        wanted = _shape(shape_out, "shape_out")
+        if wanted is not None and wanted != self.shape_out:
+            raise ValidationError(
+                f"is {wanted}, but the function puts out {self.shape_out} for one item",
+                attr="shape_out",
+            )
+        size_in = 0 if self.shape_in is None else int(np.prod(self.shape_in))
+        super().__init__(None, size_in=size_in, label=label, seed=seed)
+        self.size_out = int(np.prod(self.shape_out))
+
+
+def _shape(shape: Sequence[int] | int | None, attr: str) -> tuple[int, ...] | None:
+    if shape is None:
+        return None
+    given = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    if not given or any(n != int(n) or n < 1 for n in given):
+        raise ValidationError(f"must be a tuple of positive numbers, not {shape}", attr=attr)
+    return tuple(int(n) for n in given)
+
+
+class SimTensorNode(Operator):
+    """Computes the output of a `TensorNode`.
+
+    Attributes
+    ----------
+    node : TensorNode
+        The node.
+    input : Signal or None
+        Its input.
+    time : Signal or None
+        The time, if the function takes it.
+    output : Signal
+        Its output.
+    weights : dict of str to Signal
+        What the layer calls its weights.
+    """
+
+    def __init__(
+        self,
+        node: TensorNode,
+        input: Signal | None,
+        time: Signal | None,
+        output: Signal,
+        weights: dict[str, Signal],
+    ):
+        super().__init__(tag=str(node))
+        self.node = node
+        self.input = input
+        self.time = time
+        self.output = output
+        self.weights = weights
+        self.sets = [output]
+        self.incs: list[Signal] = []
+        self.reads = [s for s in (input, time, *weights.values()) if s is not None]
+        self.updates: list[Signal] = []
+
+    def make_step(self, signals: Any, dt: float, rng: Any) -> Any:
+        """There is no NumPy code to run."""
+        raise SimulationError(
+            f"{self.node} computes with tensors of the backend {self.node.function.backend!r}: "
+            "use nengograd.Simulator with that backend"
+        )
+
+
+def layer_weights(model: Any, node: TensorNode) -> dict[str, Signal]:
+    """The signals of a node's weights, by the names that the layer gives them."""
+    return dict(model.sig[node.tensor_func]) if node.function.names else {}
+
+
+@Builder.register(TensorNode)  # type: ignore[untyped-decorator]
+def build_tensor_node(model: Any, node: TensorNode) -> None:
+    """Make a node's signals, those of its weights, and its operator."""
+    if node.size_in:
+        given = Signal(shape=node.size_in, name=f"{node}.in")
+        model.add_op(nengo.builder.operator.Reset(given))
+    else:
+        given = None
+    output = Signal(shape=node.size_out, name=f"{node}.out")
+    model.sig[node]["in"], model.sig[node]["out"] = given, output
+    names = node.function.names
+    if names and not model.sig[node.tensor_func]:
+        initial = node.function.initial(int(model.seeds[node]))
+        for name in names:
+            signal = Signal(initial[name], name=f"{node}.{name}")
+            model.sig[node.tensor_func][name] = signal
+    time = model.time if node.pass_time else None
+    model.add_op(SimTensorNode(node, given, time, output, layer_weights(model, node)))
+    model.params[node] = None
+
+
+class Layer:
+    """Makes a layer of neurons, a Keras layer or a function part of a network, with one call.
+
+    Parameters
+    ----------
+    layer_func : NeuronType, layer or callable
+        Neurons, of which there will be as many as inputs; or what `TensorNode` takes.
+
+    Examples
+    --------
+    ::
+
+        x = nengograd.Layer(keras.layers.Dense(100))(inp, synapse=None)
+        x = nengograd.Layer(nengo.RectifiedLinear())(x, synapse=None)
+    """
+
+    def __init__(self, layer_func: Any):
+        self.layer_func = layer_func
+
+    def __call__(
+        self,
+        input: Any,
+        transform: Any = None,
+        shape_in: Sequence[int] | int | None = None,
+        synapse: Any = None,
+        return_conn: bool = False,
+        **layer_args: Any,
+    ) -> Any:
+        """Connect something to a new layer.
+
+        Parameters
+        ----------
+        input : NengoObject
+            What the layer gets: anything that a connection may begin at.
+        transform : array or transform, optional
+            Of the connection.
+        shape_in : tuple of int, optional
+            Shape of one item's input, by default flat.
+        synapse : Synapse, optional
+            Of the connection; by default none.
+        return_conn : bool
+            Whether to return the connection, too.
+        **layer_args
+            For `nengo.Ensemble` or `TensorNode`.
+
+        Returns
+        -------
+        layer : Neurons or TensorNode
+            What the next layer takes as its input. With ``return_conn`` also the connection.
+        """
+        size = _size_in(input, transform)
+        made: Any
+        if isinstance(self.layer_func, nengo.neurons.NeuronType):
+            ensemble = nengo.Ensemble(size, 1, neuron_type=self.layer_func, **layer_args)
+            made = ensemble.neurons
+        else:
+            shape = (size,) if shape_in is None else shape_in
+            layer_args.setdefault("pass_time", False)
+            made = TensorNode(self.layer_func, shape_in=shape, **layer_args)
+            if made.size_in != size:
+                raise ValidationError(
+                    f"is {made.shape_in}, {made.size_in} elements; the input has {size}",
+                    attr="shape_in",
+                )
+        given = {} if transform is None else {"transform": transform}
+        connection = nengo.Connection(input, made, synapse=synapse, **given)
+        return (made, connection) if return_conn else made
+
+    def __repr__(self) -> str:
+        return f"<Layer {self.layer_func!r}>"
+
+
+def _size_in(input: Any, transform: Any) -> int:
+    if transform is None:
+        return int(input.size_out)
+    if isinstance(transform, nengo.transforms.Transform):
+        return int(transform.size_out)
+    shape: NDArray[Any] = np.asarray(transform)
+    return int(input.size_out) if shape.ndim < 2 else int(shape.shape[0])

@@ -1,0 +1,100 @@
+"""Optimizers of Keras and of TensorFlow 1, on one trainer's variables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nengo.exceptions import ValidationError
+
+from .library import tf
+
+__all__ = ["Optimizers"]
+
+Gradients = Callable[[Any, Any], tuple[Any, list[Any]]]
+"""``(inputs, targets) -> (losses, gradients)``"""
+
+
+class Optimizers:
+    """The optimizers that have been used with a trainer's variables.
+
+    Parameters
+    ----------
+    variables : sequence of keras.Variable
+        The parameters.
+    """
+
+    def __init__(self, variables: Sequence[Any]):
+        self._variables = list(variables)
+        self._named: dict[str, Any] = {}
+        self._known: list[Any] = []
+
+    def find(self, optimizer: Any) -> Any:
+        """The optimizer a user means.
+
+        Parameters
+        ----------
+        optimizer : str, keras.optimizers.Optimizer or tf.compat.v1.train.Optimizer
+            A name stands for one optimizer with Keras' defaults, the same in each call.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If it is none of these, or holds slots for the variables of something else.
+        """
+        if isinstance(optimizer, str):
+            if optimizer not in self._named:
+                self._named[optimizer] = _by_name(optimizer)
+            optimizer = self._named[optimizer]
+        if isinstance(optimizer, tf.compat.v1.train.Optimizer):
+            return optimizer
+        if not isinstance(optimizer, tf.keras.optimizers.Optimizer):
+            raise ValidationError(
+                "must be a Keras optimizer, its name, or a tf.compat.v1.train.Optimizer, not "
+                f"{type(optimizer).__name__}",
+                attr="optimizer",
+            )
+        if not any(optimizer is known for known in self._known):
+            if optimizer.built:
+                raise ValidationError(
+                    f"{optimizer.name} holds the slots of another simulator or model; make a "
+                    "new one",
+                    attr="optimizer",
+                )
+            optimizer.build(self._variables)
+            self._known.append(optimizer)
+        return optimizer
+
+    def update(self, optimizer: Any, gradients: Gradients, jit: bool) -> Callable[..., Any]:
+        """A function that computes gradients and applies them; returns the losses."""
+        compiled = tf.function(gradients, jit_compile=jit or None, autograph=False)
+        if isinstance(optimizer, tf.compat.v1.train.Optimizer):
+            return self._update_v1(optimizer, compiled)
+
+        def update(inputs: Any, targets: Any) -> Any:
+            losses, found = compiled(inputs, targets)
+            optimizer.apply(found, self._variables)
+            return losses
+
+        return tf.function(update, autograph=False)
+
+    def _update_v1(self, optimizer: Any, gradients: Callable[..., Any]) -> Callable[..., Any]:
+        # These make their slots when they are first called, which a tf.function forbids.
+        targets_of = [variable.value for variable in self._variables]
+
+        def update(inputs: Any, targets: Any) -> Any:
+            losses, found = gradients(inputs, targets)
+            optimizer.apply_gradients(list(zip(found, targets_of, strict=True)))
+            return losses
+
+        return update
+
+
+def _by_name(name: str) -> Any:
+    try:
+        return tf.keras.optimizers.get(name)
+    except ValueError as error:
+        raise ValidationError(
+            f"Keras has no optimizer {name!r}; some it has are 'sgd', 'adam', 'rmsprop'",
+            attr="optimizer",
+        ) from error

@@ -1,0 +1,270 @@
+"""Gradients are right: by hand, by finite differences, and for random networks."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from typing import Any
+
+import nengo
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, reject, settings
+from hypothesis import strategies as st
+from nengo.exceptions import BuildError, SimulationError
+
+import nengograd
+from fuzz.networks import Array, Conn, Ens, NetworkSpec, Node, networks
+
+tf = pytest.importorskip("tensorflow")
+SGD = tf.keras.optimizers.SGD
+
+
+def simulator(net: nengo.Network, **options: Any) -> Any:
+    options = {"dtype": "float64", "minibatch_size": 2, "progress_bar": False, **options}
+    return nengograd.Simulator(net, backend="tensorflow", **options)
+
+
+def check(net: nengo.Network, **options: Any) -> None:
+    with simulator(net, jit=False) as sim:
+        sim.check_gradients(**options)
+
+
+# -- by hand
+
+
+def test_the_gradient_of_a_filtered_line_is_the_closed_form() -> None:
+    """The output is ``w`` times a sum of what came in; its mean square follows."""
+    tau, dt, w = 0.004, 0.001, 0.7
+    with nengo.Network() as net:
+        u, out = nengo.Node([0.0]), nengo.Node(size_in=1)
+        conn = nengo.Connection(u, out, transform=nengo.Dense((1, 1), [[w]]), synapse=tau)
+        probe = nengo.Probe(out)
+    rng = np.random.RandomState(0)
+    x, target = rng.normal(size=(2, 2, 300, 1))
+    d = np.exp(-dt / tau)
+    filtered = np.zeros_like(x)
+    for t in range(1, 300):  # nengo's lowpass passes on what came in one step before
+        filtered[:, t] = d * filtered[:, t - 1] + (1 - d) * x[:, t - 1]
+    for dtype, rtol in (("float64", 1e-9), ("float32", 1e-4)):
+        with simulator(net, dtype=dtype) as sim:
+            sim.train({u: x}, {probe: target}, SGD(1.0))
+            found = w - sim.data[conn].weights[0, 0]
+        assert found == pytest.approx(_slope(w, filtered, target), rel=rtol)
+
+
+def _slope(w: float, x: Any, target: Any) -> float:
+    return float(np.mean(2 * (w * x - target) * x))
+
+
+def test_the_gradient_of_two_layers_is_backpropagation_by_hand() -> None:
+    rng = np.random.RandomState(1)
+    w1, w2, bias = rng.normal(size=(4, 3)), rng.normal(size=(2, 4)), rng.normal(size=4)
+    with nengo.Network() as net:
+        u, out = nengo.Node(np.zeros(3)), nengo.Node(size_in=2)
+        ens = nengo.Ensemble(4, 1, neuron_type=nengo.RectifiedLinear(), gain=np.ones(4), bias=bias)
+        first = nengo.Connection(u, ens.neurons, transform=nengo.Dense((4, 3), w1), synapse=None)
+        second = nengo.Connection(ens.neurons, out, transform=nengo.Dense((2, 4), w2), synapse=None)
+        probe = nengo.Probe(out)
+    x, target = rng.normal(size=(2, 1, 3)), rng.normal(size=(2, 1, 2))
+    hidden = np.maximum(x @ w1.T + bias, 0)
+    error = 2 * (hidden @ w2.T - target) / target.size
+    back = (error @ w2) * (hidden > 0)
+    expected = {
+        first: np.einsum("bti,btj->ij", back, x),
+        second: np.einsum("bti,btj->ij", error, hidden),
+    }
+    with simulator(net) as sim:
+        before = {conn: sim.data[conn].weights.copy() for conn in expected}
+        sim.train({u: x}, {probe: target}, SGD(1.0))
+        for conn, gradient in expected.items():
+            np.testing.assert_allclose(before[conn] - sim.data[conn].weights, gradient, rtol=1e-9)
+        found = bias - sim.data[ens].bias
+        np.testing.assert_allclose(found, back.sum(axis=(0, 1)), rtol=1e-9)
+
+
+def test_a_wrong_gradient_is_found_and_named() -> None:
+    wrong = tf.custom_gradient(lambda x: (x**2, lambda up: up * 2 * x * 1.01))
+    with nengo.Network() as net:
+        u = nengo.Node(np.ones(3), label="mine")
+        node = nengograd.TensorNode(wrong, shape_in=(3,), pass_time=False)
+        nengo.Connection(u, node, synapse=None)
+        probe = nengo.Probe(node)
+        fine = nengo.Probe(u)
+    with simulator(net) as sim:
+        with pytest.raises(SimulationError, match=r"by <Node 'mine'>\[\d+, \d, \d\]: analytic"):
+            sim.check_gradients(probe)
+        sim.check_gradients(fine)
+        sim.check_gradients([fine])
+
+
+# -- each kind of element
+
+
+def line(**connection: Any) -> nengo.Network:
+    """An input through one connection."""
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(np.zeros(4))
+        transform = connection.get("transform")
+        size = 4 if transform is None else transform.size_out
+        out = nengo.Node(size_in=size)
+        nengo.Connection(u, out, **{"synapse": None, **connection})
+        nengo.Probe(out)
+    return net
+
+
+@pytest.mark.parametrize(
+    "synapse",
+    [
+        None,
+        0,
+        0.005,
+        nengo.Alpha(0.003),
+        nengo.synapses.Triangle(0.004),
+        nengo.LinearFilter([0.3], [1, -0.7], analog=False),
+        nengo.LinearFilter([1], [0.001, 0.02, 1]),
+    ],
+    ids=str,
+)
+def test_synapses_have_right_gradients(synapse: Any) -> None:
+    check(line(synapse=synapse, transform=nengo.Dense((3, 4), nengo.dists.Uniform(-1, 1))))
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        nengo.Dense((2, 4), init=np.arange(8).reshape(2, 4) / 8),
+        nengo.Sparse((3, 4), indices=[[0, 1], [2, 3], [2, 0]], init=[0.5, -1, 2]),
+        nengo.Convolution(2, (4, 1), kernel_size=(3,), strides=(1,), padding="same"),
+        nengo.Convolution(3, (2, 2, 1), kernel_size=(2, 2), channels_last=True),
+        nengo.ConvolutionTranspose(2, (4, 1), kernel_size=(2,), strides=(1,)),
+    ],
+    ids=lambda t: type(t).__name__,
+)
+def test_transforms_have_right_gradients(transform: Any) -> None:
+    check(line(transform=transform, synapse=0.002))
+
+
+@pytest.mark.parametrize(
+    "neuron_type",
+    [
+        nengo.LIFRate(),
+        nengo.RectifiedLinear(),
+        nengo.Sigmoid(),
+        nengo.Tanh(),
+        nengo.AdaptiveLIFRate(tau_n=0.05),
+        nengograd.SoftLIFRate(),
+        nengograd.LeakyReLU(),
+    ],
+    ids=lambda t: type(t).__name__,
+)
+def test_rate_neurons_have_right_gradients_in_a_recurrent_network(neuron_type: Any) -> None:
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(np.zeros(2))
+        a = nengo.Ensemble(12, 2, neuron_type=neuron_type)
+        nengo.Connection(u, a, synapse=0.002)
+        nengo.Connection(a, a, function=lambda x: x[::-1] * x, synapse=0.003)
+        nengo.Probe(a, synapse=0.002)
+    check(net)
+
+
+def test_gradients_flow_through_hundreds_of_steps() -> None:
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(np.zeros(1))
+        a = nengo.Ensemble(10, 1, neuron_type=nengo.Tanh())
+        nengo.Connection(u, a, synapse=0.1, transform=0.1)
+        nengo.Connection(a, a, synapse=0.1)
+        nengo.Probe(a)
+    check(net, n_steps=400)
+
+
+def test_online_rules_run_as_constants_of_what_is_differentiated() -> None:
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node([0.5])
+        a = nengo.Ensemble(15, 1, neuron_type=nengo.LIFRate())
+        x = nengo.Node(size_in=1)
+        nengo.Connection(u, a, synapse=None)
+        learned = nengo.Connection(a, x, function=lambda x: 0, synapse=None)
+        learned.learning_rule_type = nengo.PES(learning_rate=1e-3)
+        nengo.Connection(u, learned.learning_rule, transform=-1, synapse=None)
+        probe = nengo.Probe(x)
+    values = np.full((2, 40, 1), 0.5)
+    with nengo.Simulator(net, progress_bar=False) as reference:
+        reference.run_steps(40)
+        expected = float(np.mean(np.array(reference.data[probe]) ** 2))
+    assert expected > 1e-4  # it has learned
+    with simulator(net) as sim:
+        losses = sim.train({u: values}, {probe: 0 * values}, SGD(0.0))["loss"]
+        assert losses == pytest.approx([expected], rel=1e-9)
+        sim.train({u: values}, {probe: 0 * values}, SGD(1e-3))
+        # What the rule changes is no parameter; encoders and biases are.
+        assert "connections[1].weights" not in sim._learning.named
+        assert not np.array_equal(sim.data[a].bias, sim.model.params[a].bias)
+
+
+# -- random networks
+
+SMOOTH = ["LIFRate()", "Sigmoid()", "Tanh()", "RectifiedLinear()", "AdaptiveLIFRate(tau_n=0.05)"]
+
+
+@st.composite
+def smooth_networks(draw: st.DrawFn) -> NetworkSpec:
+    """Random networks of rate neurons, without learning rules and Python nodes."""
+    spec = draw(networks(max_objects=4, max_connections=4))
+    objects = []
+    for obj in spec.objects:
+        if isinstance(obj, Ens | Array):
+            obj = dataclasses.replace(obj, type=draw(st.sampled_from(SMOOTH)))
+        elif isinstance(obj, Node) and obj.size_in:
+            obj = Node(None, obj.size_in, 0, obj.path)
+        objects.append(obj)
+    return dataclasses.replace(
+        spec,
+        objects=tuple(objects),
+        connections=tuple(c for c in spec.connections if not c.rules),
+    )
+
+
+def built(spec: NetworkSpec) -> tuple[nengo.Network, list[Any]]:
+    """A network that Nengo can run, with values that do not run away."""
+    try:
+        net, probes = spec.build()
+        with nengo.Simulator(net, optimize=False, progress_bar=False) as sim:
+            sim.run_steps(6, progress_bar=False)
+            data = [np.array(sim.data[probe]) for probe in probes]
+    except (BuildError, FloatingPointError, IndexError, ValueError, KeyError):
+        reject()
+    if not all(np.isfinite(x).all() and np.abs(x).max(initial=0) < 1e4 for x in data):
+        reject()
+    return net, probes
+
+
+@settings(
+    max_examples=6,
+    phases=[Phase.generate],
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+@given(smooth_networks())
+def test_random_networks_train_as_nengo_runs_them_and_have_right_gradients(
+    spec: NetworkSpec,
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net, probes = built(spec)
+        with nengo.Simulator(net, optimize=False, progress_bar=False) as reference:
+            reference.run_steps(6, progress_bar=False)
+            expected = [np.array(reference.data[probe]) for probe in probes]
+        wanted = {
+            p: x[None] for p, x in zip(probes, expected, strict=True) if x.ndim == 2 and x.size
+        }
+        with simulator(net, minibatch_size=1, seed=reference.seed, jit=False) as sim:
+            if wanted and sim._learning.parameters:
+                losses = sim.train({}, wanted, SGD(0.0))["loss"]
+                scale = max(float(np.abs(x).max()) for x in wanted.values())
+                assert losses[0] <= (1e-9 * (1 + scale)) ** 2
+            sim.check_gradients(n_steps=6, atol=1e-4)
+
+
+assert Conn  # part of the language of specs that failing examples print

@@ -1,0 +1,176 @@
+"""Trained parameters: where users look for them, and in files."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nengo
+import numpy as np
+import pytest
+from nengo.exceptions import SimulatorClosed, ValidationError
+
+import nengograd
+
+STEPS = 5
+
+
+def network() -> tuple[nengo.Network, Any, Any]:
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node([0.5, -0.3])
+        ens = nengo.Ensemble(20, 2, neuron_type=nengo.LIFRate(), radius=1.5)
+        out = nengo.Node(size_in=1)
+        nengo.Connection(u, ens, synapse=None)
+        nengo.Connection(ens, out, function=lambda x: x[0] * x[1], synapse=0.005)
+        nengo.Connection(ens.neurons, out, transform=nengo.Sparse((1, 20), [[0, 3], [0, 7]], 1e-3))
+        probe = nengo.Probe(out)
+    return net, u, probe
+
+
+def simulator(net: nengo.Network, backend: str = "tensorflow", **options: Any) -> Any:
+    if backend == "tensorflow":
+        pytest.importorskip("tensorflow")
+    options = {"backend": backend, "dtype": "float64", "progress_bar": False, **options}
+    return nengograd.Simulator(net, **options)
+
+
+def train(sim: Any, u: Any, probe: Any, epochs: int = 2) -> None:
+    x = np.random.RandomState(0).uniform(-1, 1, (8, STEPS, 2))
+    sim.train({u: x}, {probe: np.zeros((8, STEPS, 1))}, "adam", n_epochs=epochs)
+
+
+def test_sim_data_shows_trained_values_from_which_nengo_computes_the_same() -> None:
+    net, u, probe = network()
+    ens, decoded, sparse = net.ensembles[0], net.connections[1], net.connections[2]
+    with simulator(net) as sim:
+        built = sim.data[ens], sim.data[decoded]
+        assert sim.data[ens] is sim.model.params[ens]
+        train(sim, u, probe)
+        after, weights = sim.data[ens], sim.data[decoded].weights
+        for name in ("encoders", "scaled_encoders", "bias"):
+            assert not np.allclose(getattr(after, name), getattr(built[0], name), atol=1e-6)
+            with pytest.raises(ValueError, match="read-only"):
+                getattr(after, name)[...] = 0
+        np.testing.assert_array_equal(after.gain, built[0].gain)
+        assert not np.allclose(weights, built[1].weights, rtol=1e-6)
+        np.testing.assert_allclose(
+            after.scaled_encoders, after.encoders * after.gain[:, None] / ens.radius
+        )
+        # By hand: the first step of the decoded value, through Nengo's own neurons.
+        rates = np.zeros(20)
+        ens.neuron_type.step(0.001, after.scaled_encoders @ [0.5, -0.3] + after.bias, rates)
+        sim.soft_reset(include_probes=True)
+        sim.run_steps(400)
+        expected = (weights + sim.data[sparse].weights.toarray()) @ rates
+        np.testing.assert_allclose(sim.data[probe][-1], expected, rtol=1e-9)
+
+
+def test_saved_parameters_fit_another_simulator_of_the_same_network(tmp_path: Path) -> None:
+    net, u, probe = network()
+    with simulator(net) as sim:
+        train(sim, u, probe)
+        sim.save_params(tmp_path / "trained")
+        sim.soft_reset(include_probes=True)
+        sim.run_steps(10)
+        expected = sim.data[probe].copy()
+    for backend in ("numpy", "tensorflow"):
+        other, _, other_probe = network()
+        with simulator(other, backend) as sim:
+            sim.load_params(tmp_path / "trained.npz")
+            sim.run_steps(10)
+            np.testing.assert_allclose(sim.data[other_probe], expected, rtol=1e-12)
+
+
+FRESH = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from training.test_params import network, simulator
+net, u, probe = network()
+with simulator(net, dtype="float32") as sim:
+    sim.load_params(sys.argv[2])
+    sim.run_steps(20)
+    np.save(sys.argv[3], sim.data[probe])
+"""
+
+
+def test_a_fresh_process_gives_the_same_output_to_the_bit(tmp_path: Path) -> None:
+    net, u, probe = network()
+    with simulator(net, dtype="float32") as sim:
+        train(sim, u, probe)
+        sim.save_params(tmp_path / "trained.npz")
+        sim.run_steps(20)
+        expected = sim.data[probe].copy()
+    tests = str(Path(__file__).parents[1])
+    arguments = [tests, str(tmp_path / "trained.npz"), str(tmp_path / "out.npy")]
+    subprocess.run([sys.executable, "-c", FRESH, *arguments], check=True, timeout=120)
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
+
+
+def test_loading_keeps_a_simulation_in_progress(tmp_path: Path) -> None:
+    net, _u, probe = network()
+    with simulator(net, "numpy") as sim:
+        sim.save_params(tmp_path / "built.npz")
+        sim.run_steps(20)
+        whole = sim.data[probe].copy()
+        sim.reset()
+        sim.run_steps(10)
+        sim.load_params(tmp_path / "built.npz")
+        sim.run_steps(10)
+        assert sim.n_steps == 20
+        np.testing.assert_allclose(sim.data[probe], whole, rtol=1e-12)
+
+
+def test_a_file_that_does_not_fit_changes_nothing(tmp_path: Path) -> None:
+    net, _u, probe = network()
+    with nengo.Network(seed=0) as other:
+        nengo.Probe(nengo.Ensemble(3, 1))
+    with simulator(other, "numpy") as sim:
+        sim.save_params(tmp_path / "other.npz")
+    with simulator(net, "numpy") as sim:
+        sim.run_steps(10)
+        expected = sim.data[probe].copy()
+        with pytest.raises(ValidationError) as caught:
+            sim.load_params(tmp_path / "other.npz")
+        assert "misshapen: ensembles[0].bias is (3,)" in str(caught.value)
+        assert "missing: connections[1].weights" in str(caught.value)
+        sim.reset()
+        sim.run_steps(10)
+        np.testing.assert_array_equal(sim.data[probe], expected)
+    with pytest.raises(SimulatorClosed):
+        sim.load_params(tmp_path / "other.npz")
+    sim.save_params(tmp_path / "closed.npz")  # what was learned is not lost
+
+
+def test_parameters_print_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    net, _u, _probe = network()
+    with simulator(net, "numpy") as sim:
+        sim.print_params("after a while")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "after a while"
+    assert lines[1].split() == ["parameter", "shape", "min", "mean", "max"]
+    encoders = sim.data[net.ensembles[0]].scaled_encoders
+    figures = [f"{x:.4g}" for x in (encoders.min(), encoders.mean(), encoders.max())]
+    assert lines[2].split() == ["ensembles[0].encoders", "20x2", *figures]
+    assert len(lines) == 2 + 4
+
+
+def test_a_pickled_simulator_keeps_what_it_has_learned() -> None:
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node([0.5])
+        ens = nengo.Ensemble(20, 1, neuron_type=nengo.LIFRate())
+        nengo.Connection(u, ens, synapse=None)
+        probe = nengo.Probe(ens, synapse=0.005)
+    with simulator(net) as sim:
+        x = np.ones((4, STEPS, 1))
+        sim.train({u: x}, {probe: 0 * x}, "adam", n_epochs=2)
+        sim.run_steps(10)
+        copy = pickle.loads(pickle.dumps(sim))
+        for s in (sim, copy):
+            s.run_steps(10)
+        (copied,) = copy.model.probes
+        np.testing.assert_array_equal(copy.data[copied], sim.data[probe])
+        copy.close()

@@ -1,0 +1,213 @@
+"""Functions on tensors and Keras layers are nodes of a network, trained along."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import nengo
+import numpy as np
+import pytest
+from nengo.exceptions import BuildError, SimulationError, ValidationError
+
+import nengograd
+
+tf = pytest.importorskip("tensorflow")
+keras = tf.keras
+
+
+def simulator(net: nengo.Network, **options: Any) -> nengograd.Simulator:
+    options = {"backend": "tensorflow", "progress_bar": False, **options}
+    return nengograd.Simulator(net, **options)
+
+
+def output(net: nengo.Network, probe: Any, steps: int = 3, **options: Any) -> Any:
+    with simulator(net, **options) as sim:
+        sim.run_steps(steps)
+        return sim.data[probe]
+
+
+@pytest.mark.parametrize("minibatch_size", [None, 3])
+def test_a_function_gets_each_item_in_its_shape_and_the_time(minibatch_size: int | None) -> None:
+    with nengo.Network() as net:
+        u = nengo.Node(lambda t: [t, 1, 2, 3, 4, 5])
+        node = nengograd.TensorNode(
+            lambda t, x: tf.reduce_sum(x, axis=2) * t, shape_in=(2, 3), shape_out=(2,)
+        )
+        nengo.Connection(u, node, synapse=None)
+        probe = nengo.Probe(node)
+    data = output(net, probe, dtype="float64", minibatch_size=minibatch_size)
+    t = np.arange(1, 4)[:, None] * 0.001
+    expected = np.concatenate([(t + 3) * t, 12 * t], axis=1)
+    np.testing.assert_allclose(data, np.broadcast_to(expected, data.shape), rtol=1e-6)
+
+
+def test_a_function_without_input_gives_each_item_the_same() -> None:
+    with nengo.Network() as net:
+        node = nengograd.TensorNode(lambda t: tf.stack([[t, 2 * t]]))
+        probe = nengo.Probe(node)
+    data = output(net, probe, minibatch_size=2)
+    expected = np.outer(np.arange(1, 4) * 0.001, [1, 2])
+    np.testing.assert_allclose(data, [expected, expected], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_layer_computes_what_keras_does(dtype: str) -> None:
+    layer = keras.Sequential([keras.layers.Dense(5, "tanh"), keras.layers.Dense(2)])
+    x = np.linspace(-1, 1, 12).reshape(3, 4)
+    expected = layer(x.astype("float32")).numpy()  # builds it: its weights are kept
+    with nengo.Network() as net:
+        u = nengo.Node(np.zeros(4))
+        made = nengograd.Layer(layer)(u)
+        probe = nengo.Probe(made)
+    with simulator(net, minibatch_size=3, dtype=dtype) as sim:
+        sim.run_steps(1, input_feeds={u: x[:, None]})
+        np.testing.assert_allclose(sim.data[probe][:, 0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_weights_of_a_new_layer_follow_the_seed() -> None:
+    def run(seed: int) -> Any:
+        with nengo.Network(seed=seed) as net:
+            u = nengo.Node(np.ones(4))
+            probe = nengo.Probe(nengograd.Layer(keras.layers.Dense(5))(u))
+        return output(net, probe)
+
+    np.testing.assert_array_equal(run(1), run(1))
+    assert not np.allclose(run(1), run(2))
+
+
+def test_a_layer_in_two_nodes_shares_its_weights() -> None:
+    layer = keras.layers.Dense(4)
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(np.ones(4))
+        first = nengograd.Layer(layer)(u)
+        p, q = nengo.Probe(first), nengo.Probe(nengograd.Layer(layer)(u))
+    x, target = np.ones((1, 1, 4)), np.zeros((1, 1, 4))
+    with simulator(net, minibatch_size=1) as sim:
+        sim.train({u: x}, {p: target}, keras.optimizers.SGD(0.1))
+        sim.run_steps(1)
+        np.testing.assert_array_equal(sim.data[p], sim.data[q])
+
+
+@pytest.mark.parametrize("minibatch_size", [None, 2])
+def test_gradients_flow_through_functions_layers_and_their_weights(
+    minibatch_size: int | None,
+) -> None:
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(np.ones(3))
+        x = nengograd.Layer(keras.layers.Dense(4, "tanh"))(u, synapse=0.003)
+        node = nengograd.TensorNode(lambda t, x: x**2 * tf.cos(100 * t), shape_in=(4,))
+        nengo.Connection(x, node, synapse=0.002)
+        nengo.Connection(node, x, transform=np.ones((3, 4)) * 0.1, synapse=0.001)
+        nengo.Probe(node)
+    with simulator(net, minibatch_size=minibatch_size) as sim:
+        sim.check_gradients()
+
+
+def test_a_layer_learns() -> None:
+    rng = np.random.RandomState(0)
+    x = rng.uniform(-1, 1, (64, 1, 3))
+    y = x @ rng.uniform(-1, 1, (3, 2)) + 0.5
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(np.zeros(3))
+        probe = nengo.Probe(nengograd.Layer(keras.layers.Dense(2))(u))
+    with simulator(net, minibatch_size=16) as sim:
+        sim.train({u: x}, {probe: y}, keras.optimizers.Adam(0.05), n_epochs=60)
+        assert sim.loss({u: x}, {probe: y}) < 1e-4
+
+
+def dropout_net() -> tuple[nengo.Network, Any, Any]:
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(np.zeros(200))
+        x = nengograd.Layer(keras.layers.Dropout(0.5))(u)
+        y = nengograd.Layer(keras.layers.Dense(200, kernel_initializer="identity"))(x)
+        probe = nengo.Probe(y)
+    return net, u, probe
+
+
+def test_dropout_is_active_in_training_alone() -> None:
+    net, u, probe = dropout_net()
+    x = np.ones((2, 3, 200))
+    frozen = keras.optimizers.SGD(0.0)
+    with simulator(net, minibatch_size=2) as sim:
+        assert sim.loss({u: x}, {probe: x}) == 0
+        history = sim.train({u: x}, {probe: 0 * x}, frozen, n_epochs=3)
+        sim.run_steps(2, input_feeds={u: x[:, :2]})
+        np.testing.assert_array_equal(sim.data[probe], x[:, :2])
+    losses = history["loss"]
+    np.testing.assert_allclose(losses, 2, atol=0.4)  # half are 0, half are 2
+    assert len(set(losses)) == 3  # other ones each time
+
+
+def test_dropout_repeats_with_the_seed() -> None:
+    net, u, probe = dropout_net()
+    x = np.ones((2, 3, 200))
+    curves = []
+    for _ in range(2):
+        with simulator(net, minibatch_size=2, seed=3) as sim:
+            curves.append(sim.train({u: x}, {probe: x}, "sgd", n_epochs=2)["loss"])
+    assert curves[0] == curves[1]
+
+
+def test_neurons_are_a_layer() -> None:
+    with nengo.Network(seed=0) as net:
+        net.config[nengo.Ensemble].gain = nengo.dists.Choice([1])
+        net.config[nengo.Ensemble].bias = nengo.dists.Choice([0])
+        u = nengo.Node([-1, 0, 2])
+        x, connection = nengograd.Layer(nengo.RectifiedLinear())(u, return_conn=True)
+        y = nengograd.Layer(nengo.RectifiedLinear())(x, transform=np.ones((2, 3)))
+        p, q = nengo.Probe(x), nengo.Probe(y)
+    assert connection.synapse is None
+    with simulator(net) as sim:
+        sim.run_steps(1)
+        np.testing.assert_array_equal(sim.data[p][-1], [0, 0, 2])
+        np.testing.assert_array_equal(sim.data[q][-1], [2, 2])
+
+
+def test_statistics_over_minibatches_are_refused_unless_frozen() -> None:
+    def train(layer: Any) -> None:
+        with nengo.Network(seed=0) as net:
+            u = nengo.Node(np.zeros(3))
+            probe = nengo.Probe(nengograd.Layer(keras.layers.Dense(3))(nengograd.Layer(layer)(u)))
+        x = np.ones((2, 1, 3))
+        with simulator(net, minibatch_size=2) as sim:
+            sim.train({u: x}, {probe: x}, "sgd")
+
+    with pytest.raises(BuildError, match="trainable=False"):
+        train(keras.layers.BatchNormalization())
+    train(keras.layers.BatchNormalization(trainable=False))
+
+
+def test_what_cannot_be_called_is_named_when_the_node_is_made() -> None:
+    def my_function(x: Any) -> Any:
+        return tf.matmul(x, tf.ones((7, 2)))
+
+    with nengo.Network():
+        with pytest.raises(ValidationError, match="my_function cannot be called"):
+            nengograd.TensorNode(my_function, shape_in=(3,), pass_time=False)
+        with pytest.raises(ValidationError, match="sin cannot be called"):
+            nengograd.TensorNode(np.sin, shape_in=(3,), pass_time=False)
+        with pytest.raises(ValidationError, match="has to return one tensor"):
+            nengograd.TensorNode(lambda x: tf.reduce_sum(x), shape_in=(3,), pass_time=False)
+        with pytest.raises(ValidationError, match=r"puts out \(3,\)"):
+            nengograd.TensorNode(lambda x: x, shape_in=(3,), shape_out=(4,), pass_time=False)
+        with pytest.raises(ValidationError, match="takes no time"):
+            nengograd.TensorNode(keras.layers.Dense(2), shape_in=(3,))
+        with pytest.raises(ValidationError, match="give shape_in"):
+            nengograd.TensorNode(keras.layers.Dense(2), pass_time=False)
+        with pytest.raises(ValidationError, match="must be a function or a layer"):
+            nengograd.TensorNode(3)  # type: ignore[arg-type]
+        with pytest.raises(ValidationError, match="no functions on tensors"):
+            nengograd.TensorNode(lambda x: x, shape_in=(3,), backend="numpy")
+
+
+def test_other_backends_say_whose_tensors_they_are() -> None:
+    with nengo.Network() as net:
+        node = nengograd.TensorNode(lambda x: x, shape_in=(1,), pass_time=False, label="mine")
+        nengo.Probe(node)
+    with pytest.raises(BuildError, match=r"mine.*tensorflow"):
+        simulator(net, backend="numpy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(SimulationError, match=r"mine.*tensorflow"):
+            nengo.Simulator(net, progress_bar=False)
