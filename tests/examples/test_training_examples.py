@@ -1,0 +1,34 @@
+"""The examples of training reach what they promise, and draw it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+
+def test_digits_are_read_as_rates_and_with_spikes(tmp_path: Path) -> None:
+    import train_digits
+
+    rates, spikes = train_digits.main(str(tmp_path / "digits.png"))
+    assert rates > 0.95
+    assert abs(rates - spikes) <= 0.02
+    assert (tmp_path / "digits.png").stat().st_size > 10_000
+
+
+def test_an_ensemble_learns_the_exclusive_or(tmp_path: Path) -> None:
+    import train_xor
+
+    answers = train_xor.main(str(tmp_path / "xor.png"))
+    np.testing.assert_allclose(answers, [0, 1, 1, 0], atol=0.05)
+    assert (tmp_path / "xor.png").stat().st_size > 10_000
+
+
+def test_a_recurrent_network_learns_to_integrate(tmp_path: Path) -> None:
+    import train_integrator
+
+    assert train_integrator.main(str(tmp_path / "integrator.png")) < 0.05
+    assert (tmp_path / "integrator.png").stat().st_size > 10_000
