@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from . import dists
 from .config import configure_settings
 from .dists import Glorot, He, TruncatedNormal, VarianceScaling
+from .export import to_network
 from .hookspecs import hookimpl
 from .neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
 from .simulator import Simulator
@@ -26,6 +27,7 @@ __all__ = [
     "configure_settings",
     "dists",
     "hookimpl",
+    "to_network",
 ]
 
 try:

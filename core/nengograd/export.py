@@ -1,0 +1,129 @@
+"""Trained values written back into a Nengo network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nengo
+import numpy as np
+from nengo.connection import FunctionInfo
+from nengo.exceptions import ValidationError
+from nengo.solvers import NoSolver
+
+from .tensor_node import TensorNode
+
+__all__ = ["to_network"]
+
+
+def to_network(sim: Any) -> nengo.Network:
+    """A Nengo network with the parameters that a simulator has now.
+
+    It needs neither nengograd nor any solver: encoders, gains, biases and weights stand in it
+    as numbers, so that every simulator builds the same model. What an online learning rule
+    changes begins with the values it was built with.
+
+    Parameters
+    ----------
+    sim : nengograd.Simulator
+        A simulator, trained or not.
+
+    Returns
+    -------
+    network : nengo.Network
+        A copy of the simulator's network, with objects in the same order.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the network holds something that Nengo cannot run: a `TensorNode`.
+    """
+    original = sim.model.toplevel
+    if original is None:
+        raise ValidationError("the simulator was made from a model alone", attr="sim")
+    foreign = [node for node in original.all_nodes if isinstance(node, TensorNode)]
+    if foreign:
+        raise ValidationError(
+            f"{foreign[0]} computes with tensors, which no Nengo network can", attr="sim"
+        )
+    network = original.copy(add_to_container=False)
+    network.seed = original.seed
+    for kind in ("ensembles", "nodes", "connections", "probes"):
+        pairs = zip(getattr(original, f"all_{kind}"), getattr(network, f"all_{kind}"), strict=True)
+        for old, new in pairs:
+            new.seed = sim.model.seeds[old]
+            if kind == "ensembles":
+                _write_ensemble(new, sim.data[old])
+            elif kind == "connections":
+                _write_connection(new, sim.data[old].weights)
+    _write_probes(sim.model, dict(zip(original.all_probes, network.all_probes, strict=True)))
+    return network
+
+
+def _write_probes(model: Any, copies: dict[Any, Any]) -> None:
+    """Decoders of what probes decode, which are solved for by connections of their own."""
+    for conn, built in model.params.items():
+        is_probe = isinstance(conn, nengo.Connection) and conn.post_obj in copies
+        if is_probe and isinstance(conn.pre_obj, nengo.Ensemble) and np.ndim(built.weights) == 2:
+            copies[conn.post_obj].solver = NoSolver(np.array(built.weights).T)
+
+
+def _write_ensemble(ens: nengo.Ensemble, built: Any) -> None:
+    ens.eval_points = built.eval_points
+    if isinstance(ens.neuron_type, nengo.Direct):
+        return
+    # Training changes the length of encoders, too.
+    ens.normalize_encoders = False
+    ens.encoders = built.encoders
+    ens.gain, ens.bias = built.gain, built.bias
+
+
+def _write_connection(connection: nengo.Connection, weights: Any) -> None:
+    if weights is None:
+        return
+    pre, transform = connection.pre_obj, connection.transform
+    is_decoded = isinstance(pre, nengo.Ensemble) and not isinstance(pre.neuron_type, nengo.Direct)
+    if is_decoded:
+        _write_decoders(connection, weights)
+    elif isinstance(transform, nengo.Dense):
+        connection.transform = nengo.Dense(transform.shape, init=np.array(weights))
+    elif isinstance(transform, nengo.Sparse):
+        connection.transform = _sparse(transform.shape, weights)
+    elif isinstance(transform, (nengo.Convolution, nengo.ConvolutionTranspose)):
+        names = ("n_filters", "input_shape", "kernel_size", "strides", "padding", "channels_last")
+        arguments = {name: getattr(transform, name) for name in names}
+        arguments["input_shape"] = transform.input_shape.shape
+        connection.transform = type(transform)(**arguments, init=np.array(weights))
+
+
+def _sparse(shape: tuple[int, ...], weights: Any) -> nengo.Sparse:
+    if isinstance(weights, nengo.transforms.SparseMatrix):
+        return nengo.Sparse(shape, indices=weights.indices, init=weights.data)
+    return nengo.Sparse(shape, init=weights)
+
+
+def _write_decoders(connection: nengo.Connection, weights: Any) -> None:
+    """Weights of a decoded connection, which hold its function and its transform."""
+    if connection.solver.weights:
+        connection.solver = _FullWeights(np.array(weights).T, weights=True)
+        return
+    if not isinstance(connection.transform, (nengo.Dense, nengo.transforms.NoTransform)):
+        raise ValidationError(
+            f"{connection} decodes through a {type(connection.transform).__name__}, whose weights "
+            "Nengo cannot take as they are",
+            attr="sim",
+        )
+    size = connection.size_out
+    connection.function = FunctionInfo(function=_decoded, size=size)
+    connection.transform = None
+    connection.solver = NoSolver(np.array(weights).T)
+
+
+def _decoded(x: Any) -> Any:
+    """Stands for a function whose decoders are given."""
+    raise NotImplementedError("this function is known by its decoders alone")
+
+
+class _FullWeights(NoSolver):  # type: ignore[misc]
+    """Weights between neurons as they are, encoders and transform included."""
+
+    compositional = False

@@ -1,0 +1,114 @@
+"""A trained network goes back to Nengo, and says there what it says here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nengo
+import numpy as np
+import pytest
+from nengo.exceptions import ValidationError
+
+import nengograd
+
+STEPS = 60
+
+
+def varied() -> tuple[nengo.Network, list[Any]]:
+    """Connections of many kinds."""
+    with nengo.Network(seed=1) as net:
+        u = nengo.Node(lambda t: [np.sin(60 * t), np.cos(50 * t)])
+        a = nengo.Ensemble(30, 2, radius=1.5)
+        b = nengo.Ensemble(20, 1, neuron_type=nengo.LIFRate())
+        c = nengo.Ensemble(10, 2, neuron_type=nengo.AdaptiveLIF(), normalize_encoders=False)
+        direct = nengo.Ensemble(1, 2, neuron_type=nengo.Direct())
+        array = nengo.networks.EnsembleArray(15, 2)
+        out = nengo.Node(size_in=2)
+        nengo.Connection(u, a, synapse=None)
+        nengo.Connection(u[0], b, transform=2, synapse=None)
+        nengo.Connection(a[1], b, synapse=0.01)
+        nengo.Connection(a, c, function=lambda x: x[::-1] * x, transform=[[1, 0.5], [0, -1]])
+        nengo.Connection(
+            a, b[0], function=lambda x: x[0] * x[1], solver=nengo.solvers.LstsqL2(weights=True)
+        )
+        nengo.Connection(a, array.input)
+        nengo.Connection(u, direct)
+        nengo.Connection(array.output, out)
+        nengo.Connection(
+            a.neurons, c.neurons, transform=nengo.Sparse((10, 30), [[0, 1], [7, 20]], [1e-3, 2e-3])
+        )
+        nengo.Connection(b.neurons[:16], out, transform=np.ones((2, 16)) * 1e-3)
+        conv = nengo.Convolution(
+            2, (5, 4, 1), kernel_size=(3, 3), init=nengo.dists.Uniform(-1e-3, 1e-3)
+        )
+        shape = nengo.Node(size_in=conv.size_out)
+        nengo.Connection(b.neurons, shape, transform=conv)
+        learned = nengo.Connection(a, out, function=lambda x: [0, 0])
+        learned.learning_rule_type = nengo.PES(learning_rate=1e-3)
+        nengo.Connection(u, learned.learning_rule, transform=-1)
+        targets = (out, c, direct, array.output, shape, a.neurons, b)
+        probes = [nengo.Probe(x) for x in targets]
+    return net, probes
+
+
+def data(sim: Any, probes: list[Any]) -> list[np.ndarray]:
+    sim.run_steps(STEPS)
+    return [np.array(sim.data[probe]) for probe in probes]
+
+
+@pytest.mark.parametrize("is_trained", [False, True])
+def test_an_exported_network_says_the_same_on_nengo(is_trained: bool) -> None:
+    net, probes = varied()
+    options = {"backend": "numpy", "dtype": "float64", "progress_bar": False}
+    with nengograd.Simulator(net, **options) as sim:
+        built = data(sim, probes)
+        if is_trained:
+            rng = np.random.RandomState(0)
+            values = sim._learning.named
+            sim._learning.set_named(
+                {k: np.array(x) * rng.uniform(0.9, 1.1, x.shape) for k, x in values.items()}
+            )
+            sim._use_parameters()
+        sim.soft_reset(include_probes=True)
+        expected = data(sim, probes)
+        copy = nengograd.to_network(sim)
+    with nengo.Simulator(copy, progress_bar=False) as reference:
+        found = data(reference, copy.probes)
+    for x, y in zip(found, expected, strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-5 * max(np.abs(y).max(), 1))
+    differs = [not np.allclose(x, y, atol=1e-3) for x, y in zip(built, expected, strict=True)]
+    assert any(differs) == is_trained
+    # The network itself is as it was.
+    with nengograd.Simulator(net, **options) as sim:
+        for x, y in zip(data(sim, probes), built, strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_a_network_that_was_trained_runs_on_nengo() -> None:
+    pytest.importorskip("tensorflow")
+    with nengo.Network(seed=0) as net:
+        nengograd.configure_settings(spike_gradient="rate")
+        u = nengo.Node([0.3])
+        ens = nengo.Ensemble(30, 1)
+        nengo.Connection(u, ens, synapse=None)
+        probe = nengo.Probe(ens, synapse=0.01)
+    x = np.random.RandomState(0).uniform(-1, 1, (16, 5, 1))
+    with nengograd.Simulator(net, dtype="float64", progress_bar=False) as sim:
+        sim.train({u: x}, {probe: -x}, "adam")
+        (expected,) = data(sim, [probe])
+        copy = nengograd.to_network(sim)
+    with nengo.Simulator(copy, progress_bar=False) as reference:
+        (found,) = data(reference, copy.probes)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_what_nengo_cannot_run_is_named() -> None:
+    pytest.importorskip("tensorflow")
+    with nengo.Network() as net:
+        node = nengograd.TensorNode(lambda t: t[None, None], label="mine")
+        nengo.Probe(node)
+    with (
+        nengograd.Simulator(net, backend="tensorflow", progress_bar=False) as sim,
+        pytest.raises(ValidationError, match="mine"),
+    ):
+        nengograd.to_network(sim)
