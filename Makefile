@@ -55,9 +55,11 @@ nengo-suite-float32: $(STAMP) ## the same in float32, with the tolerances listed
 fuzz: $(STAMP) ## N random networks on every backend, against nengo.Simulator
 	@NENGOGRAD_FUZZ=$(N) $(BIN)/python -m pytest -q -n $(JOBS) tests/fuzz
 
-bench: $(STAMP) ## time everything beside nengo and NengoDL, into benchmarks/RESULTS.md
+bench: $(STAMP) ## time everything beside its peers, into benchmarks/RESULTS.md and TRAINING.md
 	@test -x .peers/nengo-dl/bin/python || benchmarks/peers/setup .peers || echo "NengoDL is left out"
+	@test -x .peers/torch/bin/python || benchmarks/peers/setup-torch .peers || echo "PyTorch is left out"
 	@$(BIN)/python benchmarks/compare.py --peers .peers
+	@$(BIN)/python benchmarks/training.py --peers .peers
 	@$(BIN)/python -m pytest -q benchmarks --benchmark-columns=median,iqr,rounds
 
 clean: ## remove the environment and what tools have left

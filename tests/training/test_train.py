@@ -286,6 +286,24 @@ def test_unfed_nodes_run_by_themselves() -> None:
         assert sim.loss({}, {probe: target}) == pytest.approx(expected, rel=1e-6)
 
 
+def test_without_history_only_the_last_step_has_a_target() -> None:
+    with nengo.Network() as net:
+        u = nengo.Node([0])
+        x = nengo.Node(size_in=1)
+        nengo.Connection(u, x, transform=nengo.Dense((1, 1), [[1.0]]), synapse=None)
+        probe = nengo.Probe(x)
+        nengograd.configure_settings(keep_history={probe: False})
+    values = np.arange(1.0, 6).reshape(1, 5, 1)
+    with nengograd.Simulator(net, backend="tensorflow", progress_bar=False) as sim:
+        assert sim.loss({u: values}, {probe: np.full((1, 1, 1), 4.0)}) == pytest.approx(1)
+        losses = sim.train({u: values}, {probe: np.full((1, 1, 1), 4.0)}, SGD(0.01))["loss"]
+        assert losses == pytest.approx([1])
+        # d/dw (5 w - 4)^2 = 10 at w = 1.
+        assert sim.data[net.connections[0]].weights[0, 0] == pytest.approx(0.9)
+        with pytest.raises(ValidationError, match="the probe gives 1"):
+            sim.loss({u: values}, {probe: values})
+
+
 def test_without_inputs_the_targets_say_how_long_to_run() -> None:
     with nengo.Network() as net:
         u = nengo.Node(lambda t: t * 1000)
