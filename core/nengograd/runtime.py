@@ -81,7 +81,7 @@ class Runtime:
         by_operator = {call.operator: i for i, call in enumerate(calls)}
         runners: list[HostRunner | None] = [None] * len(calls)
         rng = np.random.RandomState(seed)
-        generators: dict[Any, Generators] = {}
+        own_rngs: dict[Any, np.random.RandomState] = {}
         for op in order:
             own = rng
             if isinstance(op, SimProcess):
@@ -90,11 +90,11 @@ class Runtime:
                 number = by_operator[op]
                 runners[number] = HostRunner(calls[number], self._dt, self._share(own))
             elif isinstance(op, SimProcess):
-                generators[op] = self._share(own)
+                own_rngs[op] = own
         self._calls = calls
         self._runners = runners
         rngs = {
-            source: self._source_generators(source, generators) for source, _, _ in program.sources
+            source: self._source_generators(source, own_rngs) for source, _, _ in program.sources
         }
         self._inputs = Inputs(program.sources, self._dt, rngs, options.batch, options.dtype)
 
@@ -102,12 +102,14 @@ class Runtime:
         """One generator per item; the first is ``rng`` itself."""
         return [rng, *(item_generator(rng, i) for i in range(1, self._items))]
 
-    def _source_generators(self, source: Source, known: dict[Any, Generators]) -> Generators:
+    def _source_generators(
+        self, source: Source, known: dict[Any, np.random.RandomState]
+    ) -> Generators:
         if isinstance(source, DrawSource):
             (rng,) = source.operator.state_extra.values()
             return [item_generator(rng, i) for i in range(self._items)]
         if source.operator in known:
-            return known[source.operator]
+            return self._share(known[source.operator])
         return [np.random.RandomState(0)] * self._items
 
     def follow(self, program: Program) -> None:
