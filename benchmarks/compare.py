@@ -108,11 +108,16 @@ def measure(case: Case, simulator: str, python: str, repeats: int) -> dict[str, 
         *("--minibatch", str(case.minibatch), "--steps", str(case.steps)),
         *("--repeats", str(repeats), *case.options),
     ]
+    return last_line(command, simulator)
+
+
+def last_line(command: list[str], name: str) -> dict[str, Any] | None:
+    """The JSON that a process prints in the end; None, and a message, if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if not lines:
         tail = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        print(f"  {simulator} failed: {tail}", file=sys.stderr)
+        print(f"  {name} failed: {tail}", file=sys.stderr)
         return None
     result: dict[str, Any] = json.loads(lines[-1])
     return result

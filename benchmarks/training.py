@@ -6,14 +6,13 @@ import argparse
 import json
 import math
 import platform
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from compare import machine
+from compare import last_line, machine
 
 HERE = Path(__file__).parent
 RUNNER = HERE / "peers" / "train.py"
@@ -64,14 +63,7 @@ def measure(case: Case, library: str, python: Path, repeats: int) -> dict[str, A
     if library == KEEP_ALL:
         command[command.index("--library") + 1] = "nengograd"
         command.append("--keep-all")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if not lines:
-        tail = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        print(f"  {library} failed: {tail}", file=sys.stderr)
-        return None
-    result: dict[str, Any] = json.loads(lines[-1])
-    return result
+    return last_line(command, library)
 
 
 def run(peers: Path, only: str, repeats: int) -> list[tuple[Case, dict[str, Any]]]:
