@@ -46,7 +46,6 @@ def nengo_trainer(args):
     import importlib.util
 
     import nengo
-
     import tensorflow as tf
 
     nengo.rc.set("decoder_cache", "enabled", "False")
