@@ -12,6 +12,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
+from .measuring import Measurable
 from .program import Program
 from .registry import Registry
 
@@ -106,7 +107,7 @@ class PartialRun(Exception):
         self.steps = steps
 
 
-class Executable(ABC):
+class Executable(Measurable, ABC):
     """A compiled program."""
 
     chunk: int = 1000
@@ -209,6 +210,8 @@ class Course:
         Returns the loss on data that is not trained on.
     folder : str or None
         Where to write losses for TensorBoard.
+    watch : callable or None
+        ``watch(number)`` is called before each minibatch, counted from 0 over all epochs.
     """
 
     n_epochs: int = 1
@@ -218,9 +221,10 @@ class Course:
     callbacks: Sequence[Any] = ()
     validate: Callable[[], float] | None = None
     folder: str | None = None
+    watch: Callable[[int], None] | None = None
 
 
-class Trainer(ABC):
+class Trainer(Measurable, ABC):
     """A program that can be differentiated, with the parameters it has now."""
 
     @abstractmethod

@@ -111,6 +111,23 @@ class OperatorBuilder(ABC):
         """
         return value
 
+    def flops(self, block: Block, ctx: Context) -> float | None:
+        """Floating-point operations of one step, for profiles.
+
+        Parameters
+        ----------
+        block : Block
+            As for `build`.
+        ctx : Context
+            As for `build`; the batch counts.
+
+        Returns
+        -------
+        n : float or None
+            By default None: a profile runs ``step`` once on NumPy arrays and counts.
+        """
+        return None
+
 
 class NeuronBuilder(ABC):
     """A neuron type, written once for every backend.

@@ -7,7 +7,9 @@ calls it once to trace a compiled function.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from .program import Array, Block, Program
 from .registry import Registry
 from .views import ZERO, View
 
-__all__ = ["StepFunction", "make_reader"]
+__all__ = ["StepFunction", "has_batch", "make_reader"]
 
 Operand = tuple[int, int]
 """A block's index and an operand's."""
@@ -27,6 +29,7 @@ Operand = tuple[int, int]
 Arrays = dict[Any, Any]
 Reader = Callable[[Arrays], Any]
 Wrap = Callable[[Block, Step], Step]
+Scope = Callable[[int], AbstractContextManager[Any]]
 
 _MOST_SLICES = 8
 
@@ -46,6 +49,13 @@ class StepFunction:
         Array functions.
     wrap : callable, optional
         ``wrap(block, step) -> step``: lets a backend change how a block is run.
+    scope : callable, optional
+        ``scope(index)`` is a context in which a block's operands are read and it is called.
+
+    Attributes
+    ----------
+    build_seconds : dict of int to float
+        How long it took to build the function of each block, its constants included.
     """
 
     def __init__(
@@ -55,6 +65,7 @@ class StepFunction:
         options: Options,
         xp: Any,
         wrap: Wrap | None = None,
+        scope: Scope | None = None,
     ):
         self.program = program
         self.xp = xp
@@ -62,11 +73,15 @@ class StepFunction:
         self._steps: dict[int, Step] = {}
         self._readers: dict[int, list[Reader]] = {}
         self._parameters: dict[Operand, Reader] = {}
+        self.scope: Scope | None = scope
+        self.build_seconds: dict[int, float] = {}
         for index, block in enumerate(program.blocks):
             if block.host:
                 self._readers[index] = [self.reader(view) for view in block.operands]
                 continue
+            begin = time.perf_counter()
             step, self._readers[index] = self._build(index, registry)
+            self.build_seconds[index] = time.perf_counter() - begin
             self._steps[index] = wrap(block, step) if wrap else step
 
     def constants(self) -> list[Array]:
@@ -83,8 +98,7 @@ class StepFunction:
 
     def is_batched(self, view: View) -> bool:
         """Whether a view has the batch axis, if there is one."""
-        arrays = self.program.arrays
-        return any(arrays[s].role not in ("constant", "parameter") for s in view.sources)
+        return has_batch(self.program, view)
 
     def _is_constant(self, view: View) -> bool:
         return all(self.program.arrays[s].role == "constant" for s in view.sources)
@@ -161,15 +175,24 @@ class StepFunction:
 
     def read_operands(self, index: int, arrays: Arrays) -> list[Any]:
         """The operands of a block."""
-        return [read(arrays) for read in self._readers[index]]
+        if self.scope is None:
+            return [read(arrays) for read in self._readers[index]]
+        with self.scope(index):
+            return [read(arrays) for read in self._readers[index]]
 
     def read_operand(self, index: int, j: int, arrays: Arrays) -> Any:
         """One operand of a block."""
-        return self._readers[index][j](arrays)
+        if self.scope is None:
+            return self._readers[index][j](arrays)
+        with self.scope(index):
+            return self._readers[index][j](arrays)
 
     def call(self, index: int, operands: Sequence[Any]) -> Sequence[Any]:
         """The outputs of a block, of its operands."""
-        return self._steps[index](*operands)
+        if self.scope is None:
+            return self._steps[index](*operands)
+        with self.scope(index):
+            return self._steps[index](*operands)
 
     def run_block(self, index: int, arrays: Arrays, batch: tuple[int, ...] | None = None) -> None:
         """Run one block and put its outputs into the table; see `put`."""
@@ -212,6 +235,11 @@ class StepFunction:
                     f"{tuple(output.shape)}; {(*batch, size)} is needed"
                 )
             arrays[identity] = output
+
+
+def has_batch(program: Program, view: View) -> bool:
+    """Whether a view has the batch axis, if there is one."""
+    return any(program.arrays[s].role not in ("constant", "parameter") for s in view.sources)
 
 
 def _constant_reader(value: Any) -> Reader:

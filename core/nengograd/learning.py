@@ -18,6 +18,7 @@ from .gradcheck import Quantity, disagreements
 from .lowering import Training
 from .parameters import Parameter, find_parameters, parameter_arrays, parameter_values
 from .params_file import check_fit
+from .profile.session import TrainingWatch
 from .program import Program
 from .runtime import Runtime
 from .standins import stand_ins, without_gradient
@@ -66,10 +67,10 @@ class Learning:
     @cached_property
     def trainer(self) -> Trainer:
         """What computes gradients and changes parameters."""
-        return self._make_trainer(self._differentiable, self._build.options.dtype)
+        return self._make_trainer(self.differentiable, self._build.options.dtype)
 
     @cached_property
-    def _differentiable(self) -> Program:
+    def differentiable(self) -> Program:
         """One step of the model as it is while it is trained."""
         return self._build.assemble(self._training(self.settings.spike_gradient))
 
@@ -168,6 +169,7 @@ class Learning:
         course: Course,
         seed: int,
         changed: Callable[[], None],
+        watch: TrainingWatch | None = None,
     ) -> dict[str, list[float]]:
         """Train; see `Trainer.fit`.
 
@@ -180,8 +182,10 @@ class Learning:
         changed : callable
             Called when `values` have changed: at the end, however training ends, and before
             validation.
+        watch : TrainingWatch, optional
+            Measures.
         """
-        program = self._differentiable
+        program = self.differentiable
         self._check_gradients_exist([goal.output for goal in goals])
         trainer, options = self.trainer, self._build.options
         trainer.set_parameters(self.arrays(program))
@@ -197,19 +201,24 @@ class Learning:
             course = replace(course, validate=_after(take, validate))
         course = replace(course, first=self.n_epochs)
         self.n_epochs += course.n_epochs
+        if watch is not None:
+            watch.attach(trainer, course.n_epochs * len(batches))
+            course = replace(course, watch=watch.before)
         try:
             return trainer.fit(batches, goals, optimizer, course)
         finally:
+            if watch is not None:
+                watch.finish()
             take()
 
     def _check_gradients_exist(self, outputs: Sequence[int]) -> None:
-        lacking = without_gradient(self._differentiable, outputs)
+        lacking = without_gradient(self.differentiable, outputs)
         if lacking:
             lines = "\n".join(f"- {line}" for line in lacking)
             raise ValidationError(
                 f"the network cannot be differentiated because of\n{lines}", attr="network"
             )
-        if not self._differentiable.parameters:
+        if not self.differentiable.parameters:
             raise ValidationError("the network has no trainable parameters", attr="network")
 
     # -- checking gradients

@@ -7,6 +7,8 @@ import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,9 @@ from .order import step_order
 from .params_file import load, save
 from .pickling import get_state, set_state
 from .plugins import registry
+from .profile import Profile, save_profile
+from .profile.session import Observed, TrainingWatch, observe_run, profile_path, summarize
+from .program import Program
 from .runtime import Runtime, feedable_nodes, warn_about_host
 from .tensorboard import run_folder
 from .training import Objective, TrainingData, by_probe, check_data, sampled_steps
@@ -34,6 +39,9 @@ from .training import Objective, TrainingData, by_probe, check_data, sampled_ste
 __all__ = ["Simulator"]
 
 logger = logging.getLogger(__name__)
+
+ProfileTo = bool | str | Path | None
+"""Whether to profile, or the file to write."""
 
 
 class Simulator:
@@ -89,6 +97,8 @@ class Simulator:
         Name of the backend.
     program : Program
         One step of the model as data; prints as text.
+    profile : Profile or None
+        What the last profiled run or training cost.
     """
 
     def __init__(
@@ -146,6 +156,7 @@ class Simulator:
                 self._order = step_order(self.model.operators)
                 self._build = Build(self.model, self._order, builders, engine, options, optimize)
                 self.program = self._build.assemble()
+            self._assemble_seconds = time.perf_counter() - begin
             self._event("assembled", begin, program=self.program)
             self._compile()
         self._learning = Learning(self._build, settings)
@@ -154,8 +165,11 @@ class Simulator:
         self._recorders = {probe: self._recorder(probe) for probe in self.model.probes}
         self.data = SimulationData(self.model.params, self._recorders, self._learning.built)
         self._feedable = feedable_nodes(self.program)
+        self._folder: str | None = None
         if tensorboard:
-            self._executable.write_graph(run_folder(tensorboard, network, self.model))
+            self._folder = run_folder(tensorboard, network, self.model)
+            self._executable.write_graph(self._folder)
+        self.profile: Profile | None = None
         self.seed = choose_seed(seed, network)
         self.closed = False
         self.reset()
@@ -227,21 +241,26 @@ class Simulator:
 
     # -- running
 
-    def step(self, input_feeds: Mapping[Any, Any] | None = None) -> None:
+    def step(
+        self, input_feeds: Mapping[Any, Any] | None = None, profile: ProfileTo = None
+    ) -> None:
         """Advance by one time step.
 
         Parameters
         ----------
         input_feeds : dict, optional
             See `run_steps`, with one step.
+        profile : bool, str or path, optional
+            See `run_steps`.
         """
-        self.run_steps(1, progress_bar=False, input_feeds=input_feeds)
+        self.run_steps(1, progress_bar=False, input_feeds=input_feeds, profile=profile)
 
     def run(
         self,
         time_in_seconds: float,
         progress_bar: Any = None,
         input_feeds: Mapping[Any, Any] | None = None,
+        profile: ProfileTo = None,
     ) -> None:
         """Simulate for a length of time, rounded to whole steps.
 
@@ -252,6 +271,8 @@ class Simulator:
         progress_bar : bool or ProgressBar, optional
             By default that of the simulator.
         input_feeds : dict, optional
+            See `run_steps`.
+        profile : bool, str or path, optional
             See `run_steps`.
         """
         self._check_open("run")
@@ -267,13 +288,14 @@ class Simulator:
                 stacklevel=2,
             )
             return
-        self.run_steps(steps, progress_bar=progress_bar, input_feeds=input_feeds)
+        self.run_steps(steps, progress_bar, input_feeds, profile)
 
     def run_steps(
         self,
         steps: int,
         progress_bar: Any = None,
         input_feeds: Mapping[Any, Any] | None = None,
+        profile: ProfileTo = None,
     ) -> None:
         """Simulate for a number of steps.
 
@@ -291,8 +313,14 @@ class Simulator:
             Values that replace the output of nodes without incoming connections:
             ``{node: (minibatch_size, steps, size_out)}``, or ``(steps, size_out)`` without
             a minibatch.
+        profile : bool, str or path, optional
+            Measure what each block and each builder costs: in the second half of the steps,
+            with the first half run as ever beside it. The report is kept as `profile` and
+            written to the given file, by default ``nengograd_profile.json``, which is a
+            Chrome trace as well.
         """
         self._check_open("run")
+        path = profile_path(profile)
         if steps < 1 or steps != int(steps):
             raise ValidationError(f"must be at least 1 (got {steps})", attr="steps")
         steps = int(steps)
@@ -309,32 +337,57 @@ class Simulator:
         begin = time.perf_counter()
         bar = self.progress_bar if progress_bar is None else progress_bar
         with ProgressTracker(bar, Progress("Simulating", "Simulation", steps)) as tracker:
-            self._run(steps, executed, feeds, tracker.total_progress)
+            self._run(steps, executed, feeds, tracker.total_progress, path)
         self._event("ran", begin, steps=executed)
 
-    def _run(self, steps: int, executed: int, feeds: Feeds, progress: Any) -> None:
-        start = self._n_steps
+    def _run(
+        self, steps: int, executed: int, feeds: Feeds, progress: Any, profile: Path | None
+    ) -> None:
+        start, unroll = self._n_steps, self.options.unroll
         self._runtime.feed(feeds, start + 1)
-        chunk = max(self._executable.chunk // self.options.unroll, 1) * self.options.unroll
+        chunk = max(self._executable.chunk // unroll, 1) * unroll
         end, last = start + executed, start + steps
+
+        def until(stop: int, executable: Any, runtime: Any) -> None:
+            while self._n_steps < stop:
+                n = min(chunk, stop - self._n_steps)
+                progress.step(self._run_chunk(n, last, executable, runtime))
+
         try:
-            while self._n_steps < end:
-                n = min(chunk, end - self._n_steps)
-                done = self._run_chunk(n, last)
-                progress.step(done)
+            if profile is None:
+                until(end, self._executable, self._runtime)
+            else:
+                middle = start + executed // 2 // unroll * unroll
+                parts = (start, middle, end)
+                seen = observe_run(until, self._executable, self._runtime, parts, self._folder)
+                self._report(seen, self.program, self.options, profile)
         finally:
             self._runtime.feed({}, end + 1)
 
-    def _run_chunk(self, n: int, last: int) -> int:
+    def _report(
+        self,
+        seen: Observed,
+        program: Program,
+        options: Options,
+        path: Path,
+        steps: int | None = None,
+    ) -> None:
+        """Keep and write a profile."""
+        self.profile = summarize(
+            seen, program, self._build, self.backend, self._assemble_seconds, options, steps
+        )
+        save_profile(self.profile, path)
+
+    def _run_chunk(self, n: int, last: int, executable: Any, runtime: Any) -> int:
         """Run n steps and keep the data up to step ``last``; return how many were kept."""
         first = self._n_steps + 1
-        inputs, ready, error = self._runtime.inputs(first, n)
+        inputs, ready, error = runtime.inputs(first, n)
         kept = 0
         ready -= ready % self.options.unroll
         if ready:
             try:
-                state, outputs = self._executable.run(
-                    self._state, inputs[:ready], ready, first, self._runtime.host
+                state, outputs = executable.run(
+                    self._state, inputs[:ready], ready, first, runtime.host
                 )
                 stopped = None
             except PartialRun as partial:
@@ -376,6 +429,7 @@ class Simulator:
         callbacks: Sequence[Any] = (),
         summary_folder: str | None = None,
         progress_bar: Any = None,
+        profile: ProfileTo = None,
     ) -> dict[str, list[float]]:
         """Change the trainable parameters so that probes come near to targets.
 
@@ -409,6 +463,8 @@ class Simulator:
             Where to write the losses for TensorBoard.
         progress_bar : bool, optional
             By default that of the simulator.
+        profile : bool, str or path, optional
+            See `run_steps`; what is measured is the second half of the minibatches.
 
         Returns
         -------
@@ -423,6 +479,8 @@ class Simulator:
             then.
         """
         self._check_open("train")
+        path = profile_path(profile)
+        watch = TrainingWatch(self._folder) if path else None
         epochs = positive("n_epochs", n_epochs) or 1
         data, goals = self._lesson(inputs, targets, objective)
         validate = None
@@ -443,8 +501,11 @@ class Simulator:
         )
         begin = time.perf_counter()
         history = self._learning.fit(
-            data, goals, optimizer, course, self.seed, self._use_parameters
+            data, goals, optimizer, course, self.seed, self._use_parameters, watch
         )
+        if watch is not None and path is not None:
+            options = replace(self.options, minibatch_size=self.options.minibatch_size or 1)
+            self._report(watch.seen, self._learning.differentiable, options, path, data.n_steps)
         self._event("trained", begin, epochs=len(history["loss"]))
         return history
 

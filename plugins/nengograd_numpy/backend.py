@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from nengograd.backends import Backend, Executable, Host, Options, PartialRun
 from nengograd.execute import StepFunction
+from nengograd.measuring import Measured, Stopwatch
 from nengograd.namespace import numpy_namespace
 from nengograd.program import Program
 from nengograd.registry import Registry
@@ -51,6 +53,7 @@ class NumpyExecutable(Executable):
             array.id: np.asarray(array.initial, dtype=dtype) for array in self._function.constants()
         }
         self._fixed: dict[Any, Any] = {}
+        self._watch: Stopwatch | None = None
         self.set_parameters({})
         self._updates = {i: self._function.reader(v) for i, v in program.updates.items()}
         self._outputs = [self._function.reader(view) for view in program.outputs]
@@ -94,8 +97,9 @@ class NumpyExecutable(Executable):
                 state, arrays = self._step(state, inputs[i], first + i, host)
             except BaseException as error:
                 raise PartialRun(state, [r[:i] for r in recorded], i) from error
-            for record, read in zip(recorded, self._outputs, strict=True):
-                record[i] = read(arrays)
+            with self._part("records"):
+                for record, read in zip(recorded, self._outputs, strict=True):
+                    record[i] = read(arrays)
         return state, recorded
 
     def _step(
@@ -110,10 +114,41 @@ class NumpyExecutable(Executable):
             if number is None:
                 function.run_block(index, arrays)
             else:
-                results = host(number, step, function.read_operands(index, arrays))
-                cast = [np.asarray(r, dtype=self.options.dtype) for r in results]
-                function.put(block, cast, arrays)
-        return {identity: read(arrays) for identity, read in self._updates.items()}, arrays
+                self._run_host(index, number, step, arrays, host)
+        with self._part("next states"):
+            return {identity: read(arrays) for identity, read in self._updates.items()}, arrays
+
+    def _run_host(self, index: int, number: int, step: int, arrays: State, host: Host) -> None:
+        operands = self._function.read_operands(index, arrays)
+        with self._part(index):
+            results = host(number, step, operands)
+        cast = [np.asarray(r, dtype=self.options.dtype) for r in results]
+        self._function.put(self.program.blocks[index], cast, arrays)
+
+    def _part(self, key: int | str) -> AbstractContextManager[None]:
+        """Time a block, or what belongs to none, if anything is timed."""
+        if self._watch is None:
+            return nullcontext()
+        name = self.program.blocks[key].label if isinstance(key, int) else key
+        return self._watch.part(key, name)
+
+    def start_measuring(self, folder: str | None = None) -> None:
+        """Time each block from here on."""
+        self._watch = Stopwatch()
+        self._function.scope = self._part
+
+    def stop_measuring(self) -> Measured:
+        """What each block has taken."""
+        watch, self._watch = self._watch, None
+        self._function.scope = None
+        assert watch is not None
+        return Measured(
+            watch.blocks,
+            watch.rest,
+            self._function.build_seconds,
+            spans=watch.spans,
+            method="Each block is timed by the clock, in each step.",
+        )
 
     def read(self, state: State) -> Mapping[int, NDArray[Any]]:
         """The state arrays."""

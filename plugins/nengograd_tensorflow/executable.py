@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from nengograd.backends import Executable, Options
 from nengograd.builders import Step
 from nengograd.execute import StepFunction
+from nengograd.measuring import Measured
 from nengograd.program import Block, Program
 from nengograd.registry import Registry
 
 from .devices import on_device
 from .library import tf
 from .namespace import make_namespace
+from .tracing import Compiled, Tracer, named_block, optimized
 
 __all__ = ["State", "TensorFlowExecutable"]
 
@@ -51,9 +54,10 @@ class TensorFlowExecutable(Executable):
         self.compilations = 0
         self._device = device
         self._predicate: Any = None
+        self._tracer: Tracer | None = None
         with self.on_device():
             xp = make_namespace(options.dtype)
-            self.function = StepFunction(program, registry, options, xp, self._fence)
+            self.function = StepFunction(program, registry, options, xp, self._fence, named_block)
             self.constants = {
                 a.id: tf.constant(a.initial, dtype=self.dtype) for a in self.function.constants()
             }
@@ -75,13 +79,14 @@ class TensorFlowExecutable(Executable):
         """Place what is made inside on the program's device."""
         return on_device(self._device)
 
-    def compiled(self, function: Callable[..., Any]) -> Any:
+    def compiled(self, function: Callable[..., Any], name: str) -> Any:
         """A tf.function that counts its compilations."""
 
         def traced(*arguments: Any) -> Any:
             self.compilations += 1
             return function(*arguments)
 
+        traced.__name__ = name
         return tf.function(traced, jit_compile=self.jit or None, autograph=False)
 
     def _fence(self, block: Block, step: Step) -> Step:
@@ -118,6 +123,33 @@ class TensorFlowExecutable(Executable):
         parameters = {i: tf.convert_to_tensor(v) for i, v in self.parameters.items()}
         arrays = {**self.constants, **parameters}
         return {**arrays, **self.function.prepare(arrays)}
+
+    # -- measuring
+
+    @abstractmethod
+    def calls(self) -> list[tuple[Any, list[Any]]]:
+        """The compiled functions, and the shapes and dtypes of their arguments."""
+
+    def warm_up(self) -> None:
+        """Compile, by calls that compute nothing of use."""
+        for function, specs in self.calls():
+            zeros = [tf.zeros(spec.shape, spec.dtype) for spec in specs]
+            with self.on_device():
+                function.get_concrete_function(*specs)(*zeros)
+
+    def start_measuring(self, folder: str | None = None) -> None:
+        """Note each instruction from here on."""
+        self._tracer = Tracer(folder)
+
+    def stop_measuring(self) -> Measured:
+        """What each block has taken."""
+        tracer, self._tracer = self._tracer, None
+        assert tracer is not None
+        functions = [
+            Compiled(f.python_function.__name__, optimized(f, specs) if self.jit else None)
+            for f, specs in self.calls()
+        ]
+        return tracer.stop(functions, self.function.build_seconds)
 
     # -- the interface of executables
 

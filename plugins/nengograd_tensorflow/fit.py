@@ -61,6 +61,7 @@ def fit(
     callbacks.on_train_begin()
     model = callbacks.model
     logs: dict[str, float] = {}
+    watch, seen = course.watch, 0
     try:
         for epoch in range(course.n_epochs):
             callbacks.on_epoch_begin(epoch)
@@ -68,6 +69,9 @@ def fit(
             data = batches.epoch(course.first + epoch, course.shuffle)
             for number, (inputs, targets) in enumerate(data, 1):
                 callbacks.on_train_batch_begin(number - 1)
+                if watch is not None:
+                    watch(seen)
+                seen += 1
                 total += train(inputs, targets)
                 logs = _logs(total / number, names)
                 callbacks.on_train_batch_end(number - 1, logs)

@@ -27,7 +27,7 @@ class LoopExecutable(TensorFlowExecutable):
 
     def __init__(self, program: Program, registry: Registry, options: Options, device: str | None):
         super().__init__(program, registry, options, device)
-        self._run = self.compiled(self._loop)
+        self._run = self.compiled(self._loop, "steps")
         size = sum(a.size for a in program.by_role("input"))
         self._input_shape = (self.chunk, *options.batch, size)
         self._concrete: Any = None
@@ -46,7 +46,8 @@ class LoopExecutable(TensorFlowExecutable):
         def body(i: Any, state: Any, records: Any) -> tuple[Any, Any, Any]:
             for _ in range(self.options.unroll):
                 state, outputs = self._step(fixed, inputs, i, state)
-                records = [r.write(i, o) for r, o in zip(records, outputs, strict=True)]
+                with tf.name_scope("records"):
+                    records = [r.write(i, o) for r, o in zip(records, outputs, strict=True)]
                 i = i + 1
             return i, state, records
 
@@ -90,12 +91,15 @@ class LoopExecutable(TensorFlowExecutable):
         for index in range(len(self.program.blocks)):
             self.function.run_block(index, arrays)
         shapes = [tensor.shape for tensor in state]
-        following = tuple(
-            tf.ensure_shape(self.updates[identity](arrays), shape)
-            for identity, shape in zip(self.state_ids, shapes, strict=True)
-        )
+        with tf.name_scope("states"):
+            following = tuple(
+                tf.ensure_shape(self.updates[identity](arrays), shape)
+                for identity, shape in zip(self.state_ids, shapes, strict=True)
+            )
         # What is probed is the memory at the end of the step.
-        return self._shaped(following), [self._record(read(arrays)) for read in self.outputs]
+        with tf.name_scope("records"):
+            outputs = [self._record(read(arrays)) for read in self.outputs]
+        return self._shaped(following), outputs
 
     def _record(self, tensor: Any) -> Any:
         shape = (*self.options.batch, tensor.shape[-1])
@@ -117,6 +121,10 @@ class LoopExecutable(TensorFlowExecutable):
                 tf.constant(n, tf.int32), tf.constant(inputs, self.dtype), *state
             )
         return tuple(state), [output.numpy()[:n] for output in outputs]
+
+    def calls(self) -> list[tuple[Any, list[Any]]]:
+        """The one loop; with zeros for arguments it takes no step."""
+        return [(self._run, self._specs())]
 
     def write_graph(self, folder: str) -> None:
         """Write the graph of the compiled function for TensorBoard."""

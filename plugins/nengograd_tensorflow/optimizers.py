@@ -65,14 +65,13 @@ class Optimizers:
             self._known.append(optimizer)
         return optimizer
 
-    def update(self, optimizer: Any, gradients: Gradients, jit: bool) -> Callable[..., Any]:
+    def update(self, optimizer: Any, gradients: Gradients) -> Callable[..., Any]:
         """A function that computes gradients and applies them; returns the losses."""
-        compiled = tf.function(gradients, jit_compile=jit or None, autograph=False)
         if isinstance(optimizer, tf.compat.v1.train.Optimizer):
-            return self._update_v1(optimizer, compiled)
+            return self._update_v1(optimizer, gradients)
 
         def update(inputs: Any, targets: Any) -> Any:
-            losses, found = compiled(inputs, targets)
+            losses, found = gradients(inputs, targets)
             optimizer.apply(found, self._variables)
             return losses
 

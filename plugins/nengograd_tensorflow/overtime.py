@@ -19,6 +19,7 @@ from nengograd.views import View
 from .library import tf
 from .namespace import make_namespace
 from .scan import Body, scan
+from .tracing import named_block
 
 __all__ = ["OverTime"]
 
@@ -40,7 +41,8 @@ class OverTime:
         self.program = program
         self.dtype = tf.dtypes.as_dtype(options.dtype)
         self.batch = options.batch[0]
-        self.function = StepFunction(program, registry, options, make_namespace(options.dtype))
+        xp = make_namespace(options.dtype)
+        self.function = StepFunction(program, registry, options, xp, scope=named_block)
         self._constants = {
             a.id: tf.constant(a.initial, self.dtype) for a in self.function.constants()
         }

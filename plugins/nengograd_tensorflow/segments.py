@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nengograd.backends import Host, Options, PartialRun
+from nengograd.measuring import Measured, Stopwatch
 from nengograd.program import Program
 from nengograd.registry import Registry
 from nengograd.views import View
@@ -49,8 +51,9 @@ class SegmentExecutable(TensorFlowExecutable):
     def __init__(self, program: Program, registry: Registry, options: Options, device: str | None):
         super().__init__(program, registry, options, device)
         self._segments = _split(program)
-        for segment in self._segments:
-            segment.run = self.compiled(self._runner(segment))
+        self._watch: Stopwatch | None = None
+        for number, segment in enumerate(self._segments):
+            segment.run = self.compiled(self._runner(segment), f"segment{number}_of_step")
 
     def _runner(self, segment: _Segment) -> Any:
         last = segment.host is None
@@ -108,18 +111,46 @@ class SegmentExecutable(TensorFlowExecutable):
                 return tuple(by_id[i] for i in self.state_ids), second
             arrays.update(zip(segment.gives, first, strict=True))
             block = self.program.blocks[segment.host]
-            results = host(number, step, [operand.numpy() for operand in second])
+            values = [operand.numpy() for operand in second]
+            with self._part(segment.host):
+                results = host(number, step, values)
             tensors = [tf.constant(r, self.dtype) for r in results]
             self.function.put(block, tensors, arrays)
         raise AssertionError("the last segment has no host block")
 
+    def calls(self) -> list[tuple[Any, list[Any]]]:
+        """Each segment."""
+        return [(segment.run, self._specs(segment)) for segment in self._segments]
+
+    def _specs(self, segment: _Segment) -> list[Any]:
+        """Shapes and dtypes of a segment's arguments."""
+        batch = self.options.batch
+        return [tf.TensorSpec((*batch, self._size(i)), self.dtype) for i in segment.needs]
+
+    def _part(self, index: int) -> contextlib.AbstractContextManager[None]:
+        """Time a host block, if anything is timed."""
+        if self._watch is None:
+            return contextlib.nullcontext()
+        return self._watch.part(index, self.program.blocks[index].label)
+
+    def start_measuring(self, folder: str | None = None) -> None:
+        """Note each instruction of the segments, and time what runs on the host."""
+        super().start_measuring(folder)
+        self._watch = Stopwatch()
+
+    def stop_measuring(self) -> Measured:
+        """What each block has taken."""
+        watch, self._watch = self._watch, None
+        assert watch is not None
+        measured = super().stop_measuring()
+        measured.blocks.update(watch.blocks)
+        measured.spans += watch.spans
+        return measured
+
     def write_graph(self, folder: str) -> None:
         """Write the graph of the largest segment for TensorBoard."""
         segment = max(self._segments, key=lambda s: len(s.blocks))
-        specs = [
-            tf.TensorSpec((*self.options.batch, self._size(i)), self.dtype) for i in segment.needs
-        ]
-        write_graph(segment.run.get_concrete_function(*specs).graph, folder)
+        write_graph(segment.run.get_concrete_function(*self._specs(segment)).graph, folder)
 
 
 def _split(program: Program) -> list[_Segment]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nengograd.backends import Course, Goal, Options, Trainer
+from nengograd.measuring import Measured
 from nengograd.program import Program
 from nengograd.registry import Registry
 
@@ -18,6 +19,7 @@ from .library import tf
 from .objectives import as_function
 from .optimizers import Optimizers
 from .overtime import OverTime
+from .tracing import Compiled, Tracer, optimized
 
 __all__ = ["TensorFlowTrainer"]
 
@@ -52,7 +54,10 @@ class TensorFlowTrainer(Trainer):
                 for array in program.by_role("parameter")
             }
         self._optimizers = Optimizers(list(self._variables.values()))
-        self._updates: dict[Any, tuple[Callable[..., Any], Any]] = {}
+        self._updates: dict[Any, tuple[Callable[..., Any], Any, Any]] = {}
+        self._running: Any = None
+        self._arguments: Sequence[Any] = ()
+        self._tracer: Tracer | None = None
         self._sums: dict[Any, Callable[..., Any]] = {}
 
     def read(self) -> dict[int, NDArray[Any]]:
@@ -73,13 +78,23 @@ class TensorFlowTrainer(Trainer):
 
         def train(inputs: NDArray[Any], targets: list[NDArray[Any]]) -> NDArray[Any]:
             with on_device(self._device):
-                losses: NDArray[Any] = update(
-                    tf.constant(inputs), [tf.constant(t) for t in targets]
-                ).numpy()
+                self._arguments = tf.constant(inputs), [tf.constant(t) for t in targets]
+                losses: NDArray[Any] = update(*self._arguments).numpy()
             return losses
 
         variables = list(self._variables.values())
         return fit(train, batches, [g.name for g in goals], variables, found, course)
+
+    def start_measuring(self, folder: str | None = None) -> None:
+        """Note each instruction of the gradients from here on."""
+        self._tracer = Tracer(folder)
+
+    def stop_measuring(self) -> Measured:
+        """What each block has taken, forward and backward."""
+        tracer, self._tracer = self._tracer, None
+        assert tracer is not None
+        text = optimized(self._running, self._arguments) if self._jit else None
+        return tracer.stop([Compiled("gradients", text)], self._over_time.function.build_seconds)
 
     def _update(self, steps: int, goals: Sequence[Goal], optimizer: Any) -> Callable[..., Any]:
         """A compiled function that changes the parameters; returns the loss of each goal."""
@@ -91,9 +106,13 @@ class TensorFlowTrainer(Trainer):
         if key not in self._updates:
             # What ids belong to is kept along, so that no other object gets them.
             kept = (optimizer, [g.objective for g in goals])
-            function = self._optimizers.update(optimizer, self._gradients(steps, goals), self._jit)
-            self._updates[key] = (function, kept)
-        return self._updates[key][0]
+            gradients = tf.function(
+                self._gradients(steps, goals), jit_compile=self._jit or None, autograph=False
+            )
+            update = self._optimizers.update(optimizer, gradients)
+            self._updates[key] = (update, gradients, kept)
+        update, self._running, _ = self._updates[key]
+        return update
 
     def _gradients(self, steps: int, goals: Sequence[Goal]) -> Callable[..., Any]:
         """A function that returns the loss of each goal and the gradients of their mean."""

@@ -1,0 +1,135 @@
+"""Measuring where a compiled program spends its time: what a backend has to say."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+__all__ = ["MOST_SPANS", "Measurable", "Measured", "Span", "Stopwatch"]
+
+MOST_SPANS = 20_000
+"""Spans that are kept for a trace; the sums go on after them."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """One piece of work, for a trace.
+
+    Attributes
+    ----------
+    name : str
+        What was done.
+    start : float
+        When it began, in seconds from any fixed moment.
+    seconds : float
+        How long it took.
+    block : int or None
+        Index of the block it belongs to.
+    thread : int
+        Work of one thread is nested or disjoint.
+    """
+
+    name: str
+    start: float
+    seconds: float
+    block: int | None = None
+    thread: int = 0
+
+
+@dataclass
+class Measured:
+    """Where time went between `start_measuring` and `stop_measuring`.
+
+    Attributes
+    ----------
+    blocks : dict of int to float
+        Seconds spent in each block, by its index.
+    rest : dict of str to float
+        Seconds spent in what belongs to no block, by name.
+    build : dict of int to float
+        Seconds it took to build the function of each block.
+    code : dict of int to int
+        Size of what each block was compiled to; the time to compile is shared out by it.
+        Empty where nothing is compiled.
+    spans : list of Span
+        The pieces of work, in order, up to `MOST_SPANS`.
+    method : str
+        How this was measured, in a sentence or two.
+    """
+
+    blocks: dict[int, float] = field(default_factory=dict)
+    rest: dict[str, float] = field(default_factory=dict)
+    build: dict[int, float] = field(default_factory=dict)
+    code: dict[int, int] = field(default_factory=dict)
+    spans: list[Span] = field(default_factory=list)
+    method: str = "This backend does not measure its blocks."
+
+
+class Measurable:
+    """Something compiled that can say where its time goes; by default it cannot."""
+
+    def warm_up(self) -> None:
+        """Compile now what the first use would compile, without changing anything."""
+
+    def start_measuring(self, folder: str | None = None) -> None:
+        """Begin to measure.
+
+        Parameters
+        ----------
+        folder : str, optional
+            Where to leave what the backend's own profiler has written, if it has one.
+        """
+
+    def stop_measuring(self) -> Measured:
+        """Measure no longer, and say what was found."""
+        return Measured()
+
+
+class Stopwatch:
+    """Adds up how long parts take.
+
+    Attributes
+    ----------
+    seconds : dict of str or int to float
+        Time spent in each part: blocks by index, the rest by name.
+    spans : list of Span
+        Each time by itself, up to `MOST_SPANS`.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[int | str, float] = defaultdict(float)
+        self.spans: list[Span] = []
+
+    @contextmanager
+    def part(self, key: int | str, name: str) -> Iterator[None]:
+        """Time what is done inside.
+
+        Parameters
+        ----------
+        key : int or str
+            The part that the time is added to.
+        name : str
+            What the trace calls it.
+        """
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - begin
+            self.seconds[key] += spent
+            if len(self.spans) < MOST_SPANS:
+                block = key if isinstance(key, int) else None
+                self.spans.append(Span(name, begin, spent, block))
+
+    @property
+    def blocks(self) -> dict[int, float]:
+        """Seconds by block."""
+        return {key: spent for key, spent in self.seconds.items() if isinstance(key, int)}
+
+    @property
+    def rest(self) -> dict[str, float]:
+        """Seconds by name, of what is no block."""
+        return {key: spent for key, spent in self.seconds.items() if isinstance(key, str)}

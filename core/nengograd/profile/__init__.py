@@ -1,0 +1,6 @@
+"""Profiles: what each block and each builder of a model costs."""
+
+from .report import BlockCost, Profile, load_profile, save_profile
+from .table import comparison, table
+
+__all__ = ["BlockCost", "Profile", "comparison", "load_profile", "save_profile", "table"]

@@ -1,0 +1,190 @@
+"""What a block moves and computes in one step, counted rather than timed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from ..backends import Options
+from ..builders import Context, OperatorBuilder
+from ..execute import has_batch
+from ..namespace import numpy_namespace
+from ..program import Block, Program
+from ..registry import Registry
+
+__all__ = ["bytes_moved", "operations"]
+
+_FREE = frozenset(
+    (
+        *("reshape", "transpose", "swapaxes", "broadcast_to", "concatenate", "stack", "take"),
+        *("shape", "ndim", "zeros_like", "ones_like", "full_like", "copy", "moveaxis"),
+    )
+)
+"""Functions that move numbers and compute none."""
+
+
+def bytes_moved(program: Program, index: int, options: Options) -> tuple[int, int]:
+    """Bytes that a block reads and writes in one step.
+
+    Each operand and each output counts once, with the batch axis where it has one. What is
+    kept in a cache or never leaves a register counts too: it is what the block asks for,
+    not what the memory sees.
+
+    Parameters
+    ----------
+    program : Program
+        The program.
+    index : int
+        Which of its blocks.
+    options : Options
+        dtype and minibatch.
+    """
+    block, size = program.blocks[index], options.dtype.itemsize
+    items = math.prod(options.batch)
+    read = sum(v.size * (items if has_batch(program, v) else 1) for v in block.operands)
+    written = sum(program.arrays[i].size for i in block.outputs) * items
+    return read * size, written * size
+
+
+def operations(program: Program, index: int, registry: Registry, options: Options) -> float | None:
+    """Floating-point operations of a block in one step.
+
+    The builder's own figure if it has one; else its function runs once on arrays that
+    count: one operation for each number that a NumPy function computes, whatever it is,
+    and two for each pair that a product adds up.
+
+    Parameters
+    ----------
+    program : Program
+        The program.
+    index : int
+        Which of its blocks.
+    registry : Registry
+        Builders that work on NumPy arrays.
+    options : Options
+        dtype and minibatch.
+
+    Returns
+    -------
+    n : float or None
+        None where it cannot be known: on the host, or where the builder runs on one
+        backend's arrays alone.
+    """
+    block = program.blocks[index]
+    builder = registry.operators.get(block.kind)
+    if block.host or builder is None:
+        return None
+    batched = tuple(has_batch(program, view) for view in block.operands)
+    context = Context(numpy_namespace, options.dtype, program.dt, batched, options.batch)
+    own = builder.flops(block, context)
+    return _counted(builder, block, context) if own is None else own
+
+
+def _counted(builder: OperatorBuilder, block: Block, context: Context) -> float | None:
+    tally = _Tally()
+    try:
+        step = builder.build(block, context)
+        with np.errstate(all="ignore"):
+            step(*(_operand(builder, block, context, j, tally) for j in range(len(block.operands))))
+    except Exception:
+        # A builder for one backend's arrays cannot run on these: its count is not known.
+        return None
+    return tally.operations
+
+
+def _operand(
+    builder: OperatorBuilder, block: Block, context: Context, j: int, tally: _Tally
+) -> Any:
+    size, batched = block.operands[j].size, context.batched[j]
+    shape = (*context.batch, size) if batched else (size,)
+    value = np.zeros(shape, dtype=context.dtype)
+    if not batched:
+        value = builder.prepare(block, context, j, value)
+    return _Counting(value, tally) if isinstance(value, np.ndarray) else value
+
+
+class _Tally:
+    operations: float = 0.0
+
+
+class _Counting(NDArrayOperatorsMixin):
+    """An array that counts what is computed with it."""
+
+    def __init__(self, array: Any, tally: _Tally):
+        self._array = array
+        self._tally = tally
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return np.asarray(self._array, dtype=dtype)
+
+    def _wrap(self, value: Any) -> Any:
+        if isinstance(value, (np.ndarray, np.generic)):
+            return _Counting(np.asarray(value), self._tally)
+        if isinstance(value, (tuple, list)):
+            return type(value)(self._wrap(v) for v in value)
+        return value
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        plain = [_plain(x) for x in inputs]
+        result = getattr(ufunc, method)(*plain, **{k: _plain(v) for k, v in kwargs.items()})
+        if ufunc is np.matmul:
+            self._tally.operations += 2.0 * np.size(result) * np.shape(plain[0])[-1]
+        else:
+            most = max(np.size(x) for x in (result, plain[0]))
+            self._tally.operations += float(most)
+        return self._wrap(result)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        plain = [_plain(x) for x in args]
+        result = func(*plain, **{k: _plain(v) for k, v in kwargs.items()})
+        if func is np.einsum:
+            self._tally.operations += _einsum_operations(plain[0], plain[1:])
+        elif func.__name__ not in _FREE:
+            sizes = [np.size(x) for x in (*plain, result) if isinstance(x, np.ndarray)]
+            self._tally.operations += float(max(sizes, default=0))
+        return self._wrap(result)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._wrap(self._array[_plain(key)])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._array[_plain(key)] = _plain(value)
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._array, name)
+        if not callable(found):
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._wrap(found(*map(_plain, args), **kwargs))
+
+        return call
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, _Counting):
+        return value._array
+    if isinstance(value, (tuple, list)):
+        return type(value)(_plain(v) for v in value)
+    return value
+
+
+def _einsum_operations(subscripts: str, operands: Sequence[Any]) -> float:
+    """Two for each combination of indices."""
+    sizes: dict[str, int] = {}
+    lead = 1
+    for letters, operand in zip(subscripts.split("->")[0].split(","), operands, strict=True):
+        named = letters.replace("...", "").strip()
+        shape = np.shape(operand)
+        sizes.update(zip(named, shape[len(shape) - len(named) :], strict=True))
+        lead = max(lead, math.prod(shape[: len(shape) - len(named)]))
+    return 2.0 * lead * math.prod(sizes.values())
+
+

@@ -1,0 +1,237 @@
+"""The profile of a model: data, and the file it is kept in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from nengo.exceptions import ValidationError
+
+from ..measuring import Span
+from .chrome import trace_events
+
+__all__ = ["BlockCost", "BuilderCost", "Profile", "load_profile", "save_profile"]
+
+FORMAT = "nengograd-profile"
+VERSION = 1
+ENOUGH = 0.8
+"""The share of a step that blocks have to explain; below it a report says what is missing."""
+
+
+@dataclass(frozen=True)
+class BlockCost:
+    """What one block costs.
+
+    Attributes
+    ----------
+    block : int
+        Its index in the program.
+    name : str
+        What people call it: the type of the neurons or the process, say.
+    builder : str
+        Class of its builder.
+    distribution : str
+        The distribution that the builder comes from.
+    operators : int
+        Operators that run as one.
+    build_seconds, compile_seconds : float
+        Time to make its function, and its share of the time to compile.
+    seconds_per_step : float
+        Time that it takes in each step.
+    bytes_read, bytes_written : int
+        In each step; see `nengograd.profile.cost.bytes_moved`.
+    flops : float or None
+        Operations in each step; None where they are not known.
+    """
+
+    block: int
+    name: str
+    builder: str
+    distribution: str
+    operators: int
+    build_seconds: float
+    compile_seconds: float
+    seconds_per_step: float
+    bytes_read: int
+    bytes_written: int
+    flops: float | None
+
+    @property
+    def label(self) -> str:
+        """Name and number of operators."""
+        return f"{self.name} x{self.operators}"
+
+
+@dataclass(frozen=True)
+class BuilderCost:
+    """What all blocks of one builder cost together; see `BlockCost`."""
+
+    builder: str
+    distribution: str
+    blocks: int
+    operators: int
+    build_seconds: float
+    compile_seconds: float
+    seconds_per_step: float
+
+
+@dataclass
+class Profile:
+    """Where the time of a run or of a training goes.
+
+    Attributes
+    ----------
+    model, backend, dtype, device : str
+        What was run, and how.
+    minibatch_size : int or None
+        Items side by side.
+    unit : str
+        What is counted: a ``"step"`` of a run, or a ``"minibatch"`` of a training.
+    steps : int
+        How many of them were measured.
+    seconds_per_step : float or None
+        Without measuring; None where too few were run to tell.
+    profiled_seconds_per_step : float
+        While measuring.
+    assemble_seconds, compile_seconds : float
+        Time to turn the built model into a program, and to compile it.
+    blocks : list of BlockCost
+        In the order in which they run.
+    rest : dict of str to float
+        Seconds per step of what belongs to no block.
+    method : str
+        How the backend measures.
+    machine : dict
+        See `nengograd.profile.machine.Machine`.
+    """
+
+    model: str
+    backend: str
+    dtype: str
+    device: str | None
+    minibatch_size: int | None
+    unit: str
+    steps: int
+    seconds_per_step: float | None
+    profiled_seconds_per_step: float
+    assemble_seconds: float
+    compile_seconds: float
+    blocks: list[BlockCost]
+    rest: dict[str, float]
+    method: str
+    machine: dict[str, Any]
+    spans: list[Span] = field(default_factory=list, repr=False)
+
+    @property
+    def whole(self) -> float:
+        """Seconds per step that shares refer to: unprofiled where that is known."""
+        return self.seconds_per_step or self.profiled_seconds_per_step
+
+    @property
+    def explained(self) -> float:
+        """The share of a step that the blocks add up to.
+
+        Above 1 where the cost of measuring is in them.
+        """
+        return sum(block.seconds_per_step for block in self.blocks) / self.whole
+
+    @property
+    def missing(self) -> dict[str, float]:
+        """What explains the step besides the blocks, largest first, if they are not enough."""
+        if self.explained >= ENOUGH:
+            return {}
+        return dict(sorted(self.rest.items(), key=lambda item: -item[1]))
+
+    @property
+    def builders(self) -> list[BuilderCost]:
+        """Blocks added up by builder, the most expensive first."""
+        groups: dict[tuple[str, str], list[BlockCost]] = {}
+        for block in self.blocks:
+            groups.setdefault((block.builder, block.distribution), []).append(block)
+        costs = [_together(*key, group) for key, group in groups.items()]
+        return sorted(costs, key=lambda cost: -cost.seconds_per_step)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, without the trace."""
+        own = [f.name for f in fields(self) if f.name not in ("blocks", "spans")]
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            **{name: getattr(self, name) for name in own},
+            "explained": self.explained,
+            "missing": self.missing,
+            "blocks": [
+                {**asdict(b), "share": b.seconds_per_step / self.whole} for b in self.blocks
+            ],
+            "builders": [asdict(builder) for builder in self.builders],
+        }
+
+
+def _together(builder: str, distribution: str, group: Sequence[BlockCost]) -> BuilderCost:
+    def total(name: str) -> Any:
+        return sum(getattr(block, name) for block in group)
+
+    return BuilderCost(
+        builder,
+        distribution,
+        len(group),
+        total("operators"),
+        total("build_seconds"),
+        total("compile_seconds"),
+        total("seconds_per_step"),
+    )
+
+
+def save_profile(profile: Profile, path: str | Path) -> None:
+    """Write a profile into a file that is a Chrome trace as well.
+
+    It loads in chrome://tracing and https://ui.perfetto.dev; the report stands beside the
+    trace's events, where the format allows further keys.
+
+    Parameters
+    ----------
+    profile : Profile
+        What to write.
+    path : str or Path
+        A ``.json`` file; replaced if it is there.
+    """
+    trace = {"displayTimeUnit": "ns", "traceEvents": trace_events(profile.spans, profile.blocks)}
+    try:
+        Path(path).write_text(json.dumps({**profile.to_dict(), **trace}))
+    except OSError as error:
+        raise ValidationError(f"The profile cannot be written: {error}", attr="profile") from error
+
+
+def load_profile(path: str | Path) -> Profile:
+    """Read what `save_profile` has written, without the trace.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the file is none of those, or of another version.
+    """
+    try:
+        data = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise ValidationError(f"{path} cannot be read: {error}", attr="profile") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise ValidationError(
+            f"{path} is no profile; `nengograd profile MODEL -o {path}` writes one",
+            attr="profile",
+        )
+    if data.get("version") != VERSION:
+        raise ValidationError(
+            f"{path} is a profile of version {data.get('version')}; this nengograd reads "
+            f"version {VERSION}. Measure it anew.",
+            attr="profile",
+        )
+    names = {f.name for f in fields(BlockCost)}
+    try:
+        blocks = [BlockCost(**{k: b[k] for k in names}) for b in data["blocks"]]
+        own = {f.name: data[f.name] for f in fields(Profile) if f.name not in ("blocks", "spans")}
+    except (KeyError, TypeError) as error:
+        raise ValidationError(f"{path} is damaged: it lacks {error}", attr="profile") from error
+    return Profile(**own, blocks=blocks)

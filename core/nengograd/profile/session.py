@@ -1,0 +1,302 @@
+"""Profiling a run or a training while it goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nengo.exceptions import ValidationError
+from numpy.typing import NDArray
+
+from ..backends import Executable, Host, Options, Trainer
+from ..build import Build
+from ..measuring import Measured, Stopwatch
+from ..plugins import make_registry
+from ..program import Block, Program
+from ..registry import Registry
+from .cost import bytes_moved, operations
+from .machine import this_machine
+from .report import BlockCost, Profile
+
+__all__ = ["DEFAULT_PATH", "Observed", "TrainingWatch", "observe_run", "profile_path", "summarize"]
+
+DEFAULT_PATH = "nengograd_profile.json"
+_RUN, _INPUTS = "run", "inputs"
+
+
+def profile_path(profile: bool | str | Path | None) -> Path | None:
+    """Where the user wants a profile, if at all.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the folder is not there; better now than after a long run.
+    """
+    if profile is None or profile is False:
+        return None
+    path = Path(DEFAULT_PATH if profile is True else profile)
+    if not path.resolve().parent.is_dir():
+        raise ValidationError(f"there is no folder {str(path.parent)!r}", attr="profile")
+    if path.is_dir():
+        raise ValidationError(f"{str(path)!r} is a folder; name a file in it", attr="profile")
+    return path
+
+
+@dataclass
+class Observed:
+    """What was measured of a run or a training.
+
+    Attributes
+    ----------
+    compile_seconds : float
+        Time to compile, or for a call that compiled nothing.
+    plain_steps, plain_seconds : int, float
+        What ran unprofiled.
+    steps, seconds : int, float
+        What ran while it was measured.
+    measured : Measured
+        What the backend says of that.
+    rest : dict
+        Seconds of the measured part that went into what is not the backend's.
+    """
+
+    compile_seconds: float = 0.0
+    plain_steps: int = 0
+    plain_seconds: float = 0.0
+    steps: int = 0
+    seconds: float = 0.0
+    measured: Measured | None = None
+    rest: dict[str, float] | None = None
+
+
+class _TimedExecutable:
+    """An executable whose runs are timed."""
+
+    def __init__(self, executable: Executable, watch: Stopwatch):
+        self.chunk = executable.chunk
+        self._executable = executable
+        self._watch = watch
+
+    def run(
+        self, state: Any, inputs: NDArray[Any], n: int, first: int, host: Host
+    ) -> tuple[Any, list[NDArray[Any]]]:
+        with self._watch.part(_RUN, "run"):
+            return self._executable.run(state, inputs, n, first, host)
+
+
+class _TimedRuntime:
+    """A runtime whose evaluation of inputs is timed."""
+
+    def __init__(self, runtime: Any, watch: Stopwatch):
+        self.host = runtime.host
+        self._runtime = runtime
+        self._watch = watch
+
+    def inputs(self, first: int, n: int) -> Any:
+        with self._watch.part(_INPUTS, "inputs"):
+            return self._runtime.inputs(first, n)
+
+
+def observe_run(
+    until: Callable[[int, Any, Any], None],
+    executable: Executable,
+    runtime: Any,
+    steps: Sequence[int],
+    folder: str | None,
+) -> Observed:
+    """Run the first half of some steps as ever and measure the second.
+
+    Parameters
+    ----------
+    until : callable
+        ``until(end, executable, runtime)`` runs up to a step.
+    executable : Executable
+        The compiled program.
+    runtime : Runtime
+        Inputs and host operators.
+    steps : (start, middle, end)
+        Steps at which the parts begin and end.
+    folder : str or None
+        For what the backend's own profiler writes.
+    """
+    start, middle, end = steps
+    seen = Observed(plain_steps=middle - start, steps=end - middle)
+    seen.compile_seconds = _timed(executable.warm_up)
+    if middle > start:
+        seen.plain_seconds = _timed(lambda: until(middle, executable, runtime))
+    watch = Stopwatch()
+    timed = _TimedExecutable(executable, watch), _TimedRuntime(runtime, watch)
+    executable.start_measuring(folder)
+    try:
+        seen.seconds = _timed(lambda: until(end, *timed))
+    finally:
+        seen.measured = executable.stop_measuring()
+    measured, spent = seen.measured, watch.seconds
+    accounted = sum(measured.blocks.values()) + sum(measured.rest.values())
+    seen.rest = {
+        "nodes and processes ahead of time": spent[_INPUTS],
+        "calls of the backend": max(spent[_RUN] - accounted, 0.0),
+        "probe data and progress": max(seen.seconds - spent[_RUN] - spent[_INPUTS], 0.0),
+    }
+    return seen
+
+
+def _timed(call: Callable[[], Any]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+class TrainingWatch:
+    """Measures the second half of a training's minibatches.
+
+    The first minibatch compiles; those after it run as ever up to the middle.
+
+    Parameters
+    ----------
+    folder : str or None
+        For what the backend's own profiler writes.
+
+    Attributes
+    ----------
+    seen : Observed
+        What was measured, once training is over.
+    """
+
+    def __init__(self, folder: str | None):
+        self.seen = Observed()
+        self._folder = folder
+        self._trainer: Trainer | None = None
+        self._total = self._begun = 0
+        self._times: list[float] = []
+
+    def attach(self, trainer: Trainer, total: int) -> None:
+        """Say what trains, and for how many minibatches."""
+        self._trainer, self._total = trainer, total
+
+    @property
+    def _middle(self) -> int:
+        return 0 if self._total == 1 else (self._total + 1) // 2
+
+    def before(self, number: int) -> None:
+        """A minibatch is about to begin."""
+        assert self._trainer is not None
+        self._times.append(time.perf_counter())
+        if number == self._middle:
+            self._trainer.start_measuring(self._folder)
+            self._begun = 1
+            self._times[-1] = time.perf_counter()
+
+    def finish(self) -> None:
+        """Training is over, or was stopped."""
+        if not self._begun or self._trainer is None:
+            return
+        end, middle, times = time.perf_counter(), self._middle, self._times
+        measured = self._trainer.stop_measuring()
+        accounted = sum(measured.blocks.values()) + sum(measured.rest.values())
+        seen = self.seen
+        seen.measured, seen.steps = measured, len(times) - middle
+        seen.seconds = end - times[middle]
+        seen.rest = {"data, optimizer and calls": max(seen.seconds - accounted, 0.0)}
+        if middle > 0:
+            seen.compile_seconds = times[1] - times[0]
+        if middle > 1:
+            seen.plain_steps, seen.plain_seconds = middle - 1, times[middle] - times[1]
+
+
+def summarize(
+    seen: Observed,
+    program: Program,
+    build: Build,
+    backend: str,
+    assemble_seconds: float,
+    options: Options,
+    steps_per_minibatch: int | None = None,
+) -> Profile:
+    """Join what was measured with what is counted.
+
+    Parameters
+    ----------
+    seen : Observed
+        What was measured.
+    program : Program
+        What has run.
+    build : Build
+        Where it comes from.
+    backend : str
+        Name of the backend.
+    assemble_seconds : float
+        How long assembly took.
+    options : Options
+        How it has run.
+    steps_per_minibatch : int, optional
+        For a training. Its operations are counted three times: a product has two in the
+        backward pass.
+    """
+    measured = seen.measured or Measured()
+    steps = max(seen.steps, 1)
+    counting = make_registry(build.registry.manager, "numpy")
+    factor = 1 if steps_per_minibatch is None else 3 * steps_per_minibatch
+    costs = []
+    code = max(sum(measured.code.values()), 1)
+    for index, block in enumerate(program.blocks):
+        builder, distribution = _builder(block, build.registry)
+        read, written = bytes_moved(program, index, options)
+        flops = operations(program, index, counting, options)
+        costs.append(
+            BlockCost(
+                index,
+                block.ops[0].name,
+                builder,
+                distribution,
+                len(block.ops),
+                measured.build.get(index, 0.0),
+                seen.compile_seconds * measured.code.get(index, 0) / code,
+                measured.blocks.get(index, 0.0) / steps,
+                read * factor,
+                written * factor,
+                None if flops is None else flops * factor,
+            )
+        )
+    rest = {**measured.rest, **(seen.rest or {})}
+    return Profile(
+        model=str(getattr(build.model.toplevel, "label", None) or "network"),
+        backend=backend,
+        dtype=options.dtype.name,
+        device=options.device,
+        minibatch_size=options.minibatch_size,
+        unit="step" if steps_per_minibatch is None else "minibatch",
+        steps=seen.steps,
+        seconds_per_step=seen.plain_seconds / seen.plain_steps if seen.plain_steps else None,
+        profiled_seconds_per_step=seen.seconds / steps,
+        assemble_seconds=assemble_seconds,
+        compile_seconds=seen.compile_seconds,
+        blocks=costs,
+        rest={name: seconds / steps for name, seconds in rest.items()},
+        method=measured.method,
+        machine=this_machine(options.dtype.name).to_dict(),
+        spans=measured.spans,
+    )
+
+
+def _builder(block: Block, registry: Registry) -> tuple[str, str]:
+    """Class and distribution of what runs a block."""
+    if block.host:
+        return "Python on the host", ""
+    op = block.ops[0]
+    of_neurons = getattr(op.operator, "neurons", None)
+    of_process = getattr(op.operator, "process", None)
+    if "builder" in op.attrs and (of_neurons is not None or of_process is not None):
+        kind, hook = (
+            (type(of_neurons), "neurons")
+            if of_neurons is not None
+            else (type(of_process), "processes")
+        )
+        name, origin = type(op.attrs["builder"]).__name__, registry.origins[hook].get(kind)
+    else:
+        name = type(registry.operators[block.kind]).__name__
+        origin = registry.origins["operators"].get(block.kind)
+    return name, origin.distribution if origin else ""

@@ -1,0 +1,197 @@
+"""Profiles as tables for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .report import ENOUGH, BlockCost, Profile
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["comparison", "print_comparison", "print_profile", "table"]
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    for factor, unit in ((1.0, "s"), (1e3, "ms")):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} us"
+
+
+def _amount(n: float | None) -> str:
+    if n is None:
+        return "?"
+    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if n >= factor:
+            return f"{n / factor:.3g} {unit}"
+    return f"{n:.3g} "
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{part / whole:.1%}" if whole else "?"
+
+
+def _rates(block: BlockCost, profile: Profile) -> tuple[str, str]:
+    """Attained shares of the machine's bandwidth and product rate."""
+    seconds = block.seconds_per_step
+    if not seconds:
+        return "", ""
+    moved = (block.bytes_read + block.bytes_written) / seconds
+    bandwidth = _share(moved, profile.machine["bytes_per_second"])
+    if block.flops is None:
+        return bandwidth, "?"
+    return bandwidth, _share(block.flops / seconds, profile.machine["flops_per_second"])
+
+
+def _plain_table(title: str, columns: list[str]) -> Table:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    made = Table(title=title, box=SIMPLE, title_justify="left", pad_edge=False)
+    for number, column in enumerate(columns):
+        made.add_column(column, justify="left" if number < 2 else "right", no_wrap=True)
+    return made
+
+
+def _blocks(profile: Profile) -> Table:
+    columns = ["block", "operators", "builder of", "build", "compile", f"per {profile.unit}"]
+    made = _plain_table("Blocks", [*columns, "share", "read", "written", "flop", "copy", "product"])
+    for block in sorted(profile.blocks, key=lambda b: -b.seconds_per_step):
+        made.add_row(
+            str(block.block),
+            block.label,
+            block.distribution,
+            _duration(block.build_seconds),
+            _duration(block.compile_seconds),
+            _duration(block.seconds_per_step),
+            _share(block.seconds_per_step, profile.whole),
+            _amount(block.bytes_read) + "B",
+            _amount(block.bytes_written) + "B",
+            _amount(block.flops),
+            *_rates(block, profile),
+        )
+    return made
+
+
+def _builders(profile: Profile) -> Table:
+    columns = ["builder", "distribution", "blocks", "operators", "build", "compile"]
+    made = _plain_table("Builders", [*columns, f"per {profile.unit}", "share"])
+    for cost in profile.builders:
+        made.add_row(
+            cost.builder,
+            cost.distribution,
+            str(cost.blocks),
+            str(cost.operators),
+            _duration(cost.build_seconds),
+            _duration(cost.compile_seconds),
+            _duration(cost.seconds_per_step),
+            _share(cost.seconds_per_step, profile.whole),
+        )
+    return made
+
+
+def _rest(profile: Profile) -> Table:
+    made = _plain_table("The rest", ["what", "", f"per {profile.unit}", "share"])
+    for name, seconds in sorted(profile.rest.items(), key=lambda item: -item[1]):
+        made.add_row(name, "", _duration(seconds), _share(seconds, profile.whole))
+    return made
+
+
+def _summary(profile: Profile) -> list[str]:
+    machine = profile.machine
+    batch = "" if profile.minibatch_size is None else f", minibatch of {profile.minibatch_size}"
+    plain, measured = profile.seconds_per_step, profile.profiled_seconds_per_step
+    lines = [
+        f"{profile.model} on {profile.backend}, {profile.dtype}{batch}",
+        f"assembled in {_duration(profile.assemble_seconds)}, compiled in "
+        f"{_duration(profile.compile_seconds)}",
+        f"{_duration(plain)} per {profile.unit} unprofiled, {_duration(measured)} while "
+        f"{profile.steps} were measured",
+        f"machine: copies {_amount(machine['bytes_per_second'])}B/s, multiplies "
+        f"{_amount(machine['flops_per_second'])}flop/s",
+        profile.method,
+        f"Blocks add up to {profile.explained:.0%} of a {profile.unit}.",
+    ]
+    if plain is None:
+        lines.append(f"Too few were run for an unprofiled figure: run two or more {profile.unit}s.")
+    if profile.explained > 1.1:
+        lines.append("That is more than all of it: the cost of measuring is in them.")
+    if profile.missing:
+        parts = ", ".join(f"{name} {_duration(s)}" for name, s in profile.missing.items())
+        lines.append(f"Less than {ENOUGH:.0%}; what is missing: {parts or 'not known'}.")
+    return lines
+
+
+def print_profile(profile: Profile, console: Any) -> None:
+    """Print a profile on a `rich.console.Console`."""
+    for line in _summary(profile):
+        console.print(line, highlight=False, markup=False)
+    console.print()
+    for part in (_blocks(profile), _builders(profile), _rest(profile)):
+        console.print(part)
+
+
+def comparison(old: Profile, new: Profile) -> list[tuple[str, float, float]]:
+    """What has become slower or faster.
+
+    Parameters
+    ----------
+    old, new : Profile
+        Of one model.
+
+    Returns
+    -------
+    rows : list of tuple
+        Name, seconds per step before and after; the largest change first. Blocks that look
+        alike are added up, and 0 stands for what is not there.
+    """
+    before, after = _by_name(old), _by_name(new)
+    names = list(dict.fromkeys([*before, *after]))
+    rows = [(name, before.get(name, 0.0), after.get(name, 0.0)) for name in names]
+    return sorted(rows, key=lambda row: -abs(row[2] - row[1]))
+
+
+def _by_name(profile: Profile) -> dict[str, float]:
+    found = dict(profile.rest)
+    for block in profile.blocks:
+        key = f"{block.label} ({block.builder})"
+        found[key] = found.get(key, 0.0) + block.seconds_per_step
+    return found
+
+
+def print_comparison(old: Profile, new: Profile, console: Any) -> None:
+    """Print what has become slower or faster on a `rich.console.Console`."""
+    unit = new.unit
+    console.print(
+        f"per {unit}, unprofiled: {_duration(old.seconds_per_step)} before, "
+        f"{_duration(new.seconds_per_step)} now",
+        highlight=False,
+    )
+    made = _plain_table("Against the old profile", ["what", "", "before", "now", "change", "times"])
+    for name, before, after in comparison(old, new):
+        sign = "+" if after >= before else "-"
+        times = f"{after / before:.2f}" if before and after else ""
+        change = sign + _duration(abs(after - before))
+        made.add_row(name, "", _duration(before), _duration(after), change, times)
+    console.print(made)
+
+
+def table(profile: Profile, width: int = 140) -> str:
+    """A profile as text.
+
+    Parameters
+    ----------
+    profile : Profile
+        What to show.
+    width : int
+        Characters per line.
+    """
+    from rich.console import Console
+
+    console = Console(width=width, color_system=None)
+    with console.capture() as capture:
+        print_profile(profile, console)
+    return capture.get()
