@@ -164,7 +164,7 @@ class Executable(Measurable, ABC):
         """Write the compiled graph for TensorBoard into a folder."""
         raise NotImplementedError("this backend has no graph for TensorBoard; tensorflow has")
 
-    def close(self) -> None:  # noqa: B027 (most have nothing to free)
+    def close(self) -> None:
         """Free what the program holds."""
 
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from nengo.exceptions import NengoException
 
-from .commands import explain, plugins
+from .commands import explain, plugins, profile
 
 __all__ = ["main"]
 
-COMMANDS = (plugins, explain)
+COMMANDS = (plugins, explain, profile)
 """Modules, in the order of the help. Each has ``add(subparsers)``."""
 
 

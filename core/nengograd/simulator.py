@@ -241,9 +241,7 @@ class Simulator:
 
     # -- running
 
-    def step(
-        self, input_feeds: Mapping[Any, Any] | None = None, profile: ProfileTo = None
-    ) -> None:
+    def step(self, input_feeds: Mapping[Any, Any] | None = None, profile: ProfileTo = None) -> None:
         """Advance by one time step.
 
         Parameters

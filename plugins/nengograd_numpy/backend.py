@@ -109,7 +109,7 @@ class NumpyExecutable(Executable):
         if self._input is not None:
             arrays[self._input] = inputs
         function = self._function
-        for index, block in enumerate(self.program.blocks):
+        for index in range(len(self.program.blocks)):
             number = self._hosts.get(index)
             if number is None:
                 function.run_block(index, arrays)

@@ -132,17 +132,15 @@ def _attribute(events: list[_Event], functions: list[Compiled], build: Any) -> M
     blocks: dict[int, float] = defaultdict(float)
     rest: dict[str, float] = defaultdict(float)
     for event, own, shares in _instructions(events, known):
-        for owner, weight in shares.items():
-            if isinstance(owner, int):
-                blocks[owner] += own * weight
+        for whose, weight in shares.items():
+            if isinstance(whose, int):
+                blocks[whose] += own * weight
             else:
-                rest[owner] += own * weight
+                rest[whose] += own * weight
         if len(measured.spans) < MOST_SPANS:
-            block = max(shares, key=lambda owner: shares[owner])
+            block = max(shares, key=lambda whose: shares[whose])
             index = block if isinstance(block, int) else None
-            measured.spans.append(
-                Span(event.name, event.start, event.seconds, index, event.thread)
-            )
+            measured.spans.append(Span(event.name, event.start, event.seconds, index, event.thread))
     measured.blocks, measured.rest = dict(blocks), dict(rest)
     return measured
 

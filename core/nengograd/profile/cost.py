@@ -186,5 +186,3 @@ def _einsum_operations(subscripts: str, operands: Sequence[Any]) -> float:
         sizes.update(zip(named, shape[len(shape) - len(named) :], strict=True))
         lead = max(lead, math.prod(shape[: len(shape) - len(named)]))
     return 2.0 * lead * math.prod(sizes.values())
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .report import ENOUGH, BlockCost, Profile
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = ["comparison", "print_comparison", "print_profile", "table"]
+
+
+_WIDE = 110
+"""Characters from which on a table has all its columns."""
 
 
 def _duration(seconds: float | None) -> str:
@@ -56,39 +61,45 @@ def _plain_table(title: str, columns: list[str]) -> Table:
     return made
 
 
-def _blocks(profile: Profile) -> Table:
-    columns = ["block", "operators", "builder of", "build", "compile", f"per {profile.unit}"]
-    made = _plain_table("Blocks", [*columns, "share", "read", "written", "flop", "copy", "product"])
+def _blocks(profile: Profile, is_wide: bool) -> Table:
+    whole, unit = profile.whole, profile.unit
+    cells: dict[str, Callable[[BlockCost], str]] = {
+        "block": lambda b: str(b.block),
+        "operators": lambda b: b.label,
+        "from": lambda b: b.distribution,
+        f"per {unit}": lambda b: _duration(b.seconds_per_step),
+        "share": lambda b: _share(b.seconds_per_step, whole),
+        "copy": lambda b: _rates(b, profile)[0],
+        "product": lambda b: _rates(b, profile)[1],
+    }
+    if is_wide:
+        cells |= {
+            "read": lambda b: _amount(b.bytes_read) + "B",
+            "written": lambda b: _amount(b.bytes_written) + "B",
+            "operations": lambda b: _amount(b.flops),
+            "build": lambda b: _duration(b.build_seconds),
+            "compile": lambda b: _duration(b.compile_seconds),
+        }
+    title = "Blocks; copy and product are shares of the machine's bandwidth and product rate"
+    made = _plain_table(title, list(cells))
     for block in sorted(profile.blocks, key=lambda b: -b.seconds_per_step):
-        made.add_row(
-            str(block.block),
-            block.label,
-            block.distribution,
-            _duration(block.build_seconds),
-            _duration(block.compile_seconds),
-            _duration(block.seconds_per_step),
-            _share(block.seconds_per_step, profile.whole),
-            _amount(block.bytes_read) + "B",
-            _amount(block.bytes_written) + "B",
-            _amount(block.flops),
-            *_rates(block, profile),
-        )
+        made.add_row(*(cell(block) for cell in cells.values()))
     return made
 
 
 def _builders(profile: Profile) -> Table:
-    columns = ["builder", "distribution", "blocks", "operators", "build", "compile"]
-    made = _plain_table("Builders", [*columns, f"per {profile.unit}", "share"])
+    columns = ["builder", "from", "blocks", "operators", f"per {profile.unit}", "share"]
+    made = _plain_table("Builders", [*columns, "build", "compile"])
     for cost in profile.builders:
         made.add_row(
             cost.builder,
             cost.distribution,
             str(cost.blocks),
             str(cost.operators),
-            _duration(cost.build_seconds),
-            _duration(cost.compile_seconds),
             _duration(cost.seconds_per_step),
             _share(cost.seconds_per_step, profile.whole),
+            _duration(cost.build_seconds),
+            _duration(cost.compile_seconds),
         )
     return made
 
@@ -130,7 +141,8 @@ def print_profile(profile: Profile, console: Any) -> None:
     for line in _summary(profile):
         console.print(line, highlight=False, markup=False)
     console.print()
-    for part in (_blocks(profile), _builders(profile), _rest(profile)):
+    blocks = _blocks(profile, console.width >= _WIDE)
+    for part in (blocks, _builders(profile), _rest(profile)):
         console.print(part)
 
 

@@ -1,0 +1,207 @@
+"""Profiles of real runs and trainings."""
+
+import json
+
+import nengo
+import numpy as np
+import pytest
+from nengo.exceptions import ValidationError
+
+import nengograd
+from nengograd.cli import main
+from nengograd.profile import load_profile
+from profiling.trace_format import check_trace
+
+BACKENDS = ("numpy", "tensorflow")
+
+
+def make_network():
+    with nengo.Network(seed=0, label="small") as net:
+        net.inp = nengo.Node([0.5, -0.5])
+        a = nengo.networks.EnsembleArray(50, 2)
+        nengo.Connection(net.inp, a.input, synapse=None)
+        nengo.Connection(a.output, a.input, synapse=0.1)
+        net.p = nengo.Probe(a.output, synapse=0.01)
+    return net
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def profiled(request, tmp_path_factory):
+    """A simulator that has run profiled, and the file it has written."""
+    path = tmp_path_factory.mktemp("profile") / "run.json"
+    net = make_network()
+    with nengograd.Simulator(net, progress_bar=False, backend=request.param) as sim:
+        sim.run_steps(600, profile=path)
+        yield net, sim, path
+
+
+def test_a_profile_has_each_block_of_the_program(profiled):
+    _, sim, _ = profiled
+    assert [b.label for b in sim.profile.blocks] == [b.label for b in sim.program.blocks]
+    assert all(b.seconds_per_step > 0 for b in sim.profile.blocks)
+    assert all(b.build_seconds > 0 for b in sim.profile.blocks)
+    assert all(b.distribution == "nengograd" for b in sim.profile.blocks)
+
+
+def test_a_profile_measures_half_and_compares_with_the_rest(profiled):
+    _, sim, _ = profiled
+    assert sim.profile.steps == 300
+    assert sim.profile.seconds_per_step > 0
+    assert sim.profile.profiled_seconds_per_step > 0
+
+
+def test_a_profile_explains_the_step_or_says_what_is_missing(profiled):
+    _, sim, _ = profiled
+    assert sim.profile.explained >= 0.8 or sum(sim.profile.missing.values()) > 0
+
+
+def test_time_to_compile_is_shared_out(profiled):
+    _, sim, _ = profiled
+    total = sum(block.compile_seconds for block in sim.profile.blocks)
+    expected = sim.profile.compile_seconds if sim.backend == "tensorflow" else 0
+    assert np.isclose(total, expected)
+
+
+def test_profiling_changes_no_result_and_compiles_once(profiled):
+    net, sim, _ = profiled
+    with nengograd.Simulator(net, progress_bar=False, backend=sim.backend) as plain:
+        plain.run_steps(600)
+        assert np.array_equal(sim.data[net.p], plain.data[net.p])
+        assert sim.compilations == plain.compilations
+
+
+def test_the_file_is_a_report_and_a_chrome_trace(profiled):
+    _, sim, path = profiled
+    data = json.loads(path.read_text())
+    assert [b["block"] for b in data["blocks"]] == list(range(len(sim.program.blocks)))
+    assert data["builders"]
+    check_trace(data["traceEvents"])
+    spans = [e for e in data["traceEvents"] if e["ph"] == "X"]
+    assert {e["args"]["block"] for e in spans if e["args"]} <= set(range(len(data["blocks"])))
+    assert any(e["args"] for e in spans)
+    assert load_profile(path).blocks == sim.profile.blocks
+
+
+def test_a_step_can_be_profiled(profiled, tmp_path):
+    _, sim, _ = profiled
+    before = sim.n_steps
+    sim.step(profile=tmp_path / "step.json")
+    assert sim.n_steps == before + 1
+    assert load_profile(tmp_path / "step.json").seconds_per_step is None
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_python_on_the_host_is_a_block_with_its_time(backend, tmp_path):
+    with nengo.Network(seed=0) as net:
+        node = nengo.Node(lambda t, x: x + 1, size_in=1)
+        ens = nengo.Ensemble(10, 1)
+        nengo.Connection(node, ens)
+        nengo.Connection(ens, node)
+    with nengograd.Simulator(net, progress_bar=False, backend=backend) as sim:
+        sim.run_steps(40, profile=tmp_path / "p.json")
+    (host,) = [b for b in sim.profile.blocks if b.builder == "Python on the host"]
+    assert host.seconds_per_step > 0
+    assert host.flops is None
+    device = [b for b in sim.profile.blocks if b is not host]
+    assert all(b.seconds_per_step > 0 for b in device)
+
+
+def test_the_graph_runtime_is_measured_as_well(tmp_path):
+    with nengograd.Simulator(
+        make_network(), progress_bar=False, backend="tensorflow", jit=False
+    ) as sim:
+        sim.run_steps(100, profile=tmp_path / "p.json")
+    assert any(b.seconds_per_step > 0 for b in sim.profile.blocks if b.name == "LIF")
+
+
+def test_builders_of_plugins_bear_the_name_of_their_distribution(tmp_path):
+    from nengograd.builtin.neurons import NEURONS
+
+    class Mine(type(NEURONS[nengo.LIF])):
+        pass
+
+    class Plugin:
+        @nengograd.hookimpl
+        def nengograd_neurons(self, backend):
+            return {nengo.LIF: Mine()}
+
+    with nengograd.Simulator(
+        make_network(), progress_bar=False, backend="numpy", plugins=[Plugin()]
+    ) as sim:
+        sim.run_steps(10, profile=tmp_path / "p.json")
+    (mine,) = [b for b in sim.profile.builders if b.builder == "Mine"]
+    assert mine.distribution == "plugins=[...]"
+
+
+def test_an_error_ends_the_measurement_and_keeps_what_has_run(tmp_path):
+    def fails_late(t):
+        if t > 0.0155:
+            raise RuntimeError("late")
+        return t
+
+    with nengo.Network() as net:
+        nengo.Probe(nengo.Node(fails_late))
+    with nengograd.Simulator(net, progress_bar=False, backend="tensorflow") as sim:
+        with pytest.raises(RuntimeError, match="late"):
+            sim.run_steps(20, profile=tmp_path / "p.json")
+        assert sim.n_steps == 15
+        sim.reset()
+        sim.run_steps(10, profile=tmp_path / "p.json")
+        assert sim.n_steps == 10
+
+
+def test_a_folder_that_is_not_there_is_an_error_before_the_run(tmp_path):
+    with nengograd.Simulator(make_network(), progress_bar=False, backend="numpy") as sim:
+        with pytest.raises(ValidationError, match="there is no folder"):
+            sim.run_steps(10, profile=tmp_path / "none" / "p.json")
+        with pytest.raises(ValidationError, match="is a folder"):
+            sim.run_steps(10, profile=tmp_path)
+        assert sim.n_steps == 0
+
+
+def test_training_is_profiled_and_learns_the_same(tmp_path):
+    with make_network() as net:
+        nengograd.configure_settings(spike_gradient="rate")
+    rng = np.random.RandomState(0)
+    inputs = {net.inp: rng.uniform(-1, 1, (12, 5, 2))}
+    targets = {net.p: np.zeros((12, 5, 2))}
+    losses, profiles = [], []
+    for path in (tmp_path / "p.json", None):
+        with nengograd.Simulator(
+            net, minibatch_size=2, progress_bar=False, backend="tensorflow"
+        ) as sim:
+            losses.append(sim.train(inputs, targets, "sgd", profile=path)["loss"])
+            profiles.append(sim.profile)
+    assert losses[0] == losses[1]
+    made, none = profiles
+    assert none is None
+    assert (made.unit, made.steps) == ("minibatch", 3)
+    assert made.seconds_per_step > 0
+    assert made.compile_seconds > made.seconds_per_step
+    assert all(b.seconds_per_step > 0 for b in made.blocks if b.name in ("LIF", "Dot"))
+
+
+def test_the_command_writes_a_profile_and_compares_with_another(tmp_path, capsys):
+    script = tmp_path / "model.py"
+    script.write_text(
+        "import nengo\n"
+        "with nengo.Network(seed=0) as model:\n"
+        "    nengo.Probe(nengo.Ensemble(20, 1))\n"
+    )
+    path = tmp_path / "p.json"
+    command = ["profile", str(script), "--backend", "numpy", "--no-progress", "--steps", "20"]
+    assert main([*command, "-o", str(path)]) == 0
+    assert load_profile(path).steps == 10
+    assert "SparseLIFBuilder" in capsys.readouterr().out
+    assert main([*command, "-o", str(path), "--against", str(path)]) == 0
+    assert "Against the old profile" in capsys.readouterr().out
+    assert main([*command, "--against", str(tmp_path / "none.json")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_what_tensorflow_has_traced_is_left_for_tensorboard(tmp_path):
+    with nengograd.Simulator(
+        make_network(), progress_bar=False, backend="tensorflow", tensorboard=str(tmp_path)
+    ) as sim:
+        sim.run_steps(20, profile=tmp_path / "p.json")
+    assert list(tmp_path.rglob("*.xplane.pb"))
