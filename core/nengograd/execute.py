@@ -19,6 +19,7 @@ from .backends import Options
 from .builders import Context, OperatorBuilder, Step
 from .program import Array, Block, Program
 from .registry import Registry
+from .stepcheck import CheckedStep
 from .views import ZERO, View
 
 __all__ = ["StepFunction", "has_batch", "make_reader"]
@@ -122,19 +123,17 @@ class StepFunction:
             batched=tuple(self.is_batched(view) for view in block.operands),
             batch=self.options.batch,
         )
+        name = _name(block, registry)
         try:
-            step: Step = builder.build(block, context)
+            step = builder.build(block, context)
             readers = [
                 self._operand((index, j), view, builder, context)
                 for j, view in enumerate(block.operands)
             ]
         except Exception as error:
-            origin = registry.origins.get("operators", {}).get(block.kind, "unknown plugin")
-            raise BuildError(
-                f"The builder of {block.kind.__name__} ({origin}) failed: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        return step, readers
+            raise BuildError(f"{name} failed: {type(error).__name__}: {error}") from error
+        sizes = [self.program.arrays[i].size for i in block.outputs]
+        return CheckedStep(step, block, sizes, context, name), readers
 
     def _operand(
         self, place: Operand, view: View, builder: OperatorBuilder, context: Context
@@ -235,6 +234,12 @@ class StepFunction:
                     f"{tuple(output.shape)}; {(*batch, size)} is needed"
                 )
             arrays[identity] = output
+
+
+def _name(block: Block, registry: Registry) -> str:
+    """What runs a block, for people who have to mend it."""
+    builder, origin = registry.behind(block)
+    return f"{type(builder).__name__}, the builder of {block.label} ({origin or 'unknown plugin'}),"
 
 
 def has_batch(program: Program, view: View) -> bool:

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 PROJECT = "nengograd"
 
+API_VERSION = 1
+"""The version of these specifications and of what builders have to do.
+
+A plugin may say which it was written for, ``nengograd_api = 1``, as an attribute beside its
+hooks; one that says another is left out with a warning.
+"""
+
 _NEVER_CALLED = "a specification is never called, only its implementations"
 
 hookspec = pluggy.HookspecMarker(PROJECT)

@@ -15,6 +15,7 @@ from nengo.exceptions import NengoWarning, ValidationError
 
 from . import hookspecs
 from .backends import BackendInfo
+from .offers import wrong_offer
 from .registry import Registry
 
 __all__ = ["PluginInfo", "PluginManager", "make_registry", "manager", "registry"]
@@ -93,6 +94,10 @@ class PluginManager:
         self._register(plugin, info)
 
     def _register(self, plugin: Any, info: PluginInfo) -> None:
+        api = getattr(plugin, "nengograd_api", hookspecs.API_VERSION)
+        if api != hookspecs.API_VERSION:
+            self._fail(info, _api_message(api))
+            return
         unknown = self._unknown_hooks(plugin)
         if unknown:
             known = sorted(name for name in vars(hookspecs) if name.startswith("nengograd_"))
@@ -150,6 +155,10 @@ class PluginManager:
         """
         offers: dict[Any, list[tuple[Any, PluginInfo]]] = {}
         for info, mapping in self.call(hook, **arguments):
+            wrong = wrong_offer(hook, mapping)
+            if wrong:
+                self._fail(info, f"returned from {hook} {wrong}")
+                continue
             for key, value in (mapping or {}).items():
                 offers.setdefault(key, []).append((value, info))
         chosen: dict[Any, tuple[Any, PluginInfo]] = {}
@@ -209,6 +218,13 @@ class PluginManager:
                 attr="backend",
             )
         return name
+
+
+def _api_message(api: Any) -> str:
+    ours = hookspecs.API_VERSION
+    newer = isinstance(api, int) and api > ours
+    cure = "upgrade nengograd" if newer else "upgrade the plugin, or ask its authors to"
+    return f"was written for version {api!r} of the hooks; this nengograd has version {ours}: {cure}"
 
 
 def _rank(info: PluginInfo) -> int:

@@ -293,7 +293,9 @@ def test_a_builder_by_hand_replaces_the_one_that_ships() -> None:
 
 def softsign_network() -> nengo.Network:
     with nengo.Network() as net:
-        nengo.Probe(SoftsignTransform(size_in=2))
+        node = SoftsignTransform(size_in=2)
+        nengo.Connection(nengo.Node(lambda t: [t, -t]), node, synapse=None)
+        nengo.Probe(node)
     return net
 
 
@@ -326,15 +328,71 @@ class Fails(OperatorBuilder):
     [
         (None, ["Softsign", "no builder", "nengograd_operators"]),
         (Fails(), ["Softsign", "Other", "ZeroDivisionError", "no such luck"]),
-        (Returns(lambda x: []), ["Softsign x1", "1 outputs", "returned 0"]),
-        (Returns(lambda x: [x, x]), ["Softsign x1", "1 outputs", "returned 2"]),
+        (Returns(lambda x: []), ["Softsign x1", "Other", "returned 0 arrays; 1 are needed"]),
+        (Returns(lambda x: [x, x]), ["Softsign x1", "returned 2 arrays; 1 are needed"]),
+        (Returns(lambda x: x), ["Softsign x1", "not a sequence"]),
+        (Returns(lambda x: [3.0]), ["Softsign x1", "a float as output 0, not an array"]),
         (Returns(lambda x: [x[:1]]), ["Softsign x1", "(1,)", "(2,)"]),
+        (Returns(lambda x: [x * np.ones(2)]), ["Softsign x1", "float64", "float32", "constant"]),
+        (Returns(lambda x: [x.nothing]), ["Softsign x1", "AttributeError", "functions of xp"]),
     ],
-    ids=["none", "raises", "too few", "too many", "wrong shape"],
+    ids=["none", "raises", "too few", "too many", "bare", "float", "shape", "dtype", "step"],
 )
 def test_a_builder_that_is_wrong_is_named(builder: Any, words: list[str]) -> None:
     with pytest.raises(BuildError) as caught:
-        simulate(softsign_network(), plugins=[plugin_with(builder)])
+        simulate(softsign_network(), plugins=[plugin_with(builder)], dtype="float32")
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "tensorflow"])
+def test_a_builder_that_loses_the_batch_axis_is_told(backend: str) -> None:
+    loses = Returns(lambda x: [x[0]])
+    with pytest.raises(BuildError, match=r"shape \(2,\); \(3, 2\) is needed.*batch axis is lost"):
+        simulate(
+            softsign_network(), plugins=[plugin_with(loses)], backend=backend, minibatch_size=3
+        )
+
+
+def test_a_builder_that_calls_numpy_on_tensors_is_told_of_xp() -> None:
+    calls_numpy = Returns(lambda x: [np.tanh(x)])
+    with pytest.raises(BuildError, match=r"(?s)Softsign.*Other.*functions of xp"):
+        simulate(softsign_network(), plugins=[plugin_with(calls_numpy)], backend="tensorflow")
+
+
+class Stateful(TiringBuilder):
+    """A neuron builder whose step returns what it is told to."""
+
+    def __init__(self, result: Callable[[Any], Any]):
+        self.result = result
+
+    def step(self, xp: Any, J: Any, state: Any, params: SimpleNamespace, dt: float) -> Any:
+        return self.result(J)
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (lambda J: J, ["a pair"]),
+        (lambda J: (J, {}), ["Stateful", "['tired']", "are missing"]),
+        (lambda J: (J, {"tired": J, "eager": J}), ["['eager'] are none of them"]),
+        (lambda J: (J, {"tired": J[..., :1]}), ["output 1", "(1,)", "(4,)"]),
+        (lambda J: (J.astype("float64"), {"tired": J}), ["output 0 in float64"]),
+    ],
+    ids=["no pair", "missing", "extra", "shape", "dtype"],
+)
+def test_a_neuron_builder_that_is_wrong_is_told_what_is_right(
+    result: Any, words: list[str]
+) -> None:
+    class Other:
+        @hookimpl
+        def nengograd_neurons(self, backend: str) -> Any:
+            return {Tiring: Stateful(result)}
+
+    with nengo.Network(seed=0) as net:
+        nengo.Probe(nengo.Ensemble(4, 1, neuron_type=Tiring()).neurons)
+    with pytest.raises(BuildError) as caught:
+        simulate(net, plugins=[Other()], dtype="float32")
     for word in words:
         assert word in str(caught.value)
 

@@ -17,6 +17,8 @@ from nengo.exceptions import NengoWarning, ValidationError
 import nengograd
 from nengograd import hookimpl
 from nengograd.backends import BackendInfo
+from nengograd.builders import NeuronBuilder
+from nengograd.hookspecs import API_VERSION
 from nengograd.plugins import BACKEND, DISABLE, PluginManager, make_registry, manager, registry
 
 
@@ -44,6 +46,19 @@ class Point:
         if isinstance(self.plugin, Exception):
             raise self.plugin
         return self.plugin
+
+
+@dataclass(frozen=True)
+class Named(NeuronBuilder):
+    """A builder, or a pass, that is told apart by its name."""
+
+    name: Any
+
+    def step(self, xp: Any, J: Any, state: Any, params: Any, dt: float) -> Any:
+        return J, {}
+
+    def __call__(self, graph: Any) -> None:
+        """Change nothing."""
 
 
 class Plugin:
@@ -94,12 +109,12 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_broken_import_is_reported_with_its_distribution_and_leaves_the_others() -> None:
     points = [
         point("a", "broken-dist", ImportError("no module named gone")),
-        point("b", "good-dist", neurons={nengo.LIF: "good"}),
+        point("b", "good-dist", neurons={nengo.LIF: Named("good")}),
     ]
     with pytest.warns(NengoWarning, match=r"'a' of broken-dist 1.2 .*no module named gone") as seen:
         plugins = PluginManager(points=points)
     assert len(seen) == 1
-    assert neurons(plugins) == {nengo.LIF: "good"}
+    assert neurons(plugins) == {nengo.LIF: Named("good")}
     assert {info.name: info.error is None for info in plugins.plugins} == {"a": False, "b": True}
 
 
@@ -118,12 +133,12 @@ def test_the_report_says_how_to_silence_it_and_that_works() -> None:
 
 def test_a_misspelled_hook_is_reported_with_the_names_there_are() -> None:
     points = [
-        point("a", "broken-dist", nuerons={nengo.LIF: "bad"}),
-        point("b", "good-dist", neurons={nengo.LIF: "good"}),
+        point("a", "broken-dist", nuerons={nengo.LIF: Named("bad")}),
+        point("b", "good-dist", neurons={nengo.LIF: Named("good")}),
     ]
     with pytest.warns(NengoWarning, match=r"broken-dist.*nengograd_nuerons.*nengograd_neurons"):
         plugins = PluginManager(points=points)
-    assert neurons(plugins) == {nengo.LIF: "good"}
+    assert neurons(plugins) == {nengo.LIF: Named("good")}
 
 
 @pytest.mark.parametrize("others", [(), ("nengograd_lowering",), ("nengograd_passes",)])
@@ -131,23 +146,23 @@ def test_a_hook_with_an_unknown_argument_is_reported(others: tuple[str, ...]) ->
     class Bad:
         @hookimpl
         def nengograd_neurons(self, backed: str) -> Any:
-            return {nengo.LIF: "bad"}
+            return {nengo.LIF: Named("bad")}
 
     for name in others:
         # Hooks of the plugin that are right are left out with it.
         setattr(Bad, name, hookimpl(lambda self: {"bad": "bad"}))
-    points = [point("a", "broken-dist", Bad()), point("b", "good-dist", neurons={nengo.LIF: 1})]
+    points = [point("a", "broken-dist", Bad()), point("b", "good-dist", neurons={nengo.LIF: Named(1)})]
     with pytest.warns(NengoWarning, match=r"(?s)broken-dist.*cannot be registered.*backed"):
         plugins = PluginManager(points=points)
     found = make_registry(plugins, "numpy")
-    assert found.neurons == {nengo.LIF: 1}
+    assert found.neurons == {nengo.LIF: Named(1)}
     assert found.lowering == found.passes == {}
 
 
 def test_a_hook_that_raises_is_reported_once_and_its_plugin_left_out() -> None:
     points = [
-        point("a", "broken-dist", neurons=ZeroDivisionError("oops"), passes={"99-a": "bad"}),
-        point("b", "good-dist", neurons={nengo.LIF: "good"}, passes={"99-b": "good"}),
+        point("a", "broken-dist", neurons=ZeroDivisionError("oops"), passes={"99-a": Named("bad")}),
+        point("b", "good-dist", neurons={nengo.LIF: Named("good")}, passes={"99-b": Named("good")}),
     ]
     plugins = PluginManager(points=points)
     with pytest.warns(NengoWarning, match=r"broken-dist.*nengograd_neurons.*oops") as seen:
@@ -156,8 +171,8 @@ def test_a_hook_that_raises_is_reported_once_and_its_plugin_left_out() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         again = make_registry(plugins, "numpy")
-    assert found.neurons == again.neurons == {nengo.LIF: "good"}
-    assert found.passes == again.passes == {"99-b": "good"}
+    assert found.neurons == again.neurons == {nengo.LIF: Named("good")}
+    assert found.passes == again.passes == {"99-b": Named("good")}
 
 
 def test_a_plugin_without_hooks_does_no_harm() -> None:
@@ -174,9 +189,9 @@ def test_a_plugin_may_be_an_object_that_cannot_be_hashed() -> None:
 
         @hookimpl
         def nengograd_neurons(self, backend: str) -> Any:
-            return {nengo.LIF: self.value}
+            return {nengo.LIF: Named(self.value)}
 
-    assert neurons(PluginManager([Configured(3)], points=[])) == {nengo.LIF: 3}
+    assert neurons(PluginManager([Configured(3)], points=[])) == {nengo.LIF: Named(3)}
 
 
 def test_an_entry_point_without_a_distribution_is_listed_as_unknown() -> None:
@@ -184,13 +199,53 @@ def test_an_entry_point_without_a_distribution_is_listed_as_unknown() -> None:
     assert plugins.plugins[0].distribution == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("hooks", "complaint"),
+    [
+        ({"neurons": {nengo.LIF: Named}}, r"the class Named; make an instance, Named\(\)"),
+        ({"neurons": {nengo.LIF: "LIF"}}, "'LIF', which is no NeuronBuilder, for LIF"),
+        ({"neurons": {nengo.LIF(): Named(1)}}, r"the key LIF\(\); its keys are classes"),
+        ({"neurons": [Named(1)]}, "a list; a dict is needed"),
+        ({"passes": {"99-a": "no function"}}, "'no function', which cannot be called"),
+        ({"passes": {nengo.LIF: Named(1)}}, "its keys are names"),
+    ],
+)
+def test_a_hook_that_returns_what_it_must_not_is_reported_and_left_out(
+    hooks: Any, complaint: str
+) -> None:
+    points = [point("a", "broken-dist", **hooks), point("b", "good-dist", neurons={nengo.Tanh: 1})]
+    points[1] = point("b", "good-dist", neurons={nengo.Tanh: Named(1)})
+    plugins = PluginManager(points=points)
+    with pytest.warns(NengoWarning, match=f"(?s)broken-dist.*{complaint}"):
+        found = make_registry(plugins, "numpy")
+    assert found.neurons == {nengo.Tanh: Named(1)}
+    assert found.passes == {}
+
+
+@pytest.mark.parametrize(
+    ("version", "cure"), [(API_VERSION + 1, "upgrade nengograd"), (0, "upgrade the plugin")]
+)
+def test_a_plugin_for_another_version_of_the_hooks_is_left_out(version: int, cure: str) -> None:
+    plugin = offers(neurons={nengo.LIF: Named("other")})
+    plugin.nengograd_api = version
+    with pytest.warns(NengoWarning, match=f"version {version} .* version {API_VERSION}: {cure}"):
+        plugins = PluginManager(points=[point("a", "other-dist", plugin)])
+    assert neurons(plugins) == {}
+
+
+def test_a_plugin_may_say_for_which_version_of_the_hooks_it_was_written() -> None:
+    plugin = offers(neurons={nengo.LIF: Named("same")})
+    plugin.nengograd_api = API_VERSION
+    assert neurons(PluginManager([plugin], points=[])) == {nengo.LIF: Named("same")}
+
+
 # -- precedence
 
 
 def test_two_third_parties_for_one_type_are_an_error_that_names_both() -> None:
     points = [
-        point("a", "one-dist", neurons={nengo.LIF: 1}),
-        point("b", "other-dist", neurons={nengo.LIF: 2}),
+        point("a", "one-dist", neurons={nengo.LIF: Named(1)}),
+        point("b", "other-dist", neurons={nengo.LIF: Named(2)}),
     ]
     plugins = PluginManager(points=points)
     with pytest.raises(ValidationError, match="LIF") as caught:
@@ -198,59 +253,59 @@ def test_two_third_parties_for_one_type_are_an_error_that_names_both() -> None:
     for word in ("one-dist", "other-dist", DISABLE, "nengograd_neurons"):
         assert word in str(caught.value)
     for choice, value in (("a", 2), ("other-dist", 1)):
-        assert neurons(PluginManager(points=points, disabled={choice})) == {nengo.LIF: value}
+        assert neurons(PluginManager(points=points, disabled={choice})) == {nengo.LIF: Named(value)}
 
 
 def test_two_third_parties_for_two_types_live_together() -> None:
     points = [
-        point("a", "one-dist", neurons={nengo.LIF: 1}),
-        point("b", "other-dist", neurons={nengo.Tanh: 2}),
+        point("a", "one-dist", neurons={nengo.LIF: Named(1)}),
+        point("b", "other-dist", neurons={nengo.Tanh: Named(2)}),
     ]
-    assert neurons(PluginManager(points=points)) == {nengo.LIF: 1, nengo.Tanh: 2}
+    assert neurons(PluginManager(points=points)) == {nengo.LIF: Named(1), nengo.Tanh: Named(2)}
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
 def test_third_party_comes_before_first_party(names: tuple[str, str]) -> None:
     points = [
-        point(names[0], neurons={nengo.LIF: "ours", nengo.Tanh: "ours"}),
-        point(names[1], "other-dist", neurons={nengo.LIF: "theirs"}),
+        point(names[0], neurons={nengo.LIF: Named("ours"), nengo.Tanh: Named("ours")}),
+        point(names[1], "other-dist", neurons={nengo.LIF: Named("theirs")}),
     ]
     plugins = PluginManager(points=points)
-    assert neurons(plugins) == {nengo.LIF: "theirs", nengo.Tanh: "ours"}
+    assert neurons(plugins) == {nengo.LIF: Named("theirs"), nengo.Tanh: Named("ours")}
     origins = make_registry(plugins, "numpy").origins["neurons"]
     assert origins[nengo.LIF].distribution == "other-dist"
 
 
 def test_among_ours_that_of_a_backend_comes_before_the_general_one() -> None:
     points = [
-        point("builtin", neurons={nengo.LIF: "general"}),
-        point("tensorflow", neurons={nengo.LIF: "special"}),
+        point("builtin", neurons={nengo.LIF: Named("general")}),
+        point("tensorflow", neurons={nengo.LIF: Named("special")}),
     ]
-    assert neurons(PluginManager(points=points)) == {nengo.LIF: "special"}
+    assert neurons(PluginManager(points=points)) == {nengo.LIF: Named("special")}
 
 
 def test_plugins_given_by_hand_come_first() -> None:
     points = [
-        point("a", neurons={nengo.LIF: "ours"}),
-        point("b", "other-dist", neurons={nengo.LIF: "theirs"}),
+        point("a", neurons={nengo.LIF: Named("ours")}),
+        point("b", "other-dist", neurons={nengo.LIF: Named("theirs")}),
     ]
-    plugins = PluginManager([offers(neurons={nengo.LIF: "mine"})], points=points)
-    assert neurons(plugins) == {nengo.LIF: "mine"}
+    plugins = PluginManager([offers(neurons={nengo.LIF: Named("mine")})], points=points)
+    assert neurons(plugins) == {nengo.LIF: Named("mine")}
 
 
 def test_a_plugin_given_by_hand_settles_a_quarrel_of_others() -> None:
     points = [
-        point("a", "one-dist", neurons={nengo.LIF: 1}),
-        point("b", "other-dist", neurons={nengo.LIF: 2}),
+        point("a", "one-dist", neurons={nengo.LIF: Named(1)}),
+        point("b", "other-dist", neurons={nengo.LIF: Named(2)}),
     ]
-    plugins = PluginManager([offers(neurons={nengo.LIF: "mine"})], points=points)
-    assert neurons(plugins) == {nengo.LIF: "mine"}
+    plugins = PluginManager([offers(neurons={nengo.LIF: Named("mine")})], points=points)
+    assert neurons(plugins) == {nengo.LIF: Named("mine")}
 
 
 def test_passes_run_in_the_order_of_their_names() -> None:
     points = [
-        point("a", passes={"50-b": 2, "90-c": 3}),
-        point("z", "other-dist", passes={"10-a": 1, "60-d": 4}),
+        point("a", passes={"50-b": Named(2), "90-c": Named(3)}),
+        point("z", "other-dist", passes={"10-a": Named(1), "60-d": Named(4)}),
     ]
     found = make_registry(PluginManager(points=points), "numpy")
     assert list(found.passes) == ["10-a", "50-b", "60-d", "90-c"]
@@ -260,10 +315,10 @@ def test_hooks_learn_for_which_backend_they_are_asked() -> None:
     class Asked:
         @hookimpl
         def nengograd_neurons(self, backend: str) -> Any:
-            return {nengo.LIF: f"for {backend}"}
+            return {nengo.LIF: Named(f"for {backend}")}
 
     plugins = PluginManager([Asked()], points=[])
-    assert make_registry(plugins, "jax").neurons == {nengo.LIF: "for jax"}
+    assert make_registry(plugins, "jax").neurons == {nengo.LIF: Named("for jax")}
 
 
 def test_a_hook_may_return_nothing() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
 from types import SimpleNamespace
@@ -12,6 +12,7 @@ import numpy as np
 from nengo.builder.neurons import SimNeurons
 from nengo.builder.operator import SparseDotInc
 from nengo.builder.processes import SimProcess
+from nengo.exceptions import BuildError
 
 from ..builders import Context, OperatorBuilder, Step, merge_params
 from ..operators import AddOuter, Detach, Dot, Outer, Product, Sum, Total
@@ -198,6 +199,26 @@ class SparseDotBuilder(OperatorBuilder):
         return step
 
 
+def _pair(result: Any) -> tuple[Any, Mapping[str, Any]]:
+    """What the step of neurons or a process has returned, if it is a pair."""
+    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping):
+        return result
+    raise BuildError(
+        "step has to return a pair: the output, and a dict of the states by name, {} for none; "
+        f"it returned a {type(result).__name__}"
+    )
+
+
+def _states_message(builder: Any, names: Sequence[str], state: Mapping[str, Any]) -> str:
+    missing = sorted(set(names) - set(state))
+    extra = sorted(set(state) - set(names))
+    return (
+        f"step of {type(builder).__name__} has to return the states {sorted(names)}"
+        + (f"; {missing} are missing" if missing else "")
+        + (f"; {extra} are none of them" if extra else "")
+    )
+
+
 class NeuronsBuilder(OperatorBuilder):
     """Neurons: J, the states, then random numbers if drawn; all ``(..., n)``."""
 
@@ -225,7 +246,9 @@ class NeuronsBuilder(OperatorBuilder):
 
         def step(current: Any, *operands: Any) -> Sequence[Any]:
             state = dict(zip(names + random, operands, strict=True))
-            out, state = builder.step(ctx.xp, current, state, params, ctx.dt)
+            out, state = _pair(builder.step(ctx.xp, current, state, params, ctx.dt))
+            if len(state) != len(names) or any(name not in state for name in names):
+                raise BuildError(_states_message(builder, names, state))
             return [out, *(state[name] for name in names)]
 
         return step
@@ -262,7 +285,9 @@ class ProcessesBuilder(OperatorBuilder):
             state = {
                 name: [next(rest) for _ in range(count or whole)] for name, count in rows.items()
             }
-            out, state = builder.step(ctx.xp, u, state, params, ctx.dt)
+            out, state = _pair(builder.step(ctx.xp, u, state, params, ctx.dt))
+            if len(state) != len(rows) or any(name not in state for name in rows):
+                raise BuildError(_states_message(builder, list(rows), state))
             return [out, *(row for name in rows for row in state[name])]
 
         return step

@@ -286,17 +286,5 @@ def _builder(block: Block, registry: Registry) -> tuple[str, str]:
     """Class and distribution of what runs a block."""
     if block.host:
         return "Python on the host", ""
-    op = block.ops[0]
-    of_neurons = getattr(op.operator, "neurons", None)
-    of_process = getattr(op.operator, "process", None)
-    if "builder" in op.attrs and (of_neurons is not None or of_process is not None):
-        kind, hook = (
-            (type(of_neurons), "neurons")
-            if of_neurons is not None
-            else (type(of_process), "processes")
-        )
-        name, origin = type(op.attrs["builder"]).__name__, registry.origins[hook].get(kind)
-    else:
-        name = type(registry.operators[block.kind]).__name__
-        origin = registry.origins["operators"].get(block.kind)
-    return name, origin.distribution if origin else ""
+    builder, origin = registry.behind(block)
+    return type(builder).__name__, origin.distribution if origin else ""
