@@ -224,7 +224,9 @@ def _api_message(api: Any) -> str:
     ours = hookspecs.API_VERSION
     newer = isinstance(api, int) and api > ours
     cure = "upgrade nengograd" if newer else "upgrade the plugin, or ask its authors to"
-    return f"was written for version {api!r} of the hooks; this nengograd has version {ours}: {cure}"
+    return (
+        f"was written for version {api!r} of the hooks; this nengograd has version {ours}: {cure}"
+    )
 
 
 def _rank(info: PluginInfo) -> int:

@@ -97,4 +97,3 @@ class CheckedStep:
 
     def _error(self, what: str) -> BuildError:
         return BuildError(f"{self._who} {what}")
-

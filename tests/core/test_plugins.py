@@ -151,7 +151,10 @@ def test_a_hook_with_an_unknown_argument_is_reported(others: tuple[str, ...]) ->
     for name in others:
         # Hooks of the plugin that are right are left out with it.
         setattr(Bad, name, hookimpl(lambda self: {"bad": "bad"}))
-    points = [point("a", "broken-dist", Bad()), point("b", "good-dist", neurons={nengo.LIF: Named(1)})]
+    points = [
+        point("a", "broken-dist", Bad()),
+        point("b", "good-dist", neurons={nengo.LIF: Named(1)}),
+    ]
     with pytest.warns(NengoWarning, match=r"(?s)broken-dist.*cannot be registered.*backed"):
         plugins = PluginManager(points=points)
     found = make_registry(plugins, "numpy")

@@ -246,10 +246,10 @@ class NeuronsBuilder(OperatorBuilder):
 
         def step(current: Any, *operands: Any) -> Sequence[Any]:
             state = dict(zip(names + random, operands, strict=True))
-            out, state = _pair(builder.step(ctx.xp, current, state, params, ctx.dt))
-            if len(state) != len(names) or any(name not in state for name in names):
-                raise BuildError(_states_message(builder, names, state))
-            return [out, *(state[name] for name in names)]
+            out, after = _pair(builder.step(ctx.xp, current, state, params, ctx.dt))
+            if len(after) != len(names) or any(name not in after for name in names):
+                raise BuildError(_states_message(builder, names, after))
+            return [out, *(after[name] for name in names)]
 
         return step
 
@@ -285,10 +285,10 @@ class ProcessesBuilder(OperatorBuilder):
             state = {
                 name: [next(rest) for _ in range(count or whole)] for name, count in rows.items()
             }
-            out, state = _pair(builder.step(ctx.xp, u, state, params, ctx.dt))
-            if len(state) != len(rows) or any(name not in state for name in rows):
-                raise BuildError(_states_message(builder, list(rows), state))
-            return [out, *(row for name in rows for row in state[name])]
+            out, after = _pair(builder.step(ctx.xp, u, state, params, ctx.dt))
+            if len(after) != len(rows) or any(name not in after for name in rows):
+                raise BuildError(_states_message(builder, list(rows), after))
+            return [out, *(row for name in rows for row in after[name])]
 
         return step
 

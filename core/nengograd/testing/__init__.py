@@ -1,0 +1,32 @@
+"""Conformance kit: checks for what plugins implement.
+
+Subclass one of the classes in a test module, and pytest runs each check as a test on each
+backend that is installed::
+
+    from nengograd.testing import NeuronConformance
+
+    class TestMyNeuron(NeuronConformance):
+        neuron = MyNeuron()
+
+Without pytest, `check_neuron`, `check_process`, `check_operator` and `check_backend` run the
+same checks, and raise one error that lists what has failed.
+"""
+
+from .backend import BackendConformance, check_backend
+from .conformance import ConformanceError, usable_backends
+from .neuron import NeuronConformance, check_neuron
+from .operator import OperatorConformance, check_operator
+from .process import ProcessConformance, check_process
+
+__all__ = [
+    "BackendConformance",
+    "ConformanceError",
+    "NeuronConformance",
+    "OperatorConformance",
+    "ProcessConformance",
+    "check_backend",
+    "check_neuron",
+    "check_operator",
+    "check_process",
+    "usable_backends",
+]

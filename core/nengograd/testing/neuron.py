@@ -1,0 +1,338 @@
+"""Checks of neurons: does the builder do what the type's own step does."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import nengo
+import numpy as np
+from nengo.neurons import RatesToSpikesNeuronType
+from numpy.typing import NDArray
+
+from ..config import configure_settings
+from ..namespace import numpy_namespace
+from ..plugins import make_registry, manager
+from .conformance import Conformance, ConformanceError, assert_same, run_checks
+
+__all__ = ["NeuronConformance", "check_neuron"]
+
+_DT = 0.001
+_RANDOM = 0.25
+
+
+class NeuronConformance(Conformance):
+    """Checks of a neuron type and its builder.
+
+    Attributes
+    ----------
+    neuron : nengo.neurons.NeuronType
+        An instance.
+    other : nengo.neurons.NeuronType or None
+        One with other parameters, which has to run in the same block; by default made by
+        changing each of the builder's parameters by a tenth.
+    currents : sequence of float
+        Input currents that matter, in the unit of ``J``: below threshold, near it, above.
+    steps : int
+        Length of the runs that are compared.
+    is_random : bool
+        Whether random numbers differ from the type's own, as those of Poisson neurons; then
+        means are compared, which takes more steps.
+    rate_tolerance : float
+        How far `rate` may be from the mean output over a second, as a share of the largest.
+    """
+
+    neuron: ClassVar[Any] = None
+    other: ClassVar[Any] = None
+    currents: ClassVar[Sequence[float]] = (-2.0, 0.0, 0.5, 0.95, 1.05, 1.5, 3.0, 10.0)
+    steps: ClassVar[int] = 100
+    is_random: ClassVar[bool] = False
+    rate_tolerance: ClassVar[float] = 0.1
+
+    # -- what is simulated
+
+    def _network(self, *neurons: Any, seed: int = 0) -> Any:
+        """Each neuron type, driven by constant and by changing currents."""
+        currents = np.asarray(self.currents, dtype=float)
+        spread = max(float(np.ptp(currents)), 1e-3)
+
+        def drive(t: float) -> NDArray[Any]:
+            wave = 0.5 + 0.5 * np.sin(2 * np.pi * t / 0.03 + np.arange(len(currents)))
+            return np.concatenate([currents, currents.min() + spread * wave])
+
+        with nengo.Network(seed=seed) as net:
+            net.drive = nengo.Node(drive, size_out=2 * len(currents))
+            net.driven, net.outputs, net.kept = [], [], []
+            for neuron in neurons:
+                net.driven.append(self._ensemble(net.drive, neuron))
+                net.outputs.append(nengo.Probe(net.driven[-1].neurons))
+                states = [n for n in neuron.probeable if n in neuron.state]
+                net.kept += [nengo.Probe(net.driven[-1].neurons, n) for n in states]
+        return net
+
+    def _ensemble(self, drive: Any, neuron: Any) -> Any:
+        n = drive.size_out
+        ones, zeros = np.ones(n), np.zeros(n)
+        ens = nengo.Ensemble(n, 1, neuron_type=neuron, gain=ones, bias=zeros, encoders=[[1]] * n)
+        ens.seed = 3
+        nengo.Connection(drive, ens.neurons, synapse=None)
+        return ens
+
+    def _builder(self, backend: str) -> Any:
+        registry = make_registry(manager(self.plugins), backend)
+        builder = registry.neurons.get(type(self.neuron))
+        if builder is None:
+            raise ConformanceError(
+                f"no plugin offers a builder of {type(self.neuron).__name__} through "
+                "nengograd_neurons; is the distribution installed, or given as plugins?"
+            )
+        return builder
+
+    # -- the builder by itself
+
+    def test_the_builder_names_states_and_parameters_of_the_type(self, backend: str) -> None:
+        builder = self._builder(backend)
+        for name in builder.params:
+            if not hasattr(self.neuron, name):
+                raise ConformanceError(f"params names {name!r}, which the type does not have")
+        unknown = set(builder.states) ^ set(self.neuron.state)
+        if unknown and not self.is_random:
+            raise ConformanceError(
+                f"states are {sorted(builder.states)}; the type has {sorted(self.neuron.state)}"
+            )
+
+    def test_step_leaves_its_arguments_as_they_are(self) -> None:
+        builder = self._builder("numpy")
+        current, state = self._arguments(builder, np.float64)
+        copies = {name: value.copy() for name, value in {"J": current, **state}.items()}
+        builder.step(numpy_namespace, current, dict(state), self._params(builder), _DT)
+        for name, value in {"J": current, **state}.items():
+            if not np.array_equal(value, copies[name]):
+                raise ConformanceError(f"step has changed {name} in place; return a new array")
+
+    def test_step_keeps_shapes_and_dtypes(self) -> None:
+        builder = self._builder("numpy")
+        for dtype, lead in ((np.float32, ()), (np.float64, ()), (np.float32, (3,))):
+            current, state = self._arguments(builder, dtype, lead)
+            out, after = builder.step(numpy_namespace, current, state, self._params(builder), _DT)
+            for name, value in {"the output": out, **after}.items():
+                if value.shape != current.shape or value.dtype != dtype:
+                    raise ConformanceError(
+                        f"{name} has shape {value.shape} and dtype {value.dtype} for a current of "
+                        f"shape {current.shape} and dtype {np.dtype(dtype).name}"
+                    )
+
+    def _arguments(self, builder: Any, dtype: Any, lead: tuple[int, ...] = ()) -> Any:
+        current = np.asarray(self.currents, dtype=dtype)
+        rng = np.random.RandomState(0)
+        state = self.neuron.make_state(len(current), rng=rng)
+        given = {name: np.asarray(state[name]) for name in builder.states}
+        if builder.draw is not None:
+            given["random"] = builder.draw(rng, len(current))
+        shape = (*lead, len(current))
+        given = {name: np.array(np.broadcast_to(v, shape), dtype) for name, v in given.items()}
+        return np.array(np.broadcast_to(current, shape)), given
+
+    def _params(self, builder: Any) -> SimpleNamespace:
+        return SimpleNamespace(**{name: getattr(self.neuron, name) for name in builder.params})
+
+    # -- simulations
+
+    def test_it_runs_by_its_builder(self, backend: str) -> None:
+        with self.open(self._network(self.neuron), backend) as sim:
+            if sim.program.host_blocks:
+                raise ConformanceError(
+                    f"{type(self.neuron).__name__} runs on the host: its builder declines it, or "
+                    "its states have other names or sizes than the type's"
+                )
+
+    def test_outputs_and_states_are_those_of_its_own_step(self, backend: str) -> None:
+        net = self._network(self.neuron)
+        expected = self.reference(net, self.steps)
+        actual = self.simulate(net, backend, self.steps)
+        if self.is_random:
+            self._compare_means(actual, expected, net.outputs[0], _RANDOM)
+            return
+        for probe in (*net.outputs, *net.kept):
+            scale = max(float(np.abs(expected[probe]).max()), 1e-300)
+            what = f"{probe.attr} in float64"
+            assert_same(actual[probe], expected[probe], what, 1e-9 * scale, 1e-7)
+
+    def test_float32_stays_near_float64(self, backend: str) -> None:
+        net = self._network(self.neuron)
+        expected = self.reference(net, self.steps)
+        actual = self.simulate(net, backend, self.steps, dtype="float32")
+        (probe,) = net.outputs
+        if actual[probe].dtype != np.float32:
+            raise ConformanceError(f"the output is {actual[probe].dtype} in a float32 simulation")
+        # A spike may come a step earlier or later: what counts is how many there are.
+        self._compare_means(actual, expected, probe, _RANDOM if self.is_random else 0.05)
+
+    def _compare_means(self, actual: Any, expected: Any, probe: Any, tolerance: float) -> None:
+        ours, theirs = actual[probe].mean(axis=0), expected[probe].mean(axis=0)
+        one_spike = float(np.abs(expected[probe]).max()) / len(expected[probe])
+        atol = 1.5 * one_spike + tolerance * float(np.abs(theirs).max())
+        assert_same(ours[None], theirs[None], "mean output", atol, 0.0)
+
+    def test_neurons_of_other_parameters_run_in_the_same_block(self, backend: str) -> None:
+        other = self.other or _varied(self.neuron, self._builder(backend).params)
+        if other is None:
+            return
+        net = self._network(self.neuron, other)
+        with self.open(net, backend) as sim:
+            name = type(self.neuron).__name__
+            blocks = [b for b in sim.program.blocks if b.ops[0].name == name]
+            if len(blocks) != 1:
+                raise ConformanceError(
+                    f"two ensembles of {name} became {len(blocks)} blocks; what they may differ "
+                    "in belongs into params, not into key"
+                )
+            sim.run_steps(self.steps)
+            if self.is_random:
+                return
+            expected = self.reference(net, self.steps)
+            for probe in net.outputs:
+                scale = max(float(np.abs(expected[probe]).max()), 1e-300)
+                what = "output of merged neurons"
+                assert_same(sim.data[probe], expected[probe], what, 1e-9 * scale, 1e-7)
+
+    def test_each_item_of_a_minibatch_is_a_simulation_of_its_own(self, backend: str) -> None:
+        net = self._network(self.neuron)
+        n = net.drive.size_out
+        rng = np.random.RandomState(1)
+        low, high = min(self.currents), max(self.currents)
+        feeds = rng.uniform(low, high, (3, 1, n)).repeat(self.steps, axis=1)
+        (probe,) = net.outputs
+        together = self.simulate(
+            net, backend, self.steps, minibatch_size=3, input_feeds={net.drive: feeds}
+        )[probe]
+        if together.shape != (3, self.steps, n):
+            raise ConformanceError(f"the output of 3 items has shape {together.shape}")
+        # Random numbers are those of a single run in the first item alone.
+        draws = self._builder(backend).draw is not None
+        for item in range(3 if not draws else 0 if self.is_random else 1):
+            alone = self.simulate(net, backend, self.steps, input_feeds={net.drive: feeds[item]})[
+                probe
+            ]
+            scale = max(float(np.abs(alone).max()), 1e-300)
+            assert_same(together[item], alone, f"item {item}", 1e-9 * scale, 1e-7)
+
+    def test_a_run_in_pieces_is_a_run_in_one(self, backend: str) -> None:
+        net = self._network(self.neuron)
+        whole = self.simulate(net, backend, 20)
+        with self.open(net, backend) as sim:
+            for steps in (1, 7, 12):
+                sim.run_steps(steps)
+            for probe in (*net.outputs, *net.kept):
+                assert_same(sim.data[probe], whole[probe], f"{probe.attr} in pieces", 0.0, 1e-12)
+
+    # -- gradients
+
+    def test_gradients_are_those_of_finite_differences(self, backend: str) -> None:
+        if not self._has_gradient(backend):
+            return
+        net = self._network(self.neuron)
+        with net:
+            configure_settings(spike_gradient="rate")
+        with self.open(net, backend) as sim:
+            sim.check_gradients(net.outputs)
+
+    def test_training_keeps_parameters_finite(self, backend: str) -> None:
+        """Derivatives at thresholds and in saturation are where infinities hide."""
+        if not self._has_gradient(backend):
+            return
+        net = self._network(self.neuron)
+        with net:
+            configure_settings(spike_gradient="rate")
+        n = net.drive.size_out
+        currents = np.linspace(min(self.currents), max(self.currents), 4 * n)
+        inputs = np.concatenate([currents, np.resize(self.currents, 4 * n)]).reshape(8, 1, n)
+        with self.open(net, backend, dtype="float32", minibatch_size=8) as sim:
+            (probe,) = net.outputs
+            targets = np.zeros((8, 5, n))
+            sim.train(
+                {net.drive: inputs.repeat(5, axis=1)}, {probe: targets}, "sgd", progress_bar=False
+            )
+            if not np.isfinite(sim.data[net.driven[0]].bias).all():
+                raise ConformanceError(
+                    "a training step made biases infinite or NaN: a derivative is not finite. In "
+                    "xp.where, both branches are differentiated: keep both finite everywhere"
+                )
+
+    def test_the_rate_is_near_the_mean_output(self) -> None:
+        builder = self._builder("numpy")
+        # Where another type makes the rates, a builder is handed them instead of currents.
+        makes_spikes_of_rates = isinstance(self.neuron, RatesToSpikesNeuronType)
+        if not self.neuron.spiking or makes_spikes_of_rates or not _has_plain_rate(builder):
+            return
+        current = np.asarray(self.currents, dtype=float)
+        rate = builder.rate(numpy_namespace, current, self._params(builder))
+        with nengo.Network(seed=0) as net:
+            ens = self._ensemble(nengo.Node(current), self.neuron)
+            probe = nengo.Probe(ens.neurons)
+        # The first half second is left out: adapting neurons settle in it.
+        mean = self.reference(net, 1500)[probe][500:].mean(axis=0)
+        atol = self.rate_tolerance * float(np.abs(mean).max()) + 1.0
+        assert_same(rate[None], mean[None], "rate, in Hz,", atol, 0.0)
+
+    def _has_gradient(self, backend: str) -> bool:
+        if self.neuron.spiking and not self._builder(backend).has_rate:
+            return False
+        return self.can_differentiate(backend)
+
+
+def _has_plain_rate(builder: Any) -> bool:
+    try:
+        builder.rate(numpy_namespace, np.zeros(1), SimpleNamespace())
+    except NotImplementedError:
+        return False
+    except Exception:
+        # It lacks the parameters, so it is there.
+        return True
+    return True
+
+
+def _varied(neuron: Any, params: Sequence[str]) -> Any:
+    """A neuron type whose parameters are a tenth larger, if it can be made."""
+    taken = inspect.signature(type(neuron)).parameters
+    changed = {
+        name: 1.1 * getattr(neuron, name)
+        for name in params
+        if name in taken and isinstance(getattr(neuron, name), (int, float))
+    }
+    kept = {name: getattr(neuron, name) for name in taken if hasattr(neuron, name)}
+    try:
+        return type(neuron)(**{**kept, **changed})
+    except Exception:
+        # Some parameters have limits; the author can give `other`.
+        return None
+
+
+def check_neuron(
+    neuron: Any,
+    backends: Sequence[str] | None = None,
+    plugins: Sequence[Any] = (),
+    **options: Any,
+) -> None:
+    """Check a neuron type and its builder; see `NeuronConformance`.
+
+    Parameters
+    ----------
+    neuron : nengo.neurons.NeuronType
+        An instance.
+    backends : sequence of str, optional
+        Where to check; by default on each usable backend.
+    plugins : sequence of object
+        Plugins that are not installed.
+    **options
+        Further attributes of `NeuronConformance`.
+
+    Raises
+    ------
+    ConformanceError
+        With all checks that failed.
+    """
+    attributes = {"neuron": neuron, "backends": backends, "plugins": plugins, **options}
+    run_checks(type("Checked", (NeuronConformance,), attributes)())

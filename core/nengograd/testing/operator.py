@@ -1,0 +1,141 @@
+"""Checks of operators: do lowering rule and builder do what the own step does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import nengo
+import numpy as np
+
+from .conformance import Conformance, ConformanceError, assert_same, run_checks
+
+__all__ = ["OperatorConformance", "check_operator"]
+
+
+class OperatorConformance(Conformance):
+    """Checks of a Nengo operator class: its lowering rule and its builder.
+
+    Attributes
+    ----------
+    operator : type
+        The operator class.
+    make_network : callable
+        Returns a new network whose built model has such operators, with probes of what they
+        compute and nodes that drive them. Called with no argument; wrap a function in
+        ``staticmethod``.
+    steps : int
+        Length of the runs that are compared.
+    has_gradient : bool
+        Whether it can be differentiated.
+    """
+
+    operator: ClassVar[type]
+    make_network: ClassVar[Callable[[], nengo.Network]]
+    steps: ClassVar[int] = 30
+    has_gradient: ClassVar[bool] = True
+
+    def _network(self) -> nengo.Network:
+        return type(self).make_network()
+
+    def test_the_network_has_such_operators(self) -> None:
+        with nengo.Simulator(self._network(), progress_bar=False, optimize=False) as sim:
+            if not any(type(op) is self.operator for op in sim.model.operators):
+                raise ConformanceError(
+                    f"the model that make_network gives has no {self.operator.__name__}"
+                )
+
+    def test_it_runs_by_its_builder(self, backend: str) -> None:
+        with self.open(self._network(), backend) as sim:
+            hosts = [b.ops[0].operator for b in sim.program.host_blocks]
+            if any(type(op) is self.operator for op in hosts):
+                raise ConformanceError(
+                    f"{self.operator.__name__} runs on the host: no plugin offers a rule through "
+                    "nengograd_lowering, or the rule has returned False"
+                )
+
+    def test_outputs_are_those_of_its_own_step(self, backend: str) -> None:
+        net = self._network()
+        expected = self.reference(net, self.steps)
+        actual = self.simulate(net, backend, self.steps)
+        for probe in net.all_probes:
+            assert_same(actual[probe], expected[probe], f"{probe} in float64", 1e-9, 1e-7)
+
+    def test_float32_stays_near_float64(self, backend: str) -> None:
+        net = self._network()
+        expected = self.reference(net, self.steps)
+        actual = self.simulate(net, backend, self.steps, dtype="float32")
+        for probe in net.all_probes:
+            if actual[probe].dtype != np.float32:
+                raise ConformanceError(f"{probe} is {actual[probe].dtype} in float32")
+            scale = float(np.abs(expected[probe]).max())
+            assert_same(actual[probe], expected[probe], str(probe), 1e-3 * scale + 1e-6, 1e-3)
+
+    def test_two_of_it_put_out_what_they_do_apart(self, backend: str) -> None:
+        with nengo.Network(seed=0) as both:
+            halves = [self._network() for _ in range(2)]
+        for half in halves:
+            half.seed = 5
+        alone = self._network()
+        alone.seed = 5
+        expected = self.reference(alone, self.steps)
+        merged = self.simulate(both, backend, self.steps)
+        for half in halves:
+            for probe, original in zip(half.all_probes, alone.all_probes, strict=True):
+                assert_same(merged[probe], expected[original], f"merged {probe}", 1e-9, 1e-7)
+
+    def test_each_item_of_a_minibatch_is_a_simulation_of_its_own(self, backend: str) -> None:
+        net = self._network()
+        fed = [n for n in net.all_nodes if n.size_in == 0 and n.output is not None]
+        rng = np.random.RandomState(1)
+        feeds = {n: rng.uniform(-1, 1, (3, self.steps, n.size_out)) for n in fed}
+        together = self.simulate(net, backend, self.steps, minibatch_size=3, input_feeds=feeds)
+        for item in range(3):
+            own = {n: x[item] for n, x in feeds.items()}
+            alone = self.simulate(net, backend, self.steps, input_feeds=own)
+            for probe in net.all_probes:
+                what = f"{probe} of item {item}"
+                assert_same(together[probe][item], alone[probe], what, 1e-9, 1e-7)
+
+    def test_gradients_are_those_of_finite_differences(self, backend: str) -> None:
+        if not self.has_gradient or not self.can_differentiate(backend):
+            return
+        with self.open(self._network(), backend) as sim:
+            sim.check_gradients()
+
+
+def check_operator(
+    operator: type,
+    make_network: Callable[[], nengo.Network],
+    backends: Sequence[str] | None = None,
+    plugins: Sequence[Any] = (),
+    **options: Any,
+) -> None:
+    """Check an operator class; see `OperatorConformance`.
+
+    Parameters
+    ----------
+    operator : type
+        The operator class.
+    make_network : callable
+        Returns a new network whose model has such operators.
+    backends : sequence of str, optional
+        Where to check; by default on each usable backend.
+    plugins : sequence of object
+        Plugins that are not installed.
+    **options
+        Further attributes of `OperatorConformance`.
+
+    Raises
+    ------
+    ConformanceError
+        With all checks that failed.
+    """
+    attributes = {
+        "operator": operator,
+        "make_network": staticmethod(make_network),
+        "backends": backends,
+        "plugins": plugins,
+        **options,
+    }
+    run_checks(type("Checked", (OperatorConformance,), attributes)())

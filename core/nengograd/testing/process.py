@@ -1,0 +1,147 @@
+"""Checks of processes: does the builder do what the own step does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import nengo
+import numpy as np
+from numpy.typing import NDArray
+
+from .conformance import Conformance, ConformanceError, assert_same, run_checks
+
+__all__ = ["ProcessConformance", "check_process"]
+
+_PERIOD = 0.02
+
+
+class ProcessConformance(Conformance):
+    """Checks of a process or synapse with an input, and its builder.
+
+    Attributes
+    ----------
+    process : nengo.Process
+        An instance.
+    other : nengo.Process or None
+        One with other parameters, which has to run in the same block; None if it need not.
+    size : int
+        Elements of the input.
+    steps : int
+        Length of the runs that are compared.
+    """
+
+    process: ClassVar[Any] = None
+    other: ClassVar[Any] = None
+    size: ClassVar[int] = 3
+    steps: ClassVar[int] = 60
+
+    def _network(self, *processes: Any) -> Any:
+        phases = np.arange(self.size)
+
+        def drive(t: float) -> NDArray[Any]:
+            return np.asarray(np.sin(2 * np.pi * t / _PERIOD + phases))
+
+        with nengo.Network(seed=0) as net:
+            net.drive = nengo.Node(drive, size_out=self.size)
+            net.outputs = [self._probe(net.drive, process) for process in processes]
+        return net
+
+    def _probe(self, drive: Any, process: Any) -> Any:
+        """A probe of what the process makes of the input."""
+        if isinstance(process, nengo.synapses.Synapse):
+            target = nengo.Node(size_in=self.size)
+            nengo.Connection(drive, target, synapse=process)
+        else:
+            target = nengo.Node(process, size_in=self.size, size_out=self.size)
+            nengo.Connection(drive, target, synapse=None)
+        return nengo.Probe(target)
+
+    def test_it_runs_by_its_builder(self, backend: str) -> None:
+        with self.open(self._network(self.process), backend) as sim:
+            if sim.program.host_blocks:
+                raise ConformanceError(
+                    f"{type(self.process).__name__} runs on the host: no plugin offers a builder "
+                    "through nengograd_processes, or the builder's prepare has returned None"
+                )
+
+    def test_outputs_are_those_of_its_own_step(self, backend: str) -> None:
+        net = self._network(self.process)
+        (probe,) = net.outputs
+        expected = self.reference(net, self.steps)[probe]
+        actual = self.simulate(net, backend, self.steps)[probe]
+        assert_same(actual, expected, "output in float64", 1e-10, 1e-8)
+
+    def test_float32_stays_near_float64(self, backend: str) -> None:
+        net = self._network(self.process)
+        (probe,) = net.outputs
+        expected = self.reference(net, self.steps)[probe]
+        actual = self.simulate(net, backend, self.steps, dtype="float32")[probe]
+        if actual.dtype != np.float32:
+            raise ConformanceError(f"the output is {actual.dtype} in a float32 simulation")
+        assert_same(actual, expected, "output in float32", 1e-3 * np.abs(expected).max(), 1e-3)
+
+    def test_merged_processes_put_out_what_they_do_apart(self, backend: str) -> None:
+        other = self.other or self.process
+        net = self._network(self.process, other)
+        with self.open(net, backend) as sim:
+            name = type(self.process).__name__
+            blocks = [b for b in sim.program.blocks if b.ops[0].name == name]
+            if self.other is not None and len(blocks) != 1:
+                raise ConformanceError(
+                    f"two processes of {name} became {len(blocks)} blocks; what they may differ "
+                    "in belongs into the params that prepare returns, not into the key"
+                )
+            sim.run_steps(self.steps)
+            for probe, process in zip(net.outputs, (self.process, other), strict=True):
+                alone = self._network(process)
+                expected = self.reference(alone, self.steps)[alone.probes[0]]
+                assert_same(sim.data[probe], expected, "merged output", 1e-10, 1e-8)
+
+    def test_each_item_of_a_minibatch_is_a_simulation_of_its_own(self, backend: str) -> None:
+        net = self._network(self.process)
+        (probe,) = net.outputs
+        feeds = np.random.RandomState(1).normal(size=(3, self.steps, self.size))
+        together = self.simulate(
+            net, backend, self.steps, minibatch_size=3, input_feeds={net.drive: feeds}
+        )[probe]
+        for item in range(3):
+            alone = self.simulate(net, backend, self.steps, input_feeds={net.drive: feeds[item]})[
+                probe
+            ]
+            assert_same(together[item], alone, f"item {item}", 1e-10, 1e-8)
+
+    def test_gradients_are_those_of_finite_differences(self, backend: str) -> None:
+        if not self.can_differentiate(backend):
+            return
+        net = self._network(self.process)
+        with self.open(net, backend) as sim:
+            sim.check_gradients(net.outputs)
+
+
+def check_process(
+    process: Any,
+    backends: Sequence[str] | None = None,
+    plugins: Sequence[Any] = (),
+    **options: Any,
+) -> None:
+    """Check a process or synapse and its builder; see `ProcessConformance`.
+
+    Parameters
+    ----------
+    process : nengo.Process
+        An instance.
+    backends : sequence of str, optional
+        Where to check; by default on each usable backend.
+    plugins : sequence of object
+        Plugins that are not installed.
+    **options
+        Further attributes of `ProcessConformance`.
+
+    Raises
+    ------
+    ConformanceError
+        With all checks that failed.
+    """
+    attributes = {"process": process, "backends": backends, "plugins": plugins, **options}
+    run_checks(type("Checked", (ProcessConformance,), attributes)())
