@@ -1,6 +1,6 @@
 # `make demo` and `make test` need only Python (3.10 to 3.13) and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format nengo-suite nengo-suite-float32 fuzz bench clean
+.PHONY: help demo test lint format nengo-suite nengo-suite-float32 fuzz plugins-test bench clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
@@ -54,6 +54,22 @@ nengo-suite-float32: $(STAMP) ## the same in float32, with the tolerances listed
 
 fuzz: $(STAMP) ## N random networks on every backend, against nengo.Simulator
 	@NENGOGRAD_FUZZ=$(N) $(BIN)/python -m pytest -q -n $(JOBS) tests/fuzz
+
+WHEELS := build/plugins-test
+
+plugins-test: $(STAMP) ## wheels of nengograd and of plugins, tested in an environment of their own
+	@rm -rf $(WHEELS) && mkdir -p $(WHEELS)
+	@$(BIN)/python -m nengograd new-plugin nengograd-fresh --folder $(WHEELS) >/dev/null
+	@$(BIN)/python -m pip wheel --disable-pip-version-check -q --no-deps -w $(WHEELS) \
+		. examples/plugin_neuron examples/plugin_operator $(WHEELS)/nengograd-fresh
+	@$(BIN)/python -m venv $(WHEELS)/venv
+	@$(WHEELS)/venv/bin/python -m pip install --disable-pip-version-check -q \
+		"nengograd[$(EXTRA)] @ file://$(CURDIR)/$$(ls $(WHEELS)/nengograd-[0-9]*.whl)" \
+		$(WHEELS)/nengograd_*.whl pytest
+	@$(WHEELS)/venv/bin/nengograd plugins
+	@for p in examples/plugin_neuron examples/plugin_operator $(WHEELS)/nengograd-fresh; do \
+		( cd $$p && $(CURDIR)/$(WHEELS)/venv/bin/pytest -q -W ignore -p no:cacheprovider ) \
+		|| exit 1; done
 
 bench: $(STAMP) ## time everything beside its peers, into benchmarks/RESULTS.md and TRAINING.md
 	@test -x .peers/nengo-dl/bin/python || benchmarks/peers/setup .peers || echo "NengoDL is left out"

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from nengo.exceptions import NengoException
 
-from .commands import explain, plugins, profile
+from .commands import explain, new_plugin, plugins, profile
 
 __all__ = ["main"]
 
-COMMANDS = (plugins, explain, profile)
+COMMANDS = (explain, profile, plugins, new_plugin)
 """Modules, in the order of the help. Each has ``add(subparsers)``."""
 
 

@@ -1,0 +1,7 @@
+"""``python -m nengograd`` is the command ``nengograd``."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())
