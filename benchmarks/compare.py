@@ -18,6 +18,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from nengograd.plot import benchmark_bars
+
 HERE = Path(__file__).parent
 RUNNER = HERE / "peers" / "run.py"
 NETWORKS = HERE / "networks.py"
@@ -321,27 +323,15 @@ def draw(selected: list[Case], results: dict[str, dict[str, Any]]) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    rows = [(c, results.get(c.key, {})) for c in selected]
-    rows = [(c, row) for c, row in rows if "tensorflow" in row][::-1]
-    figure, ax = plt.subplots(figsize=(8, 0.32 * len(rows) + 1.2), layout="constrained")
-    for shift, peer, name, color in (
-        (0.2, "nengo", "nengo", "C0"),
-        (-0.2, "nengo_dl", "NengoDL", "C1"),
-    ):
-        found = [(i + shift, ratio(row, peer)) for i, (_, row) in enumerate(rows)]
-        places = [i for i, r in found if r]
-        ax.barh(places, [r for _, r in found if r], 0.38, color=color, label=f"against {name}")
-    ax.set_yticks(
-        range(len(rows)), [f"{c.label}, batch {c.minibatch}" for c, _ in rows], fontsize=7
-    )
-    ax.axvline(1, color="k", lw=0.8)
-    ax.set_xscale("log")
-    ax.set_xlabel("times faster (tensorflow backend, 2 CPU cores)")
-    ax.legend(fontsize=8)
-    ax.spines[["top", "right"]].set_visible(False)
-    figure.savefig(HERE / "results.png", dpi=110)
+    peers = {"nengo": "against nengo", "nengo_dl": "against NengoDL"}
+    ratios = {}
+    for case in selected:
+        row = results.get(case.key, {})
+        found = {name: ratio(row, peer) for peer, name in peers.items()}
+        if "tensorflow" in row:
+            ratios[f"{case.label}, batch {case.minibatch}"] = {n: r for n, r in found.items() if r}
+    ax = benchmark_bars(ratios, label="times faster (tensorflow backend, 2 CPU cores)")
+    ax.figure.savefig(HERE / "results.png", dpi=110)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-from . import dists
+from . import dists, plot
 from .config import configure_settings
 from .dists import Glorot, He, TruncatedNormal, VarianceScaling
 from .export import to_network
@@ -27,6 +27,7 @@ __all__ = [
     "configure_settings",
     "dists",
     "hookimpl",
+    "plot",
     "to_network",
 ]
 

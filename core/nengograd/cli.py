@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from nengo.exceptions import NengoException
 
-from .commands import explain, new_plugin, plugins, profile
+from .commands import explain, new_plugin, plugins, profile, run
 
 __all__ = ["main"]
 
-COMMANDS = (explain, profile, plugins, new_plugin)
+COMMANDS = (run, explain, profile, plugins, new_plugin)
 """Modules, in the order of the help. Each has ``add(subparsers)``."""
 
 
@@ -47,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader, such as `head`, has seen enough; nothing more can be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        print("nengograd: stopped", file=sys.stderr)
+        return 130
     except NengoException as error:
         print(f"nengograd: {error}", file=sys.stderr)
         return 2

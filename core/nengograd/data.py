@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from .memory import select
 from .views import View
 
-__all__ = ["Recorder", "SignalValues", "SimulationData", "Timeline"]
+__all__ = ["Recorder", "SignalValues", "SimulationData", "Timeline", "probe_names"]
+
+
+def probe_names(probes: Sequence[Any]) -> list[str]:
+    """What files, pictures and histories call each probe: its label if no other has the same."""
+    labels = [probe.label for probe in probes]
+    return [
+        str(label) if label is not None and labels.count(label) == 1 else f"probes[{index}]"
+        for index, label in enumerate(labels)
+    ]
 
 
 class Recorder:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any
 import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
+
+from .npz import npz_path, write_npz
 
 __all__ = ["check_fit", "load", "save"]
 
@@ -43,7 +44,6 @@ def save(path: str | os.PathLike[str], values: Mapping[str, NDArray[Any]]) -> Pa
     path : Path
         The file.
     """
-    target = _with_suffix(path)
     header = {
         "version": _VERSION,
         "parameters": {
@@ -51,23 +51,7 @@ def save(path: str | os.PathLike[str], values: Mapping[str, NDArray[Any]]) -> Pa
             for name, value in values.items()
         },
     }
-    arrays = {_HEADER: np.asarray(json.dumps(header)), **values}
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        with beside.open("xb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    return target
-
-
-def _with_suffix(path: str | os.PathLike[str]) -> Path:
-    path = Path(path)
-    return path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
+    return write_npz(path, {_HEADER: np.asarray(json.dumps(header)), **values})
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
@@ -88,7 +72,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     nengo.exceptions.ValidationError
         If there is no such file, or it was not written by `save`, or by a later version.
     """
-    target = Path(path) if Path(path).is_file() else _with_suffix(path)
+    target = Path(path) if Path(path).is_file() else npz_path(path)
     if not target.is_file():
         raise ValidationError(f"there is no file {str(target)!r}", attr="path")
     try:

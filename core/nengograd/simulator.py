@@ -21,7 +21,7 @@ from .assembly import without_collector
 from .backends import Course, Goal, Options, PartialRun
 from .build import Build
 from .config import Settings
-from .data import Recorder, SignalValues, SimulationData, Timeline
+from .data import Recorder, SignalValues, SimulationData, Timeline, probe_names
 from .evaluation import evaluate
 from .inputs import Feeds, check_feeds
 from .learning import Learning
@@ -537,18 +537,12 @@ class Simulator:
         sizes = {probe: self.model.sig[probe]["in"].size for probe in self.model.probes}
         data = check_data(inputs, targets, self._feedable, samples, sizes, self.options)
         objectives = by_probe(objective, data.targets)
+        probes, names = self.model.probes, probe_names(self.model.probes)
         goals = [
-            Goal(self.model.probes.index(p), self._name(p), f, steps(p, data.n_steps))
+            Goal(probes.index(p), names[probes.index(p)], f, steps(p, data.n_steps))
             for p, f in objectives.items()
         ]
         return data, goals
-
-    def _name(self, probe: Any) -> str:
-        """What the history of losses calls a probe: its label if it has one of its own."""
-        labels = [p.label for p in self.model.probes]
-        index = self.model.probes.index(probe)
-        is_own = probe.label is not None and labels.count(probe.label) == 1
-        return str(probe.label) if is_own else f"probes[{index}]"
 
     def _loss(self, data: TrainingData, goals: list[Goal]) -> float:
         return evaluate(self._build, self.program, self._executable, data, goals, self.seed)
