@@ -334,8 +334,10 @@ class Simulator:
             )
         begin = time.perf_counter()
         bar = self.progress_bar if progress_bar is None else progress_bar
-        with ProgressTracker(bar, Progress("Simulating", "Simulation", steps)) as tracker:
-            self._run(steps, executed, feeds, tracker.total_progress, path)
+        progress = Progress("Simulating", "Simulation", steps)
+        # A tracker makes a thread, which takes longer than a step, even for no bar.
+        with ProgressTracker(bar, progress) if bar else progress:
+            self._run(steps, executed, feeds, progress, path)
         self._event("ran", begin, steps=executed)
 
     def _run(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,10 +16,11 @@ from nengograd.measuring import Measured
 from nengograd.program import Block, Program
 from nengograd.registry import Registry
 
+from .compiled import CompiledFunction
 from .devices import on_device
 from .library import tf
 from .namespace import make_namespace
-from .tracing import Compiled, Tracer, named_block, optimized
+from .tracing import Tracer, named_block
 
 __all__ = ["State", "TensorFlowExecutable"]
 
@@ -51,10 +51,10 @@ class TensorFlowExecutable(Executable):
         self.options = options
         self.dtype = tf.dtypes.as_dtype(options.dtype)
         self.jit = options.jit is not False
-        self.compilations = 0
         self._device = device
         self._predicate: Any = None
         self._tracer: Tracer | None = None
+        self._functions: list[CompiledFunction] = []
         with self.on_device():
             xp = make_namespace(options.dtype)
             self.function = StepFunction(program, registry, options, xp, self._fence, named_block)
@@ -79,15 +79,22 @@ class TensorFlowExecutable(Executable):
         """Place what is made inside on the program's device."""
         return on_device(self._device)
 
-    def compiled(self, function: Callable[..., Any], name: str) -> Any:
-        """A tf.function that counts its compilations."""
+    def compiled(
+        self, function: Callable[..., Any], name: str, specs: Sequence[Any]
+    ) -> CompiledFunction:
+        """A function that is compiled when it is first called."""
+        self._functions.append(CompiledFunction(function, name, specs, jit=self.jit))
+        return self._functions[-1]
 
-        def traced(*arguments: Any) -> Any:
-            self.compilations += 1
-            return function(*arguments)
+    @property
+    def compilations(self) -> int:
+        """How often something was compiled."""
+        return sum(function.compilations for function in self._functions)
 
-        traced.__name__ = name
-        return tf.function(traced, jit_compile=self.jit or None, autograph=False)
+    def spec(self, identity: int) -> Any:
+        """Shape and dtype of an array, of all items of the minibatch."""
+        size = self.program.arrays[identity].size
+        return tf.TensorSpec((*self.options.batch, size), self.dtype)
 
     def _fence(self, block: Block, step: Step) -> Step:
         """Keep the compiler from fusing a block's work into each of its consumers.
@@ -126,16 +133,11 @@ class TensorFlowExecutable(Executable):
 
     # -- measuring
 
-    @abstractmethod
-    def calls(self) -> list[tuple[Any, list[Any]]]:
-        """The compiled functions, and the shapes and dtypes of their arguments."""
-
     def warm_up(self) -> None:
         """Compile, by calls that compute nothing of use."""
-        for function, specs in self.calls():
-            zeros = [tf.zeros(spec.shape, spec.dtype) for spec in specs]
-            with self.on_device():
-                function.get_concrete_function(*specs)(*zeros)
+        with self.on_device():
+            for function in self._functions:
+                function.warm_up()
 
     def start_measuring(self, folder: str | None = None) -> None:
         """Note each instruction from here on."""
@@ -145,10 +147,7 @@ class TensorFlowExecutable(Executable):
         """What each block has taken."""
         tracer, self._tracer = self._tracer, None
         assert tracer is not None
-        functions = [
-            Compiled(f.python_function.__name__, optimized(f, specs) if self.jit else None)
-            for f, specs in self.calls()
-        ]
+        functions = [function.traced() for function in self._functions]
         return tracer.stop(functions, self.function.build_seconds)
 
     # -- the interface of executables

@@ -27,11 +27,15 @@ class LoopExecutable(TensorFlowExecutable):
 
     def __init__(self, program: Program, registry: Registry, options: Options, device: str | None):
         super().__init__(program, registry, options, device)
-        self._run = self.compiled(self._loop, "steps")
         size = sum(a.size for a in program.by_role("input"))
         self._input_shape = (self.chunk, *options.batch, size)
-        self._concrete: Any = None
         self._matrices = _matrix_states(program)
+        specs = [
+            tf.TensorSpec((), tf.int32),
+            tf.TensorSpec(self._input_shape, self.dtype),
+            *map(self.spec, self.state_ids),
+        ]
+        self._steps = self.compiled(self._loop, "steps", specs)
 
     def _loop(self, n: Any, inputs: Any, *state: Any) -> tuple[Any, Any]:
         batch = self.options.batch
@@ -113,31 +117,16 @@ class LoopExecutable(TensorFlowExecutable):
             padded = np.zeros(self._input_shape, dtype=self.options.dtype)
             padded[:n] = inputs
             inputs = padded
-        if self._concrete is None:
-            # Calling it directly spares TensorFlow looking at each argument's type.
-            self._concrete = self._run.get_concrete_function(*self._specs())
         with self.on_device():
-            state, outputs = self._concrete(
-                tf.constant(n, tf.int32), tf.constant(inputs, self.dtype), *state
-            )
-        return tuple(state), [output.numpy()[:n] for output in outputs]
-
-    def calls(self) -> list[tuple[Any, list[Any]]]:
-        """The one loop; with zeros for arguments it takes no step."""
-        return [(self._run, self._specs())]
+            results = self._steps(tf.constant(n, tf.int32), tf.constant(inputs, self.dtype), *state)
+        state, outputs = results[: len(state)], results[len(state) :]
+        # A view would keep the memory of the whole chunk, for each step() of a closed loop.
+        rows = [output.numpy()[:n] for output in outputs]
+        return tuple(state), [x.copy() for x in rows] if n < self.chunk else rows
 
     def write_graph(self, folder: str) -> None:
         """Write the graph of the compiled function for TensorBoard."""
-        write_graph(self._run.get_concrete_function(*self._specs()).graph, folder)
-
-    def _specs(self) -> list[Any]:
-        """Shapes and dtypes of the compiled function's arguments."""
-        batch, arrays = self.options.batch, self.program.arrays
-        return [
-            tf.TensorSpec((), tf.int32),
-            tf.TensorSpec(self._input_shape, self.dtype),
-            *(tf.TensorSpec((*batch, arrays[i].size), self.dtype) for i in self.state_ids),
-        ]
+        self._steps.write_graph(folder)
 
 
 def _matrix_states(program: Program) -> dict[int, tuple[int, ...]]:
@@ -150,11 +139,3 @@ def _matrix_states(program: Program) -> dict[int, tuple[int, ...]]:
             attrs = block.ops[0].attrs
             shapes[identity] = (len(block.ops), attrs["rows"], attrs["cols"])
     return shapes
-
-
-def write_graph(graph: Any, folder: str) -> None:
-    """Write a TensorFlow graph for TensorBoard."""
-    writer = tf.summary.create_file_writer(folder)
-    with writer.as_default():
-        tf.summary.graph(graph)
-    writer.close()

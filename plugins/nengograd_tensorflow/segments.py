@@ -17,7 +17,6 @@ from nengograd.views import View
 
 from .executable import State, TensorFlowExecutable
 from .library import tf
-from .loop import write_graph
 
 __all__ = ["SegmentExecutable"]
 
@@ -53,7 +52,8 @@ class SegmentExecutable(TensorFlowExecutable):
         self._segments = _split(program)
         self._watch: Stopwatch | None = None
         for number, segment in enumerate(self._segments):
-            segment.run = self.compiled(self._runner(segment), f"segment{number}_of_step")
+            specs = [self.spec(i) for i in segment.needs]
+            segment.run = self.compiled(self._runner(segment), f"segment{number}_of_step", specs)
 
     def _runner(self, segment: _Segment) -> Any:
         last = segment.host is None
@@ -67,7 +67,7 @@ class SegmentExecutable(TensorFlowExecutable):
                 assert segment.host is not None
                 return given, self.function.read_operands(segment.host, arrays)
             state = [
-                tf.broadcast_to(read(arrays), (*self.options.batch, self._size(identity)))
+                tf.broadcast_to(read(arrays), self.spec(identity).shape)
                 for identity, read in self.updates.items()
             ]
             outputs = [
@@ -77,9 +77,6 @@ class SegmentExecutable(TensorFlowExecutable):
             return state, outputs
 
         return run
-
-    def _size(self, identity: int) -> int:
-        return self.program.arrays[identity].size
 
     def run(
         self, state: State, inputs: NDArray[Any], n: int, first: int, host: Host
@@ -105,27 +102,20 @@ class SegmentExecutable(TensorFlowExecutable):
         if self.input_id is not None:
             arrays[self.input_id] = tf.constant(inputs, self.dtype)
         for number, segment in enumerate(self._segments):
-            first, second = segment.run(*(arrays[i] for i in segment.needs))
+            results = segment.run(*(arrays[i] for i in segment.needs))
             if segment.host is None:
+                first, outputs = results[: len(self.updates)], results[len(self.updates) :]
                 by_id = dict(zip(self.updates, first, strict=True))
-                return tuple(by_id[i] for i in self.state_ids), second
-            arrays.update(zip(segment.gives, first, strict=True))
+                return tuple(by_id[i] for i in self.state_ids), outputs
+            given = len(segment.gives)
+            arrays.update(zip(segment.gives, results[:given], strict=True))
             block = self.program.blocks[segment.host]
-            values = [operand.numpy() for operand in second]
+            values = [operand.numpy() for operand in results[given:]]
             with self._part(segment.host):
-                results = host(number, step, values)
-            tensors = [tf.constant(r, self.dtype) for r in results]
+                made = host(number, step, values)
+            tensors = [tf.constant(r, self.dtype) for r in made]
             self.function.put(block, tensors, arrays)
         raise AssertionError("the last segment has no host block")
-
-    def calls(self) -> list[tuple[Any, list[Any]]]:
-        """Each segment."""
-        return [(segment.run, self._specs(segment)) for segment in self._segments]
-
-    def _specs(self, segment: _Segment) -> list[Any]:
-        """Shapes and dtypes of a segment's arguments."""
-        batch = self.options.batch
-        return [tf.TensorSpec((*batch, self._size(i)), self.dtype) for i in segment.needs]
 
     def _part(self, index: int) -> contextlib.AbstractContextManager[None]:
         """Time a host block, if anything is timed."""
@@ -150,7 +140,7 @@ class SegmentExecutable(TensorFlowExecutable):
     def write_graph(self, folder: str) -> None:
         """Write the graph of the largest segment for TensorBoard."""
         segment = max(self._segments, key=lambda s: len(s.blocks))
-        write_graph(segment.run.get_concrete_function(*self._specs(segment)).graph, folder)
+        segment.run.write_graph(folder)
 
 
 def _split(program: Program) -> list[_Segment]:

@@ -19,7 +19,7 @@ from nengograd.measuring import MOST_SPANS, Measured, Span
 from .hlo import OTHER, Owner, block_scope, owner, owners
 from .library import tf
 
-__all__ = ["Compiled", "Tracer", "named_block", "optimized"]
+__all__ = ["Traced", "Tracer", "named_block", "optimized"]
 
 _METHOD = (
     "TensorFlow's tracer notes each instruction of the compiled program while it runs. A fusion "
@@ -29,8 +29,8 @@ _METHOD = (
 
 
 @dataclass(frozen=True)
-class Compiled:
-    """A function that XLA has compiled.
+class Traced:
+    """A compiled function that runs while a tracer looks on.
 
     Attributes
     ----------
@@ -71,12 +71,12 @@ class Tracer:
     def _files(self) -> list[Path]:
         return list(Path(self._folder).rglob("*.xplane.pb"))
 
-    def stop(self, functions: Iterable[Compiled], build: Mapping[int, float]) -> Measured:
+    def stop(self, functions: Iterable[Traced], build: Mapping[int, float]) -> Measured:
         """End the measurement.
 
         Parameters
         ----------
-        functions : iterable of Compiled
+        functions : iterable of Traced
             What has run.
         build : mapping of int to float
             How long it took to build each block.
@@ -120,7 +120,7 @@ def _events(path: Path) -> Iterator[_Event]:
                 yield _Event(name, start, event.duration_ps * 1e-12, number)
 
 
-def _attribute(events: list[_Event], functions: list[Compiled], build: Any) -> Measured:
+def _attribute(events: list[_Event], functions: list[Traced], build: Any) -> Measured:
     """Share out the time of each instruction to the blocks it computes for."""
     measured = Measured(build=build, method=_METHOD)
     known = {f.name: owners(f.text()) if f.text else None for f in functions}

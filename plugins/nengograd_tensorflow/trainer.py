@@ -19,7 +19,7 @@ from .library import tf
 from .objectives import as_function
 from .optimizers import Optimizers
 from .overtime import OverTime
-from .tracing import Compiled, Tracer, optimized
+from .tracing import Traced, Tracer, optimized
 
 __all__ = ["TensorFlowTrainer"]
 
@@ -94,7 +94,7 @@ class TensorFlowTrainer(Trainer):
         tracer, self._tracer = self._tracer, None
         assert tracer is not None
         text = optimized(self._running, self._arguments) if self._jit else None
-        return tracer.stop([Compiled("gradients", text)], self._over_time.function.build_seconds)
+        return tracer.stop([Traced("gradients", text)], self._over_time.function.build_seconds)
 
     def _update(self, steps: int, goals: Sequence[Goal], optimizer: Any) -> Callable[..., Any]:
         """A compiled function that changes the parameters; returns the loss of each goal."""

@@ -1,0 +1,75 @@
+"""A function of tensors that is compiled once, and called with little ado."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .library import tf
+from .tracing import Traced, optimized
+
+__all__ = ["CompiledFunction"]
+
+
+class CompiledFunction:
+    """A function compiled for tensors of given shapes, when it is first called.
+
+    Calling a ``tf.function`` binds and checks each argument in Python, which takes longer than
+    a step of a small model. Here tensors go to the compiled function as they are: they have to
+    have the shapes and dtypes of ``specs``.
+
+    Parameters
+    ----------
+    function : callable
+        Of tensors; returns a nest of tensors.
+    name : str
+        What tracers call it.
+    specs : sequence of tf.TensorSpec
+        Shapes and dtypes of the arguments.
+    jit : bool
+        Whether XLA compiles it.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], name: str, specs: Sequence[Any], *, jit: bool
+    ) -> None:
+        self.compilations = 0
+        self._specs = list(specs)
+        self._jit = jit
+        self._concrete: Any = None
+
+        def traced(*arguments: Any) -> Any:
+            self.compilations += 1
+            return function(*arguments)
+
+        traced.__name__ = name
+        self._function = tf.function(traced, jit_compile=jit or None, autograph=False)
+
+    @property
+    def concrete(self) -> Any:
+        """TensorFlow's concrete function."""
+        if self._concrete is None:
+            self._concrete = self._function.get_concrete_function(*self._specs)
+        return self._concrete
+
+    def __call__(self, *tensors: Any) -> list[Any]:
+        """Call it; what it returns comes as a flat list."""
+        concrete = self.concrete
+        results = concrete.inference_fn.call_flat(*tensors, *concrete.captured_inputs)
+        return list(results or ())
+
+    def warm_up(self) -> None:
+        """Compile it, by a call with zeros."""
+        self(*(tf.zeros(spec.shape, spec.dtype) for spec in self._specs))
+
+    def traced(self) -> Traced:
+        """What a tracer has to know of it."""
+        text = optimized(self._function, self._specs) if self._jit else None
+        return Traced(self._function.python_function.__name__, text)
+
+    def write_graph(self, folder: str) -> None:
+        """Write its graph for TensorBoard."""
+        writer = tf.summary.create_file_writer(folder)
+        with writer.as_default():
+            tf.summary.graph(self.concrete.graph)
+        writer.close()
