@@ -96,7 +96,7 @@ def table(rows: list[tuple[Case, dict[str, Any]]]) -> list[str]:
     """The rows of the table."""
     lines = [
         "| network | steps | batch | nengograd | spread | NengoDL | PyTorch | vs NengoDL "
-        "| vs PyTorch | to reach | first epoch | peak memory (MB): nengograd, NengoDL, PyTorch |",
+        "| vs PyTorch | to reach | first epoch | memory (MB): nengograd, NengoDL, PyTorch |",
         "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --- | --: | --- |",
     ]
     for case, row in rows:
@@ -107,7 +107,7 @@ def table(rows: list[tuple[Case, dict[str, Any]]]) -> list[str]:
         cells = [f"{row[x]['train_ms']:.1f}" if x in row else "-" for x in LIBRARIES[1:]]
         goals = (case.against_dl, case.against_torch)
         ratios = [_ratio(row, peer, goal) for peer, goal in zip(LIBRARIES[1:], goals, strict=True)]
-        memory = ", ".join(str(row[x]["rss_mb"]) if x in row else "-" for x in LIBRARIES)
+        memory = ", ".join(_memory(row[x]) if x in row else "-" for x in LIBRARIES)
         wanted = " / ".join("-" if g is None else f"{g:g}" for g in goals)
         lines.append(
             f"| {case.label} | {case.steps} | {case.minibatch} | {ours['train_ms']:.1f} | "
@@ -125,6 +125,10 @@ def _ratio(row: dict[str, Any], peer: str, goal: float | None) -> str:
     return text if goal is None or found >= goal else f"**{text}**"
 
 
+def _memory(found: dict[str, Any]) -> str:
+    return f"{found['rss_mb']} ({found['rss_mb'] - found['imported_mb']})"
+
+
 def recomputing(rows: list[tuple[Case, dict[str, Any]]]) -> list[str]:
     """What it saves, and costs, to keep the state of every k-th step alone."""
     lines = []
@@ -132,10 +136,9 @@ def recomputing(rows: list[tuple[Case, dict[str, Any]]]) -> list[str]:
         if row.get(KEEP_ALL) and "nengograd" in row:
             kept, ours = row[KEEP_ALL], row["nengograd"]
             lines.append(
-                f"- {case.label}, {case.steps} steps: {ours['rss_mb']} MB and "
-                f"{ours['train_ms']:.0f} ms a step with one state in "
-                f"{math.isqrt(case.steps)} kept; {kept['rss_mb']} MB and "
-                f"{kept['train_ms']:.0f} ms with all of them."
+                f"- {case.label}, {case.steps} steps: {_memory(ours)} MB and "
+                f"{ours['train_ms']:.0f} ms a step in segments of {math.isqrt(case.steps)} steps; "
+                f"{_memory(kept)} MB and {kept['train_ms']:.0f} ms with all steps at once."
             )
     return lines
 
@@ -154,14 +157,16 @@ def write(rows: list[tuple[Case, dict[str, Any]]]) -> None:
         "Milliseconds per training step (one minibatch, forward, backward and gradient descent), "
         "medians of 5 epochs of 8 minibatches, float32. LIF neurons as rates, synapses of 5 ms. "
         "PyTorch runs a loop written by hand with snnTorch. **Bold** ratios miss what was to be "
-        "reached. The first epoch includes compiling; peak memory is that of the process.",
+        "reached. The first epoch includes compiling. Memory is the peak of the process and, in "
+        "parentheses, what of it came after the library was imported.",
         "",
         *table(rows),
         "",
         "## Memory of long recurrences",
         "",
-        "A loop keeps the state before every k-th step, k near the root of the number of steps, "
-        "and computes those between again on the way back.",
+        "Where all steps at once would take much memory, they run in segments, as long as the root "
+        "of the number of steps. The state between segments is kept, and each segment computed "
+        "again on the way back.",
         "",
         *recomputing(rows),
         "",

@@ -1,12 +1,13 @@
 """A program over many steps, as a function that can be differentiated.
 
 What is in no loop runs over all steps at once: time is then one more part of the batch axis.
-Each loop is a scan.
+Each loop is a scan. Where all steps at once would take much memory, they run in segments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nengograd.backends import Options
@@ -18,10 +19,17 @@ from nengograd.views import View
 
 from .library import tf
 from .namespace import make_namespace
-from .scan import Body, scan
+from .scan import Body, Tensors, scan
+from .segmented import segmented
 from .tracing import named_block
 
 __all__ = ["OverTime"]
+
+_MOST_BYTES = 2**27
+"""What is computed in all steps may take this much; above it, steps run in segments."""
+
+Needed = list[tuple[Stage, list[int]]]
+"""Stages, each with those of its arrays that others read."""
 
 
 class OverTime:
@@ -72,28 +80,64 @@ class OverTime:
         outputs : list of (steps, batch, size) tensors
             What these record.
         """
+        views = [self.program.outputs[i] for i in probes]
+        needed = self._needed({source for view in views for source in view.sources})
+        ids = list(parameters)
+        states = [state for stage, _ in needed for state in stage.states]
+
+        def run(shared: Tensors, state: Tensors, inputs: Any, steps: int) -> Any:
+            arrays = {**self._constants, **dict(zip(ids, shared, strict=True))}
+            begin = dict(zip(states, state, strict=True))
+            end = self._run_stages(needed, arrays, begin, inputs, steps)
+            return self._recorded(probes, arrays, steps), [end[i] for i in states]
+
+        shared, state = list(parameters.values()), [self._initial(i) for i in states]
+        every = self._segment(needed, steps)
+        if every == steps:
+            return run(shared, state, inputs, steps)[0]  # type: ignore[no-any-return]
+        return segmented(run, every, steps, shared, state, inputs)[0]
+
+    def _segment(self, needed: Needed, steps: int) -> int:
+        """How many steps to run at once."""
+        arrays, blocks = self.program.arrays, self.program.blocks
+        made = [i for stage, _ in needed for b in stage.blocks for i in blocks[b].outputs]
+        states = [i for stage, _ in needed for i in stage.states]
+        size = self.batch * sum(arrays[i].size for i in [*made, *states]) * self.dtype.size
+        return steps if steps * size <= _MOST_BYTES else max(math.isqrt(steps), 1)
+
+    def _run_stages(
+        self,
+        needed: Needed,
+        arrays: dict[Any, Any],
+        begin: Mapping[int, Any],
+        inputs: Any,
+        steps: int,
+    ) -> dict[int, Any]:
+        """Fill the table of arrays with those of all steps; return the states in the end."""
         rows = steps * self.batch
-        arrays: dict[Any, Any] = {**self._constants, **parameters}
         arrays.update(self.function.prepare(arrays))
         if self._input is not None:
             arrays[self._input] = tf.reshape(inputs, (rows, inputs.shape[-1]))
-        views = [self.program.outputs[i] for i in probes]
-        wanted = {source for view in views for source in view.sources}
-        for stage, gives in self._needed(wanted):
+        end: dict[int, Any] = {}
+        for stage, gives in needed:
             if stage.is_loop:
-                self._run_loop(stage, gives, arrays, steps)
+                end.update(self._run_loop(stage, gives, arrays, begin, steps))
             elif stage.blocks:
                 self.function.run_block(stage.blocks[0], arrays, (rows,))
             else:
-                self._run_delay(stage.states[0], arrays, rows)
+                state = stage.states[0]
+                end[state] = self._run_delay(state, arrays, begin[state], rows)
+        return end
+
+    def _recorded(self, probes: Sequence[int], arrays: Mapping[Any, Any], steps: int) -> Tensors:
         outputs = []
         for i in probes:
             size = self.program.outputs[i].size
-            value = tf.broadcast_to(self._outputs[i](arrays), (rows, size))
+            value = tf.broadcast_to(self._outputs[i](arrays), (steps * self.batch, size))
             outputs.append(tf.reshape(value, (steps, self.batch, size)))
         return outputs
 
-    def _needed(self, wanted: set[int]) -> list[tuple[Stage, list[int]]]:
+    def _needed(self, wanted: set[int]) -> Needed:
         """Stages that lead to the wanted arrays, each with those of its own that others read."""
         needed = []
         wanted = set(wanted)
@@ -119,13 +163,21 @@ class OverTime:
         array = self.program.arrays[state]
         return tf.broadcast_to(tf.constant(array.initial, self.dtype), (self.batch, array.size))
 
-    def _run_delay(self, state: int, arrays: dict[Any, Any], rows: int) -> None:
+    def _run_delay(self, state: int, arrays: dict[Any, Any], begin: Any, rows: int) -> Any:
         """A state that no block of its own depends on: its update, one step later."""
         size = self.program.arrays[state].size
         update = tf.broadcast_to(self._updates[state](arrays), (rows, size))
-        arrays[state] = tf.concat([self._initial(state), update[: rows - self.batch]], axis=0)
+        arrays[state] = tf.concat([begin, update[: rows - self.batch]], axis=0)
+        return update[rows - self.batch :]
 
-    def _run_loop(self, stage: Stage, gives: list[int], arrays: dict[Any, Any], steps: int) -> None:
+    def _run_loop(
+        self,
+        stage: Stage,
+        gives: list[int],
+        arrays: dict[Any, Any],
+        begin: Mapping[int, Any],
+        steps: int,
+    ) -> dict[int, Any]:
         """Blocks and states that need each other, step by step."""
         views = [v for v in self._views(stage) if self.function.is_batched(v)]
         reads = {source for view in views for source in view.sources} - self._owns(stage)
@@ -140,15 +192,16 @@ class OverTime:
             # A parameter next to what changes counts as changing.
             array = tf.broadcast_to(arrays[i], (steps * self.batch, size))
             sequences.append(tf.reshape(array, (steps, self.batch, size)))
-        outputs = scan(
+        outputs, end = scan(
             body,
             steps,
             [arrays[key] for key in shared],
-            [self._initial(state) for state in stage.states],
+            [begin[state] for state in stage.states],
             sequences,
         )
         for identity, output in zip(gives, outputs, strict=True):
             arrays[identity] = tf.reshape(output, (steps * self.batch, output.shape[-1]))
+        return dict(zip(stage.states, end, strict=True))
 
     def _body(
         self,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import nengo
 import numpy as np
 import pytest
+
+import nengograd
 
 tf = pytest.importorskip("tensorflow")
 
@@ -42,35 +45,77 @@ def written_out(w: Any, h: Any, x: Any) -> Any:
 
 
 @pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("every", [None, 1, 3, 5, 13])
-def test_keeping_fewer_states_changes_neither_outputs_nor_gradients(
-    every: int | None, jit: bool
-) -> None:
+def test_outputs_end_and_gradients_are_those_of_the_loop_written_out(jit: bool) -> None:
     from nengograd_tensorflow.scan import scan
 
+    compare(lambda w, h, x: scan(body(), STEPS, [w], [h], [x]), jit)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("every", [1, 3, 5, 13])
+def test_segments_change_neither_outputs_nor_gradients(every: int, jit: bool) -> None:
+    from nengograd_tensorflow.scan import scan
+    from nengograd_tensorflow.segmented import segmented
+
+    def run(shared: Any, state: Any, x: Any, steps: int) -> Any:
+        return scan(body(), steps, shared, state, [x])
+
+    compare(lambda w, h, x: segmented(run, every, STEPS, [w], [h], x), jit)
+
+
+def compare(loop: Any, jit: bool) -> None:
     w, h, x = numbers(0, N, N), numbers(1, BATCH, N), numbers(2, STEPS, BATCH, N)
     weights = numbers(3, STEPS, BATCH, N), numbers(4, STEPS, BATCH, N)
 
+    last = numbers(5, BATCH, N)
+
+    def weighed(outputs: Any, end: Any) -> Any:
+        pairs = zip([*outputs, end], [*weights, last], strict=True)
+        return tf.add_n([tf.reduce_sum(a * b) for a, b in pairs])
+
     @tf.function(jit_compile=jit, autograph=False)
-    def by_scan(w: Any, x: Any) -> Any:
+    def by_loop(w: Any, h: Any, x: Any) -> Any:
         with tf.GradientTape() as tape:
-            tape.watch([w, x])
-            outputs = scan(body(), STEPS, [w], [h], [x], every)
-            total = tf.add_n([tf.reduce_sum(a * b) for a, b in zip(outputs, weights, strict=True)])
-        return outputs, tape.gradient(total, [w, x])
+            tape.watch([w, h, x])
+            outputs, (end,) = loop(w, h, x)
+            total = weighed(outputs, end)
+        return [*outputs, end], tape.gradient(total, [w, h, x])
 
     with tf.GradientTape() as tape:
-        tape.watch([w, x])
+        tape.watch([w, h, x])
         expected = written_out(w, h, x)
-        total = tf.add_n([tf.reduce_sum(a * b) for a, b in zip(expected, weights, strict=True)])
-    slopes = tape.gradient(total, [w, x])
-    outputs, gradients = by_scan(w, x)
-    for found, wanted in zip([*outputs, *gradients], [*expected, *slopes], strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-12)
+        total = weighed(expected, expected[0][-1])
+    slopes = tape.gradient(total, [w, h, x])
+    outputs, gradients = by_loop(w, h, x)
+    wanted = [*expected, expected[0][-1], *slopes]
+    for one, other in zip([*outputs, *gradients], wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
 
 
-def test_states_of_a_long_loop_are_computed_again() -> None:
-    from nengograd_tensorflow.scan import _spacing
+def test_a_long_run_trains_in_segments_as_it_does_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nengograd_tensorflow import overtime
 
-    assert _spacing(100, [tf.zeros((1, 10))]) == 1
-    assert _spacing(10_000, [tf.zeros((100, 100))]) == 100
+    with nengo.Network(seed=3) as net:
+        nengograd.configure_settings(spike_gradient="rate")
+        x = nengo.Node(np.zeros(2))
+        # A loop, states that only delay, a synapse in no loop, and neurons with states.
+        recurrent = nengo.Ensemble(8, 2, neuron_type=nengo.AdaptiveLIF())
+        readout = nengo.Ensemble(6, 2, neuron_type=nengo.Tanh())
+        nengo.Connection(x, recurrent, synapse=0.004)
+        nengo.Connection(recurrent, recurrent, synapse=0)
+        nengo.Connection(recurrent, readout, synapse=nengo.Alpha(0.003))
+        p = nengo.Probe(readout, synapse=0)
+    rng = np.random.RandomState(0)
+    data = {x: rng.uniform(-1, 1, (4, 11, 2))}, {p: rng.uniform(-1, 1, (4, 11, 2))}
+    learned = []
+    for limit in (2**40, 0):
+        monkeypatch.setattr(overtime, "_MOST_BYTES", limit)
+        with nengograd.Simulator(
+            net, minibatch_size=2, dtype="float64", backend="tensorflow", progress_bar=False
+        ) as sim:
+            history = sim.train(*data, tf.keras.optimizers.SGD(0.1), n_epochs=2)
+            sim.check_gradients()
+            built, weights = sim.data[recurrent], sim.data[net.connections[1]].weights
+            values = (built.bias, built.encoders, weights)
+            learned.append([*history["loss"], *(np.square(value).sum() for value in values)])
+    np.testing.assert_allclose(learned[0], learned[1], rtol=1e-9)

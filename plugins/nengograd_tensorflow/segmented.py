@@ -1,0 +1,142 @@
+"""A long run in segments, for gradients that need little memory.
+
+Going back through a run needs what each of its steps has computed. Here the state between
+segments alone is kept, and each segment is run once more on the way back. With segments near
+the root of the number of steps, memory grows with the root as well, for a third more work
+(Chen, Xu, Zhang and Guestrin 2016, https://arxiv.org/abs/1604.06174).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .library import tf
+from .scan import Tensors, while_loop
+
+__all__ = ["segmented"]
+
+Run = Callable[[Tensors, Tensors, Any, int], tuple[Tensors, Tensors]]
+"""``run(shared, state, inputs, steps) -> (outputs, end)``: some steps on from a state."""
+
+
+def segmented(
+    run: Run, every: int, steps: int, shared: Sequence[Any], state: Sequence[Any], inputs: Any
+) -> tuple[Tensors, Tensors]:
+    """Run steps in segments; what it returns can be differentiated.
+
+    Parameters
+    ----------
+    run : callable
+        See `Run`. ``inputs`` and ``outputs`` have time first.
+    every : int
+        Steps in a segment. What is left over in the end is one more.
+    steps : int
+        Number of steps.
+    shared : sequence of tensor
+        What all steps share.
+    state : sequence of tensor
+        State before the first step.
+    inputs : (steps, ...) tensor
+        Inputs of each step.
+
+    Returns
+    -------
+    outputs : list of (steps, ...) tensors
+        Outputs of each step.
+    end : list of tensor
+        State after the last step.
+    """
+    count = steps // every
+    whole = count * every
+    outputs, end = _equal_segments(run, every, count, shared, state, inputs[:whole])
+    if whole < steps:
+        rest, end = run(list(shared), end, inputs[whole:], steps - whole)
+        outputs = [tf.concat(pair, axis=0) for pair in zip(outputs, rest, strict=True)]
+    return outputs, end
+
+
+def _equal_segments(
+    run: Run, every: int, count: int, shared: Sequence[Any], state: Sequence[Any], inputs: Any
+) -> tuple[Tensors, Tensors]:
+    n_shared, n_state = len(shared), len(state)
+
+    @tf.custom_gradient
+    def all_of_them(*arguments: Any) -> Any:
+        fixed = list(arguments[:n_shared])
+        begin = list(arguments[n_shared : n_shared + n_state])
+        given = _cut(arguments[-1], count, every)
+        kept, outputs, end = _forward(run, every, count, fixed, begin, given)
+
+        def gradient(*changes: Any) -> Any:
+            back = list(changes[:n_state])
+            parts = [_cut(change, count, every) for change in changes[n_state:]]
+            d_fixed, back, d_inputs = _backward(run, every, count, fixed, kept, given, back, parts)
+            return [*d_fixed, *back, _joined(d_inputs)]
+
+        return [*end, *map(_joined, outputs)], gradient
+
+    results = list(all_of_them(*shared, *state, inputs))
+    return results[n_state:], results[:n_state]
+
+
+def _forward(
+    run: Run, every: int, count: int, fixed: Tensors, state: Tensors, inputs: Any
+) -> tuple[Tensors, Tensors, Tensors]:
+    """The states before each segment, the outputs of each, and the state in the end."""
+    # What TensorFlow traces for the shapes alone, the compiler finds unused.
+    shapes = [(o.shape, o.dtype) for o in run(fixed, state, inputs[0], every)[0]]
+    kept = [tf.TensorArray(s.dtype, size=count, element_shape=s.shape) for s in state]
+    outputs = [tf.TensorArray(dtype, size=count, element_shape=shape) for shape, dtype in shapes]
+
+    def turn(k: Any, state: Tensors, kept: Any, outputs: Any) -> Any:
+        kept = [r.write(k, s) for r, s in zip(kept, state, strict=True)]
+        given, end = run(fixed, list(state), inputs[k], every)
+        outputs = [o.write(k, g) for o, g in zip(outputs, given, strict=True)]
+        return k + 1, end, kept, outputs
+
+    zero = tf.constant(0, tf.int32)
+    _, end, kept, outputs = while_loop(turn, (zero, list(state), kept, outputs), count)
+    return [r.stack() for r in kept], [o.stack() for o in outputs], list(end)
+
+
+def _backward(
+    run: Run,
+    every: int,
+    count: int,
+    fixed: Tensors,
+    kept: Tensors,
+    inputs: Any,
+    back: Tensors,
+    changes: Tensors,
+) -> tuple[Tensors, Tensors, Any]:
+    """Gradients with respect to what is shared, the first state, and the inputs."""
+    total = [tf.zeros_like(f) for f in fixed]
+    d_inputs = tf.TensorArray(inputs.dtype, size=count, element_shape=inputs.shape[1:])
+
+    def turn(j: Any, back: Tensors, total: Tensors, d_inputs: Any) -> Any:
+        k = count - 1 - j
+        state, given = [s[k] for s in kept], inputs[k]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([fixed, state, given])
+            outputs, end = run(fixed, state, given, every)
+        d_fixed, back, change = tape.gradient(
+            [*end, *outputs],
+            [fixed, state, given],
+            output_gradients=[*back, *(c[k] for c in changes)],
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        total = [a + b for a, b in zip(total, d_fixed, strict=True)]
+        return j + 1, back, total, d_inputs.write(k, change)
+
+    zero = tf.constant(0, tf.int32)
+    _, back, total, d_inputs = while_loop(turn, (zero, list(back), total, d_inputs), count)
+    return list(total), list(back), d_inputs.stack()
+
+
+def _cut(x: Any, count: int, every: int) -> Any:
+    return tf.reshape(x, (count, every, *x.shape[1:]))
+
+
+def _joined(x: Any) -> Any:
+    return tf.reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
