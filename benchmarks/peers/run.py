@@ -26,7 +26,8 @@ def arguments():
     parser.add_argument("--name", required=True, help="function in that file")
     parser.add_argument("--kwargs", type=json.loads, default={}, help="its arguments, as JSON")
     parser.add_argument("--minibatch", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=1000, help="of each timed run")
+    parser.add_argument("--first-steps", type=int, default=1000, help="of the first run")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--unroll", type=int, default=25, help="nengo_dl's unroll_simulation")
     parser.add_argument("--single-steps", action="store_true", help="call step() instead of run")
@@ -88,7 +89,7 @@ def main():
     net = load_network(args.networks, args.name, args.kwargs)
     build, run = make(args, net)
     begin = time.perf_counter()
-    run(args.steps)
+    run(args.first_steps)
     first = time.perf_counter() - begin
     times = []
     for _ in range(args.repeats):
