@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-from . import dists, plot
+from . import diagram, dists, plot
 from .config import configure_settings
 from .dists import Glorot, He, TruncatedNormal, VarianceScaling
 from .export import to_network
@@ -25,6 +25,7 @@ __all__ = [
     "TruncatedNormal",
     "VarianceScaling",
     "configure_settings",
+    "diagram",
     "dists",
     "hookimpl",
     "plot",

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from nengo.exceptions import NengoException
 
-from .commands import explain, new_plugin, plugins, profile, run
+from .commands import explain, graph, new_plugin, plugins, profile, run
 
 __all__ = ["main"]
 
-COMMANDS = (run, explain, profile, plugins, new_plugin)
+COMMANDS = (run, explain, graph, profile, plugins, new_plugin)
 """Modules, in the order of the help. Each has ``add(subparsers)``."""
 
 
