@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,11 @@ def probe_names(probes: Sequence[Any]) -> list[str]:
         str(label) if label is not None and labels.count(label) == 1 else f"probes[{index}]"
         for index, label in enumerate(labels)
     ]
+
+
+def without_address(label: str) -> str:
+    """Return a label of Nengo's without what differs in each process."""
+    return re.sub(r" \(unlabeled\) at 0x[0-9a-f]+| at 0x[0-9a-f]+", "", label)
 
 
 class Recorder:

@@ -56,6 +56,16 @@ def test_traces_are_the_data_of_a_probe_over_the_times_of_its_samples(model, sim
     assert plot.traces(sim, model.value).get_title("left") == "value"
 
 
+def test_titles_say_what_is_recorded_without_addresses(model, sim) -> None:
+    assert plot.traces(sim, model.seldom).get_title("left").startswith("probes[2]: decoded_output")
+    with nengo.Network() as net:
+        probe = nengo.Probe(nengo.Ensemble(3, 1).neurons)
+    with nengograd.Simulator(net, backend="numpy", progress_bar=False) as other:
+        other.run(0.01)
+    title = plot.raster(other, probe).get_title("left")
+    assert title == "probes[0]: output of <Neurons of <Ensemble>>"
+
+
 def test_a_raster_has_a_mark_for_each_spike(model, sim) -> None:
     (marks,) = plot.raster(sim, model.spikes).lines
     spikes = sim.data[model.spikes] > 0
@@ -166,8 +176,11 @@ def test_directions_that_do_not_fit_are_refused(model, sim) -> None:
 
 def test_each_ratio_is_a_bar_and_the_first_case_is_on_top() -> None:
     ax = plot.benchmark_bars({"a": {"x": 2.0, "y": 4.0}, "b": {"x": 0.5}})
-    widths = {bars.get_label(): [bar.get_width() for bar in bars] for bars in ax.containers}
-    assert widths == {"x": [2.0, 0.5], "y": [4.0]}
+    bars = {
+        group.get_label(): [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in group]
+        for group in ax.containers
+    }
+    assert bars == {"x": [(1.0, 2.0), (1.0, 0.5)], "y": [(1.0, 4.0)]}
     assert ax.yaxis_inverted()
     assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
     for wrong in ({}, {"a": {"x": 0.0}}, {"a": {"x": float("nan")}}):

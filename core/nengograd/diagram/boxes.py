@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from nengo.exceptions import ValidationError
 
+from ..data import without_address
 from ..profile import Profile
 from ..program import Array, Block, Program
 from ..stages import stages
@@ -283,26 +283,21 @@ def _key(array: Array) -> str:
 
 
 def _about(array: Array) -> list[str]:
-    return [_without_address(array.label)] if array.label else []
+    return [without_address(array.label)] if array.label else []
 
 
 def _source(source: Any) -> str:
     """Name what fills an input."""
     if source.node is not None:
         return str(source.node.label or "node")
-    return _without_address(source.label) or type(source).__name__
+    return without_address(source.label) or type(source).__name__
 
 
 def _host(operator: Any) -> str:
     """Name what an operator on the host writes, or reads if it writes nothing."""
     written = [*operator.sets, *operator.incs, *operator.updates]
     signals = [signal.name for signal in (written or operator.reads)]
-    return _without_address(str(signals[0])) if signals else type(operator).__name__
-
-
-def _without_address(label: str) -> str:
-    """Return a label without what differs in each process."""
-    return re.sub(r" \(unlabeled\) at 0x[0-9a-f]+| at 0x[0-9a-f]+", "", label)
+    return without_address(str(signals[0])) if signals else type(operator).__name__
 
 
 def _few(labels: Sequence[str]) -> list[str]:
