@@ -74,7 +74,7 @@ def _assemble(
     order = step_order(model.operators) if order is None else order
     graph = lower(
         model,
-        registry.lowering,
+        registry.named_rules(),
         registry.operators,
         registry.neurons,
         registry.processes,
@@ -82,7 +82,6 @@ def _assemble(
         training,
     )
     if simplify:
-        for rewrite in registry.passes.values():
-            rewrite(graph)
+        registry.rewrite(graph)
     plan = schedule_over_time if training.differentiate else schedule
     return lay_out(graph, plan(graph))

@@ -104,6 +104,7 @@ class Lowering:
         self._made: dict[Any, Any] = {}
         self._position = 0
         self._operator: Any = None
+        self._done: set[Any] = set()
         self._feedable = _feedable_signals(model)
 
     # -- for rules
@@ -172,6 +173,10 @@ class Lowering:
         outputs : list of View
             One view per output.
         """
+        try:
+            hash(key)
+        except TypeError as error:
+            raise TypeError(f"the key {key!r} has to be hashable, such as a tuple") from error
         return self.graph.add(
             kind,
             key,
@@ -243,6 +248,11 @@ class Lowering:
             for signal in signals:
                 write(signal, next(views))
 
+    def unwritten(self, op: Any) -> list[Any]:
+        """Signals that an operator changes and its rule, which has just run, has not written."""
+        changed = (*op.sets, *op.incs, *op.updates)
+        return [signal for signal in changed if signal.size and signal not in self._done]
+
     # -- inside
 
     def _select(self, signal: Any) -> Selection:
@@ -286,6 +296,7 @@ class Lowering:
         return self.add(Sum, (len(views), accumulates), views, [size])[0]
 
     def _write(self, effect: str, signal: Any, view: View, index: Any = None) -> None:
+        self._done.add(signal)
         memory = self._memory(signal.base)
         selection = self._select(signal)
         if index is not None:
@@ -303,6 +314,7 @@ class Lowering:
         stepwise = self._stepwise_functions(order)
         for position, op in enumerate(order):
             self._position, self._operator = position, op
+            self._done.clear()
             if op in stepwise:
                 self.host(op)
             elif not self._lower_source(op):

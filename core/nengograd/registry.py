@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from nengo.exceptions import BuildError, NengoException
+
+from .lowering import Lowering, Rule
 from .program import Block
 
 __all__ = ["Registry"]
@@ -57,8 +61,65 @@ class Registry:
         """
         op = block.ops[0]
         if "builder" in op.attrs:
-            for hook, name in (("neurons", "neurons"), ("processes", "process")):
-                kind = type(getattr(op.operator, name, None))
-                if kind in self.origins.get(hook, {}):
-                    return op.attrs["builder"], self.origins[hook][kind]
+            _, origin = self.offered(op.operator)
+            if origin is not None:
+                return op.attrs["builder"], origin
         return self.operators[block.kind], self.origins.get("operators", {}).get(block.kind)
+
+    def offered(self, operator: Any) -> tuple[Any, Any]:
+        """What plugins offer for the neurons or the process of a Nengo operator.
+
+        Returns
+        -------
+        builder, origin : object, PluginInfo
+            Both None where the operator has neither, or nobody offers any.
+        """
+        for hook, name in (("neurons", "neurons"), ("processes", "process")):
+            kind = type(getattr(operator, name, None))
+            if kind in self.origins.get(hook, {}):
+                return getattr(self, hook)[kind], self.origins[hook][kind]
+        return None, None
+
+    def named_rules(self) -> dict[type, Rule]:
+        """The lowering rules; an error in one, or in a builder it asks, names the plugin."""
+        return {kind: partial(self._lower, rule) for kind, rule in self.lowering.items()}
+
+    def _lower(self, rule: Rule, operator: Any, lowering: Lowering) -> Any:
+        try:
+            done = rule(operator, lowering)
+        except NengoException:
+            raise
+        except Exception as error:
+            raise _failed(self._who_lowers(operator), error) from error
+        # What is left out would keep zeros or old values. Training has no use for some states.
+        if done is not False and not lowering.training.differentiate:
+            forgotten = lowering.unwritten(operator)
+            if forgotten:
+                raise BuildError(
+                    f"{self._who_lowers(operator)} has not written {forgotten[0]}, which "
+                    f"{operator} changes: call set, inc or update for it, or return False"
+                )
+        return done
+
+    def _who_lowers(self, operator: Any) -> str:
+        rule_of = self.origins.get("lowering", {}).get(type(operator))
+        builder, origin = self.offered(operator)
+        if origin is not None and (rule_of is None or rule_of.first_party):
+            kind = getattr(operator, "neurons", None) or getattr(operator, "process", None)
+            return f"{type(builder).__name__}, the builder of {type(kind).__name__} ({origin}),"
+        return f"The lowering rule of {type(operator).__name__} ({rule_of or 'unknown plugin'})"
+
+    def rewrite(self, graph: Any) -> None:
+        """Run all graph passes; an error in one names the plugin."""
+        for name, change in self.passes.items():
+            try:
+                change(graph)
+            except NengoException:
+                raise
+            except Exception as error:
+                origin = self.origins.get("passes", {}).get(name, "unknown plugin")
+                raise _failed(f"The graph pass {name!r} ({origin})", error) from error
+
+
+def _failed(who: str, error: Exception) -> BuildError:
+    return BuildError(f"{who} failed: {type(error).__name__}: {error}")

@@ -13,9 +13,11 @@ from nengo.exceptions import BuildError, NengoWarning
 from numpy.typing import NDArray
 
 from .backends import Options
+from .builders import NeuronBuilder
 from .hostops import HostRunner, item_generator
 from .inputs import Feeds, Inputs
 from .program import Program
+from .registry import Registry
 from .sources import DrawSource, Source
 
 __all__ = ["Runtime", "feedable_nodes", "warn_about_host"]
@@ -30,7 +32,7 @@ def feedable_nodes(program: Program) -> set[Any]:
     return nodes - {None}
 
 
-def warn_about_host(program: Program, backend: str) -> None:
+def warn_about_host(program: Program, registry: Registry) -> None:
     """Name the operators that run on the host for want of a builder, once per model."""
     named: set[str] = set()
     for block in program.host_blocks:
@@ -46,13 +48,32 @@ def warn_about_host(program: Program, backend: str) -> None:
         if what in named:
             continue
         named.add(what)
+        builder, origin = registry.offered(op)
+        if builder is None:
+            reason = f"{what} has no builder for the backend {registry.backend!r}"
+            cure = f"a plugin can make it fast with the hook {hook}"
+        else:
+            reason = f"{type(builder).__name__} ({origin}) does not run this {what}"
+            cure = _why_declined(builder, op)
         warnings.warn(
-            f"{what} has no builder for the backend {backend!r}: its own NumPy code runs on the "
-            f"host, in each step. That is right, but slow and without gradients; a plugin can "
-            f"make it fast with the hook {hook}.",
+            f"{reason}: its own NumPy code runs on the host, in each step. That is right, but "
+            f"slow and without gradients; {cure}.",
             NengoWarning,
             stacklevel=3,
         )
+
+
+def _why_declined(builder: Any, op: Any) -> str:
+    """Why a builder runs an operator's type but not this one."""
+    if not isinstance(builder, NeuronBuilder):
+        return "its prepare has returned None, or input and output differ in shape"
+    if set(builder.states) != set(op.state):
+        return f"its states are {sorted(builder.states)}, and those of the type {sorted(op.state)}"
+    if bool(op.state_extra) != (builder.draw is not None):
+        return "it has to have a draw if the type draws random numbers, and none if not"
+    if not builder.accepts(op.neurons):
+        return "its accepts has returned False"
+    return "a state of the type has not one number for each neuron"
 
 
 class Runtime:

@@ -160,7 +160,7 @@ class Simulator:
             self._event("assembled", begin, program=self.program)
             self._compile()
         self._learning = Learning(self._build, settings)
-        warn_about_host(self.program, self.backend)
+        warn_about_host(self.program, builders)
 
         self._recorders = {probe: self._recorder(probe) for probe in self.model.probes}
         self.data = SimulationData(self.model.params, self._recorders, self._learning.built)

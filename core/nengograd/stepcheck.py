@@ -7,7 +7,7 @@ from typing import Any
 
 from nengo.exceptions import BuildError, NengoException
 
-from .builders import Context, Step
+from .builders import Context, NeuronBuilder, Step
 from .program import Block
 
 __all__ = ["CheckedStep"]
@@ -40,11 +40,16 @@ class CheckedStep:
         self._context = context
         self._who = who
         self._is_checked = False
+        builder = block.ops[0].attrs.get("builder")
+        states = builder.states if isinstance(builder, NeuronBuilder) else ()
+        self._names = {number: f"the state {name!r}" for number, name in enumerate(states, 1)}
 
     def __call__(self, *operands: Any) -> Sequence[Any]:
         """The outputs of the block."""
         try:
             outputs = self._step(*operands)
+        except BuildError as error:
+            raise self._error(f"failed: {error}") from error
         except NengoException:
             raise
         except Exception as error:
@@ -70,7 +75,7 @@ class CheckedStep:
         ]
         lead = max(leads, key=len, default=None)
         for number, (output, size) in enumerate(zip(outputs, self._sizes, strict=True)):
-            self._check_array(f"output {number}", output, size, lead)
+            self._check_array(self._names.get(number, f"output {number}"), output, size, lead)
 
     def _check_array(self, what: str, output: Any, size: int, lead: Any) -> None:
         if not hasattr(output, "shape") or not hasattr(output, "dtype"):
@@ -79,8 +84,8 @@ class CheckedStep:
         if dtype != self._context.dtype.name:
             raise self._error(
                 f"returned {what} in {dtype}; the simulation is in {self._context.dtype.name}. "
-                "Use Python numbers, or ctx.constant, which take the dtype of the simulation; "
-                "NumPy's numbers and arrays do not."
+                "Python numbers take the dtype of the simulation, and so do ctx.constant and "
+                "xp.astype(x, J.dtype); NumPy's numbers and arrays do not."
             )
         shape = tuple(output.shape)
         if lead is None:

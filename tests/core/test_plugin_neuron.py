@@ -376,7 +376,7 @@ class Stateful(TiringBuilder):
         (lambda J: J, ["a pair"]),
         (lambda J: (J, {}), ["Stateful", "['tired']", "are missing"]),
         (lambda J: (J, {"tired": J, "eager": J}), ["['eager'] are none of them"]),
-        (lambda J: (J, {"tired": J[..., :1]}), ["output 1", "(1,)", "(4,)"]),
+        (lambda J: (J, {"tired": J[..., :1]}), ["the state 'tired'", "(1,)", "(4,)"]),
         (lambda J: (J.astype("float64"), {"tired": J}), ["output 0 in float64"]),
     ],
     ids=["no pair", "missing", "extra", "shape", "dtype"],

@@ -218,12 +218,22 @@ def lower_process(op: Any, to: Lowering) -> Any:
     )
     if prepared is None:
         return False
+    if not isinstance(prepared, tuple) or len(prepared) != 2:
+        raise TypeError(
+            "prepare has to return a pair, the key and a dict of numbers, or None; it returned a "
+            f"{type(prepared).__name__}"
+        )
     key, params = prepared
     size = op.input.size
     operands, rows = [to.read(op.input)], []
     sizes = [size]
     for name, signal in op.state.items():
         count = builder.rows(name, signal.initial_value, op.input.shape)
+        if count and count * size != signal.size:
+            raise ValueError(
+                f"rows says that the state {name!r} has {count} rows of the input's {size} "
+                f"elements; it has {signal.size} elements. Return 0 if it is not made of rows"
+            )
         rows.append((name, count))
         before = to.before(signal)
         if count:

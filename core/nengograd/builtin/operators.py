@@ -219,6 +219,11 @@ def _states_message(builder: Any, names: Sequence[str], state: Mapping[str, Any]
     )
 
 
+def _rows_message(name: str, count: int, given: Any) -> str:
+    what = f"list of {len(given)}" if isinstance(given, (list, tuple)) else type(given).__name__
+    return f"step has to return the state {name!r} as a list of {count} arrays, not a {what}"
+
+
 class NeuronsBuilder(OperatorBuilder):
     """Neurons: J, the states, then random numbers if drawn; all ``(..., n)``."""
 
@@ -288,6 +293,9 @@ class ProcessesBuilder(OperatorBuilder):
             out, after = _pair(builder.step(ctx.xp, u, state, params, ctx.dt))
             if len(after) != len(rows) or any(name not in after for name in rows):
                 raise BuildError(_states_message(builder, list(rows), after))
+            for name, before in state.items():
+                if not isinstance(after[name], (list, tuple)) or len(after[name]) != len(before):
+                    raise BuildError(_rows_message(name, len(before), after[name]))
             return [out, *(row for name in rows for row in after[name])]
 
         return step

@@ -1,0 +1,154 @@
+"""What a plugin does wrong while a model is assembled or run names the plugin and the cure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import nengo
+import numpy as np
+import pytest
+from nengo.builder.operator import Copy
+from nengo.exceptions import BuildError, NengoWarning
+
+import nengograd
+from nengograd import hookimpl
+from nengograd.builtin.neurons import LIFBuilder
+from nengograd.builtin.processes import LinearFilterBuilder
+
+BACKENDS = ("numpy", "tensorflow")
+
+
+def plugin(**hooks: Any) -> Any:
+    """A plugin that offers neurons, processes, rules or passes."""
+
+    class Mistaken:
+        @hookimpl
+        def nengograd_neurons(self, backend: str) -> Any:
+            return hooks.get("neurons")
+
+        @hookimpl
+        def nengograd_processes(self, backend: str) -> Any:
+            return hooks.get("processes")
+
+        @hookimpl
+        def nengograd_lowering(self) -> Any:
+            return hooks.get("lowering")
+
+        @hookimpl
+        def nengograd_passes(self) -> Any:
+            return hooks.get("passes")
+
+    return Mistaken()
+
+
+def run(backend: str = "numpy", **hooks: Any) -> None:
+    with nengo.Network(seed=0) as net:
+        drive = nengo.Node(lambda t: [t, -t])
+        ens = nengo.Ensemble(10, 2)
+        nengo.Connection(drive, ens, synapse=nengo.Lowpass(0.01))
+        nengo.Probe(ens.neurons)
+    with nengograd.Simulator(
+        net, backend=backend, plugins=[plugin(**hooks)], progress_bar=False, minibatch_size=3
+    ) as sim:
+        sim.run_steps(2)
+
+
+def boom(*_: Any) -> Any:
+    raise KeyError("boom")
+
+
+def cells(**methods: Any) -> dict[str, Any]:
+    """A neuron builder with some methods replaced."""
+    return {"neurons": {nengo.LIF: type("Cells", (LIFBuilder,), methods)()}}
+
+
+def filters(**methods: Any) -> dict[str, Any]:
+    """A process builder with some methods replaced."""
+    return {"processes": {nengo.Lowpass: type("Filters", (LinearFilterBuilder,), methods)()}}
+
+
+@pytest.mark.parametrize(
+    ("hooks", "words"),
+    [
+        (cells(accepts=boom), ["Cells, the builder of LIF", "KeyError: 'boom'"]),
+        (cells(key=boom), ["Cells, the builder of LIF", "KeyError: 'boom'"]),
+        (cells(key=lambda self, neurons: [1]), ["Cells", "hashable"]),
+        (cells(params=("tau_x",)), ["Cells, the builder of LIF", "no attribute 'tau_x'"]),
+        (filters(prepare=boom), ["Filters, the builder of Lowpass", "KeyError: 'boom'"]),
+        (filters(prepare=lambda *_: {"a": 1.0}), ["Filters", "a pair", "returned a dict"]),
+        (filters(prepare=lambda *_: ([1], {})), ["Filters", "hashable"]),
+        (filters(rows=lambda *_: 2), ["Filters", "'X' has 2 rows", "it has 2 elements"]),
+        ({"lowering": {Copy: boom}}, ["lowering rule of Copy", "KeyError: 'boom'"]),
+        ({"lowering": {Copy: lambda op, to: None}}, ["lowering rule of Copy", "has not written"]),
+        ({"passes": {"11-mine": boom}}, ["graph pass '11-mine'", "KeyError: 'boom'"]),
+    ],
+    ids=lambda case: "" if isinstance(case, dict) else "-".join(case).replace(" ", "_"),
+)
+def test_what_fails_in_assembly_is_named_with_its_plugin(hooks: Any, words: list[str]) -> None:
+    with pytest.raises(BuildError) as caught:
+        run(**hooks)
+    for word in ["plugin 'Mistaken #0'", *words]:
+        assert word in str(caught.value)
+
+
+def after(change: Callable[[Any, Any], Any], base: Any = LIFBuilder) -> Callable[..., Any]:
+    """A step whose result is changed."""
+
+    def step(self: Any, xp: Any, J: Any, state: Any, params: Any, dt: float) -> Any:
+        return change(*base.step(self, xp, J, state, params, dt))
+
+    return step
+
+
+def process_after(change: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    return after(change, LinearFilterBuilder)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("hooks", "words"),
+    [
+        (cells(step=after(lambda out, state: out)), ["Cells", "a pair"]),
+        (cells(step=after(lambda out, state: (out, {}))), ["'voltage'", "missing"]),
+        (
+            cells(step=after(lambda out, s: (out, {**s, "voltage": s["voltage"][..., :1]}))),
+            ["Cells", "the state 'voltage'", "(3, 1)", "(3, 10)"],
+        ),
+        (cells(step=after(lambda out, state: (out[0], state))), ["batch axis is lost"]),
+        (cells(step=boom), ["Cells", "KeyError: 'boom'"]),
+        (filters(step=process_after(lambda out, state: out)), ["Filters", "a pair"]),
+        (filters(step=process_after(lambda out, state: (out, {}))), ["['X'] are missing"]),
+        (
+            filters(step=process_after(lambda out, state: (out, {"X": []}))),
+            ["Filters", "'X'", "a list of 1 arrays, not a list of 0"],
+        ),
+        (filters(step=process_after(lambda out, s: (out, {"X": out}))), ["a list of 1 arrays"]),
+    ],
+    ids=lambda case: "" if isinstance(case, dict) else "-".join(case).replace(" ", "_"),
+)
+def test_what_a_step_returns_wrongly_is_named_with_its_plugin(
+    backend: str, hooks: Any, words: list[str]
+) -> None:
+    with pytest.raises(BuildError) as caught:
+        run(backend, **hooks)
+    for word in ["plugin 'Mistaken #0'", *words]:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("hooks", "words"),
+    [
+        (cells(accepts=lambda self, neurons: False), ["Cells", "accepts has returned False"]),
+        (cells(states=("voltage",)), ["['voltage']", "['refractory_time', 'voltage']"]),
+        (cells(draw=staticmethod(lambda rng, n: np.zeros(n))), ["draw"]),
+        (filters(prepare=lambda *_: None), ["Filters", "prepare has returned None"]),
+    ],
+    ids=["accepts", "states", "draw", "prepare"],
+)
+def test_a_builder_that_does_not_run_its_type_is_told_why(hooks: Any, words: list[str]) -> None:
+    with pytest.warns(NengoWarning, match="runs on the host") as seen:
+        run(**hooks)
+    message = str(seen[0].message)
+    for word in ["plugin 'Mistaken #0'", *words]:
+        assert word in message
