@@ -1,14 +1,17 @@
 """The kit finds what is wrong with a builder, and says where."""
 
+from types import SimpleNamespace
+
 import nengo
 import numpy as np
 import pytest
 from nengo.builder import Builder, Operator
 from nengo.builder.operator import Reset
+from nengo.exceptions import ValidationError
 
 import nengograd
 from nengograd.builders import NeuronBuilder, OperatorBuilder
-from nengograd.builtin.neurons import LIFBuilder
+from nengograd.builtin.neurons import AdaptiveLIFBuilder, LIFBuilder, RegularSpikingBuilder
 from nengograd.builtin.processes import PROCESSES
 from nengograd.testing import (
     ConformanceError,
@@ -68,9 +71,88 @@ class Misnamed(LIFBuilder):
     params = (*LIFBuilder.params, "tau_nothing")
 
 
+class TooLong(LIFBuilder):
+    """Neurons that are refractory for a step too many."""
+
+    def step(self, xp, J, state, params, dt):
+        out, after = super().step(xp, J, state, params, dt)
+        longer = after["refractory_time"] + dt * xp.astype(out > 0, J.dtype)
+        return out, {**after, "refractory_time": longer}
+
+
+class NoReset(LIFBuilder):
+    """A spike leaves the voltage where it was."""
+
+    def step(self, xp, J, state, params, dt):
+        out, after = super().step(xp, J, state, params, dt)
+        voltage = xp.where(out > 0, state["voltage"], after["voltage"])
+        return out, {**after, "voltage": voltage}
+
+
+class LosesBatch(LIFBuilder):
+    def step(self, xp, J, state, params, dt):
+        out, after = super().step(xp, J, state, params, dt)
+        return xp.reshape(out, (-1,)), after
+
+
+class MixesItems(LIFBuilder):
+    """Right for one item: each gets a little of the others' current."""
+
+    def step(self, xp, J, state, params, dt):
+        if len(J.shape) > 1:
+            J = J + 0.01 * (xp.sum(J, axis=0, keepdims=True) - J)
+        return super().step(xp, J, state, params, dt)
+
+
+class FirstAlone(LIFBuilder):
+    """Takes the first neuron's parameters for those of all."""
+
+    def step(self, xp, J, state, params, dt):
+        first = {name: float(np.ravel(value)[0]) for name, value in vars(params).items()}
+        return super().step(xp, J, state, SimpleNamespace(**first), dt)
+
+
+class Unnamed(LIFBuilder):
+    """Knows one value of a parameter."""
+
+    params = ("tau_rc", "min_voltage", "amplitude")
+
+    def step(self, xp, J, state, params, dt):
+        whole = SimpleNamespace(**vars(params), tau_ref=0.002)
+        return super().step(xp, J, state, whole, dt)
+
+    def rate(self, xp, J, params):
+        return super().rate(xp, J, SimpleNamespace(**vars(params), tau_ref=0.002))
+
+
+class OneStepLength(LIFBuilder):
+    def step(self, xp, J, state, params, dt):
+        return super().step(xp, J, state, params, 0.001)
+
+
+class Random(LIFBuilder):
+    def step(self, xp, J, state, params, dt):
+        return super().step(xp, J + 1e-6 * np.random.uniform(), state, params, dt)
+
+
+class FewStates(LIFBuilder):
+    def step(self, xp, J, state, params, dt):
+        out, after = super().step(xp, J, state, params, dt)
+        return out, {"voltage": after["voltage"]}
+
+
 @pytest.mark.parametrize(
     ("builder", "complaints"),
     [
+        (TooLong(), ["outputs and states are those of its own step on numpy", "step "]),
+        (NoReset(), ["output in float64"]),
+        (LosesBatch(), ["The batch axis is lost", "has shape (24,)", "shape (3, 8)"]),
+        (MixesItems(), ["each item of a minibatch is a simulation of its own", "item 0"]),
+        (FirstAlone(), ["output of merged neurons"]),
+        (Unnamed(), ["with tau_ref = 0.0022, which params does not name"]),
+        (OneStepLength(), ["it follows another time step", "with another dt"]),
+        (Random(), ["a run in pieces is a run in one"]),
+        (FewStates(), ["['refractory_time', 'voltage']", "['refractory_time'] are missing"]),
         (Wrong(), ["outputs and states are those of its own step on numpy", "step ", "element "]),
         (InPlace(), ["step has changed voltage in place"]),
         (Double(), ["step keeps shapes and dtypes", "float64"]),
@@ -92,6 +174,44 @@ def test_a_builder_that_is_wrong_is_caught(builder, complaints):
         )
     for complaint in complaints:
         assert complaint in str(caught.value)
+
+
+class TwiceTheRate(AdaptiveLIFBuilder):
+    def rate_step(self, xp, J, state, params, dt):
+        out, after = super().rate_step(xp, J, state, params, dt)
+        return 2 * out, after
+
+
+class TwiceTheRates(RegularSpikingBuilder):
+    def rate(self, xp, J, params):
+        return 2 * super().rate(xp, J, params)
+
+
+@pytest.mark.parametrize(
+    ("neuron", "builder"),
+    [
+        (nengo.AdaptiveLIF(), TwiceTheRate()),
+        (nengo.RegularSpiking(nengo.LIFRate()), TwiceTheRates()),
+    ],
+    ids=["rate_step", "of rates"],
+)
+def test_a_rate_that_is_wrong_is_caught_wherever_it_comes_from(neuron, builder):
+    with pytest.raises(ConformanceError, match="the rate is near the mean output"):
+        check_neuron(neuron, backends=["numpy"], plugins=[neurons_plugin(builder, type(neuron))])
+
+
+def test_a_gradient_that_is_wrong_is_caught():
+    class Both(NeuronBuilder):
+        def step(self, xp, J, state, params, dt):
+            root = xp.sqrt(xp.maximum(J, 1e-12))
+            return 3.0 * J + xp.stop_gradient(root - 3.0 * J), {}
+
+    with pytest.raises(
+        ConformanceError,
+        match=r"(?s)gradients are those of finite differences.*"
+        r"analytic .*numeric ",
+    ):
+        check_neuron(Root(), backends=["tensorflow"], plugins=[neurons_plugin(Both(), Root)])
 
 
 class InfiniteSlope(NeuronBuilder):
@@ -128,14 +248,66 @@ class Forgetful(type(PROCESSES[nengo.Lowpass])):
         return super().step(xp, u, zero, params, dt)
 
 
-def test_a_process_that_is_wrong_is_caught():
+class FixedFilter(type(PROCESSES[nengo.Lowpass])):
+    """Right for one length of the step."""
+
+    def prepare(self, process, shape, dt):
+        return super().prepare(process, shape, 0.001)
+
+
+class FirstFilter(type(PROCESSES[nengo.Lowpass])):
+    """Takes the first process's numbers for those of all."""
+
+    def step(self, xp, u, state, params, dt):
+        first = {name: float(np.ravel(value)[0]) for name, value in vars(params).items()}
+        return super().step(xp, u, state, SimpleNamespace(**first), dt)
+
+
+class FilterInPlace(type(PROCESSES[nengo.Lowpass])):
+    def step(self, xp, u, state, params, dt):
+        u *= params.b
+        return super().step(xp, u / params.b, state, params, dt)
+
+
+class MixingFilter(type(PROCESSES[nengo.Lowpass])):
+    """Right for one item: each gets a little of the others' input."""
+
+    def step(self, xp, u, state, params, dt):
+        if len(u.shape) > 1:
+            u = u + 0.01 * xp.sum(u, axis=0, keepdims=True)
+        return super().step(xp, u, state, params, dt)
+
+
+@pytest.mark.parametrize(
+    ("builder", "complaint"),
+    [
+        (Forgetful(), "outputs are those of its own step on numpy"),
+        (FixedFilter(), "output with another dt"),
+        (FirstFilter(), "merged output"),
+        (FilterInPlace(), "has changed an array that it was given in place"),
+        (MixingFilter(), "each item of a minibatch is a simulation of its own"),
+    ],
+    ids=lambda x: type(x).__name__ if not isinstance(x, str) else "",
+)
+def test_a_process_that_is_wrong_is_caught(builder, complaint):
     class Plugin:
         @nengograd.hookimpl
         def nengograd_processes(self, backend):
-            return {nengo.Lowpass: Forgetful()}
+            return {nengo.Lowpass: builder}
 
-    with pytest.raises(ConformanceError, match=r"outputs are those of its own step on numpy"):
+    with pytest.raises(ConformanceError, match=complaint):
         check_process(nengo.Lowpass(0.01), backends=["numpy"], plugins=[Plugin()])
+
+
+def test_what_cannot_be_checked_is_said():
+    with pytest.raises(ConformanceError, match=r"needs no builder: its own code runs ahead"):
+        check_process(nengo.processes.WhiteSignal(1.0, 5), backends=["numpy"])
+    with pytest.raises(ConformanceError, match=r"an instance of a neuron type, such as LIF\(\)"):
+        check_neuron(nengo.LIF, backends=["numpy"])
+    with pytest.raises(ConformanceError, match=r"an instance of a process, such as Lowpass"):
+        check_process(nengo.Lowpass, backends=["numpy"])
+    with pytest.raises(ValidationError, match=r"no option 'steeps'; there are .*'steps'"):
+        check_neuron(nengo.LIF(), steeps=3)
 
 
 class Negation(Operator):
@@ -177,19 +349,21 @@ def network():
     return net
 
 
-class Factor(OperatorBuilder):
-    def __init__(self, factor):
-        self.factor = factor
+class Returns(OperatorBuilder):
+    """An operator that does what it is told to."""
+
+    def __init__(self, step):
+        self.step = step
 
     def build(self, block, ctx):
-        return lambda x: [self.factor * x]
+        return lambda x: [self.step(ctx, x)]
 
 
-def operator_plugin(factor):
+def operator_plugin(step):
     class Plugin:
         @nengograd.hookimpl
         def nengograd_operators(self, backend):
-            return {Negation: Factor(factor)}
+            return {Negation: Returns(step)}
 
         @nengograd.hookimpl
         def nengograd_lowering(self):
@@ -203,12 +377,37 @@ def operator_plugin(factor):
 
 
 def test_an_operator_that_is_right_passes():
-    check_operator(Negation, network, backends=["numpy"], plugins=[operator_plugin(-1.0)])
+    check_operator(
+        Negation, network, backends=["numpy"], plugins=[operator_plugin(lambda ctx, x: -x)]
+    )
 
 
-def test_an_operator_that_is_wrong_is_caught():
-    with pytest.raises(ConformanceError, match=r"outputs are those of its own step on numpy"):
-        check_operator(Negation, network, backends=["numpy"], plugins=[operator_plugin(-1.01)])
+def first_only(ctx, x):
+    """Right for one operator: a second one in the block gets the output of the first."""
+    return np.concatenate([-x[..., :2]] * (x.shape[-1] // 2), axis=-1) if x.shape[-1] > 2 else -x
+
+
+def in_place(ctx, x):
+    x *= -1.0
+    return x
+
+
+@pytest.mark.parametrize(
+    ("step", "complaint"),
+    [
+        (lambda ctx, x: -1.01 * x, "outputs are those of its own step on numpy"),
+        (lambda ctx, x: -(ctx.dt / 0.001) * x, "with another dt"),
+        (lambda ctx, x: -x * np.ones(1), "in float64; the simulation is in float32"),
+        (lambda ctx, x: ctx.xp.reshape(-x, (-1,)), "The batch axis is lost"),
+        (lambda ctx, x: -x + 0.01 * (x - x[:1] if x.ndim > 1 else 0 * x), "of item 1"),
+        (first_only, "two of it put out what they do apart"),
+        (in_place, "has changed an array that it was given in place"),
+    ],
+    ids=["factor", "dt", "dtype", "shape", "items", "merged", "in place"],
+)
+def test_an_operator_that_is_wrong_is_caught(step, complaint):
+    with pytest.raises(ConformanceError, match=complaint):
+        check_operator(Negation, network, backends=["numpy"], plugins=[operator_plugin(step)])
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -9,7 +9,7 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from .conformance import Conformance, ConformanceError, assert_same, run_checks
+from .conformance import Conformance, ConformanceError, assert_same, make_suite, run_checks
 
 __all__ = ["BackendConformance", "check_backend"]
 
@@ -206,4 +206,4 @@ def check_backend(name: str, plugins: Sequence[Any] = (), **options: Any) -> Non
         With all checks that failed.
     """
     attributes = {"name": name, "plugins": plugins, **options}
-    run_checks(type("Checked", (BackendConformance,), attributes)())
+    run_checks(make_suite(BackendConformance, attributes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import nengo
@@ -11,10 +11,26 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
-from ..plugins import manager
+from ..builders import Context
+from ..execute import has_batch
+from ..namespace import numpy_namespace
+from ..plugins import make_registry, manager
 from ..simulator import Simulator
 
-__all__ = ["Conformance", "ConformanceError", "assert_same", "run_checks", "usable_backends"]
+__all__ = [
+    "OTHER_DT",
+    "Conformance",
+    "ConformanceError",
+    "assert_same",
+    "make_suite",
+    "numbers",
+    "run_checks",
+    "usable_backends",
+    "varied",
+]
+
+OTHER_DT = 0.0007
+"""A time step that is not Nengo's own, in seconds."""
 
 
 class ConformanceError(AssertionError):
@@ -91,12 +107,42 @@ class Conformance:
             sim.run_steps(steps, input_feeds=feeds)
             return sim.data
 
-    def reference(self, network: nengo.Network, steps: int) -> Any:
+    def reference(self, network: nengo.Network, steps: int, dt: float = 0.001) -> Any:
         """The data of a run of `nengo.Simulator`, in float64."""
         # Nengo's optimizer changes the order of random numbers.
-        with nengo.Simulator(network, progress_bar=False, optimize=False) as sim:
+        with nengo.Simulator(network, dt=dt, progress_bar=False, optimize=False) as sim:
             sim.run_steps(steps)
             return sim.data
+
+    def assert_arguments_are_left(self, network: nengo.Network, kind: type) -> None:
+        """Run the blocks of a Nengo operator class on NumPy arrays that cannot be written to."""
+        registry = make_registry(manager(self.plugins), "numpy")
+        rng = np.random.RandomState(0)
+        with self.open(network, "numpy") as sim:
+            program, dtype = sim.program, np.dtype("float64")
+        for block in program.blocks:
+            builder = registry.operators.get(block.kind)
+            if block.host or builder is None or type(block.ops[0].operator) is not kind:
+                continue
+            batched = tuple(has_batch(program, view) for view in block.operands)
+            context = Context(numpy_namespace, dtype, program.dt, batched)
+            operands = []
+            for j, view in enumerate(block.operands):
+                value = rng.uniform(0.1, 0.9, view.size)
+                if not batched[j]:
+                    value = builder.prepare(block, context, j, value)
+                if isinstance(value, np.ndarray):
+                    value.flags.writeable = False
+                operands.append(value)
+            try:
+                builder.build(block, context)(*operands)
+            except ValueError as error:
+                if "read-only" not in str(error):
+                    raise
+                raise ConformanceError(
+                    f"the step of {block.label} has changed an array that it was given in place; "
+                    "return a new array"
+                ) from error
 
     def can_differentiate(self, backend: str) -> bool:
         """Whether a backend has gradients at all."""
@@ -110,6 +156,63 @@ class Conformance:
             except ValidationError as error:
                 return "cannot differentiate" not in str(error)
         return True
+
+
+def numbers(instance: Any) -> list[str]:
+    """Arguments that an instance's type takes and that are numbers in it."""
+    taken = inspect.signature(type(instance)).parameters
+    return [name for name in taken if _is_number(getattr(instance, name, None))]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def varied(instance: Any, names: Sequence[str]) -> Any:
+    """One more of a type, with other numbers where the type allows.
+
+    Parameters
+    ----------
+    instance : object
+        Neurons or a process.
+    names : sequence of str
+        Arguments to change: by a tenth, or from 0 to a tenth.
+
+    Returns
+    -------
+    other : object or None
+        None where nothing can be changed.
+    """
+    taken = inspect.signature(type(instance)).parameters
+    given = {name: getattr(instance, name) for name in taken if hasattr(instance, name)}
+    other = None
+    for name in (name for name in numbers(instance) if name in names):
+        by = 0.1 * abs(given[name]) or 0.1
+        for value in (given[name] + by, given[name] - by):
+            try:
+                other = type(instance)(**{**given, name: value})
+            except Exception:
+                # Out of its limits, or no whole number.
+                continue
+            given[name] = value
+            break
+    return other
+
+
+def make_suite(kind: type[Conformance], attributes: Mapping[str, Any]) -> Conformance:
+    """A set of checks with some attributes.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the class has no such attribute.
+    """
+    known = {name for base in kind.__mro__ for name in getattr(base, "__annotations__", {})}
+    for name in attributes:
+        if name not in known:
+            raise ValidationError(f"there is no option {name!r}; there are {sorted(known)}", name)
+    made: Conformance = type("Checked", (kind,), dict(attributes))()
+    return made
 
 
 def _checks(suite: Conformance) -> Iterator[tuple[str, Any]]:
@@ -136,4 +239,5 @@ def run_checks(suite: Conformance) -> None:
                 where = f" on {backend}" if backend else ""
                 failures.append(f"- {name}{where}: {type(error).__name__}: {error}")
     if failures:
-        raise ConformanceError("\n".join([f"{len(failures)} checks failed", *failures]))
+        count = "1 check" if len(failures) == 1 else f"{len(failures)} checks"
+        raise ConformanceError("\n".join([f"{count} failed", *failures]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -15,12 +14,22 @@ from numpy.typing import NDArray
 from ..config import configure_settings
 from ..namespace import numpy_namespace
 from ..plugins import make_registry, manager
-from .conformance import Conformance, ConformanceError, assert_same, run_checks
+from .conformance import (
+    OTHER_DT,
+    Conformance,
+    ConformanceError,
+    assert_same,
+    make_suite,
+    numbers,
+    run_checks,
+    varied,
+)
 
 __all__ = ["NeuronConformance", "check_neuron"]
 
 _DT = 0.001
 _RANDOM = 0.25
+_SETTLING, _AVERAGED = 500, 1000
 
 
 class NeuronConformance(Conformance):
@@ -32,7 +41,7 @@ class NeuronConformance(Conformance):
         An instance.
     other : nengo.neurons.NeuronType or None
         One with other parameters, which has to run in the same block; by default made by
-        changing each of the builder's parameters by a tenth.
+        changing each of the builder's parameters by a tenth, where the type allows.
     currents : sequence of float
         Input currents that matter, in the unit of ``J``: below threshold, near it, above.
     steps : int
@@ -55,6 +64,7 @@ class NeuronConformance(Conformance):
 
     def _network(self, *neurons: Any, seed: int = 0) -> Any:
         """Each neuron type, driven by constant and by changing currents."""
+        self._check_neuron()
         currents = np.asarray(self.currents, dtype=float)
         spread = max(float(np.ptp(currents)), 1e-3)
 
@@ -80,7 +90,15 @@ class NeuronConformance(Conformance):
         nengo.Connection(drive, ens.neurons, synapse=None)
         return ens
 
+    def _check_neuron(self) -> None:
+        if not isinstance(self.neuron, nengo.neurons.NeuronType):
+            raise ConformanceError(
+                f"neuron has to be an instance of a neuron type, such as LIF(); it is "
+                f"{self.neuron!r}"
+            )
+
     def _builder(self, backend: str) -> Any:
+        self._check_neuron()
         registry = make_registry(manager(self.plugins), backend)
         builder = registry.neurons.get(type(self.neuron))
         if builder is None:
@@ -149,16 +167,37 @@ class NeuronConformance(Conformance):
                 )
 
     def test_outputs_and_states_are_those_of_its_own_step(self, backend: str) -> None:
+        if not self.is_random:
+            self._compare_with_its_own_step(self.neuron, backend, "in float64")
+            return
         net = self._network(self.neuron)
         expected = self.reference(net, self.steps)
         actual = self.simulate(net, backend, self.steps)
+        self._compare_means(actual, expected, net.outputs[0], _RANDOM)
+
+    def test_it_follows_another_time_step(self, backend: str) -> None:
+        if not self.is_random:
+            self._compare_with_its_own_step(self.neuron, backend, "with another dt", OTHER_DT)
+
+    def test_it_follows_parameters_that_the_builder_does_not_name(self, backend: str) -> None:
         if self.is_random:
-            self._compare_means(actual, expected, net.outputs[0], _RANDOM)
             return
+        named = self._builder(backend).params
+        for name in numbers(self.neuron):
+            other = None if name in named else varied(self.neuron, [name])
+            if other is not None:
+                what = f"with {name} = {getattr(other, name):.6g}, which params does not name,"
+                self._compare_with_its_own_step(other, backend, what)
+
+    def _compare_with_its_own_step(
+        self, neuron: Any, backend: str, what: str, dt: float = _DT
+    ) -> None:
+        net = self._network(neuron)
+        expected = self.reference(net, self.steps, dt)
+        actual = self.simulate(net, backend, self.steps, dt=dt)
         for probe in (*net.outputs, *net.kept):
             scale = max(float(np.abs(expected[probe]).max()), 1e-300)
-            what = f"{probe.attr} in float64"
-            assert_same(actual[probe], expected[probe], what, 1e-9 * scale, 1e-7)
+            assert_same(actual[probe], expected[probe], f"{probe.attr} {what}", 1e-9 * scale, 1e-7)
 
     def test_float32_stays_near_float64(self, backend: str) -> None:
         net = self._network(self.neuron)
@@ -177,7 +216,7 @@ class NeuronConformance(Conformance):
         assert_same(ours[None], theirs[None], "mean output", atol, 0.0)
 
     def test_neurons_of_other_parameters_run_in_the_same_block(self, backend: str) -> None:
-        other = self.other or _varied(self.neuron, self._builder(backend).params)
+        other = self.other or varied(self.neuron, self._builder(backend).params)
         if other is None:
             return
         net = self._network(self.neuron, other)
@@ -263,51 +302,34 @@ class NeuronConformance(Conformance):
 
     def test_the_rate_is_near_the_mean_output(self) -> None:
         builder = self._builder("numpy")
-        # Where another type makes the rates, a builder is handed them instead of currents.
-        makes_spikes_of_rates = isinstance(self.neuron, RatesToSpikesNeuronType)
-        if not self.neuron.spiking or makes_spikes_of_rates or not _has_plain_rate(builder):
+        if not self.neuron.spiking or not builder.has_rate:
             return
         current = np.asarray(self.currents, dtype=float)
-        rate = builder.rate(numpy_namespace, current, self._params(builder))
-        with nengo.Network(seed=0) as net:
-            ens = self._ensemble(nengo.Node(current), self.neuron)
-            probe = nengo.Probe(ens.neurons)
-        # The first half second is left out: adapting neurons settle in it.
-        mean = self.reference(net, 1500)[probe][500:].mean(axis=0)
+        mean, driven = self._mean_output(self.neuron), current
+        if isinstance(self.neuron, RatesToSpikesNeuronType):
+            # Where another type makes the rates, a builder is handed them instead of currents.
+            driven = self._mean_output(self.neuron.base_type)
+        initial = self.neuron.make_state(len(current), rng=np.random.RandomState(0))
+        state = {name: np.array(initial[name], float) for name in builder.rate_states}
+        rates, params = [], self._params(builder)
+        for _ in range(_SETTLING + _AVERAGED):
+            rate, state = builder.rate_step(numpy_namespace, driven, dict(state), params, _DT)
+            rates.append(rate)
         atol = self.rate_tolerance * float(np.abs(mean).max()) + 1.0
+        rate = np.mean(rates[_SETTLING:], axis=0)
         assert_same(rate[None], mean[None], "rate, in Hz,", atol, 0.0)
+
+    def _mean_output(self, neuron: Any) -> Any:
+        """Over a second at each of the currents, after adapting neurons have settled."""
+        with nengo.Network(seed=0) as net:
+            ens = self._ensemble(nengo.Node(np.asarray(self.currents, dtype=float)), neuron)
+            probe = nengo.Probe(ens.neurons)
+        return self.reference(net, _SETTLING + _AVERAGED)[probe][_SETTLING:].mean(axis=0)
 
     def _has_gradient(self, backend: str) -> bool:
         if self.neuron.spiking and not self._builder(backend).has_rate:
             return False
         return self.can_differentiate(backend)
-
-
-def _has_plain_rate(builder: Any) -> bool:
-    try:
-        builder.rate(numpy_namespace, np.zeros(1), SimpleNamespace())
-    except NotImplementedError:
-        return False
-    except Exception:
-        # It lacks the parameters, so it is there.
-        return True
-    return True
-
-
-def _varied(neuron: Any, params: Sequence[str]) -> Any:
-    """A neuron type whose parameters are a tenth larger, if it can be made."""
-    taken = inspect.signature(type(neuron)).parameters
-    changed = {
-        name: 1.1 * getattr(neuron, name)
-        for name in params
-        if name in taken and isinstance(getattr(neuron, name), (int, float))
-    }
-    kept = {name: getattr(neuron, name) for name in taken if hasattr(neuron, name)}
-    try:
-        return type(neuron)(**{**kept, **changed})
-    except Exception:
-        # Some parameters have limits; the author can give `other`.
-        return None
 
 
 def check_neuron(
@@ -335,4 +357,4 @@ def check_neuron(
         With all checks that failed.
     """
     attributes = {"neuron": neuron, "backends": backends, "plugins": plugins, **options}
-    run_checks(type("Checked", (NeuronConformance,), attributes)())
+    run_checks(make_suite(NeuronConformance, attributes))

@@ -8,7 +8,14 @@ from typing import Any, ClassVar
 import nengo
 import numpy as np
 
-from .conformance import Conformance, ConformanceError, assert_same, run_checks
+from .conformance import (
+    OTHER_DT,
+    Conformance,
+    ConformanceError,
+    assert_same,
+    make_suite,
+    run_checks,
+)
 
 __all__ = ["OperatorConformance", "check_operator"]
 
@@ -22,8 +29,8 @@ class OperatorConformance(Conformance):
         The operator class.
     make_network : callable
         Returns a new network whose built model has such operators, with probes of what they
-        compute and nodes that drive them. Called with no argument; wrap a function in
-        ``staticmethod``.
+        compute and nodes that drive them. Where operators that differ may run as one block,
+        have two that differ. Called with no argument; wrap a function in ``staticmethod``.
     steps : int
         Length of the runs that are compared.
     has_gradient : bool
@@ -55,11 +62,20 @@ class OperatorConformance(Conformance):
                 )
 
     def test_outputs_are_those_of_its_own_step(self, backend: str) -> None:
+        self._compare_with_its_own_step(backend, "in float64", 0.001)
+
+    def test_it_follows_another_time_step(self, backend: str) -> None:
+        self._compare_with_its_own_step(backend, "with another dt", OTHER_DT)
+
+    def _compare_with_its_own_step(self, backend: str, what: str, dt: float) -> None:
         net = self._network()
-        expected = self.reference(net, self.steps)
-        actual = self.simulate(net, backend, self.steps)
+        expected = self.reference(net, self.steps, dt)
+        actual = self.simulate(net, backend, self.steps, dt=dt)
         for probe in net.all_probes:
-            assert_same(actual[probe], expected[probe], f"{probe} in float64", 1e-9, 1e-7)
+            assert_same(actual[probe], expected[probe], f"{probe} {what}", 1e-9, 1e-7)
+
+    def test_step_leaves_its_arguments_as_they_are(self) -> None:
+        self.assert_arguments_are_left(self._network(), self.operator)
 
     def test_float32_stays_near_float64(self, backend: str) -> None:
         net = self._network()
@@ -74,21 +90,23 @@ class OperatorConformance(Conformance):
     def test_two_of_it_put_out_what_they_do_apart(self, backend: str) -> None:
         with nengo.Network(seed=0) as both:
             halves = [self._network() for _ in range(2)]
-        for half in halves:
-            half.seed = 5
         alone = self._network()
-        alone.seed = 5
-        expected = self.reference(alone, self.steps)
-        merged = self.simulate(both, backend, self.steps)
-        for half in halves:
+        for network in (*halves, alone):
+            network.seed = 5
+        # Each has an input of its own: two that are alike could take each other's output.
+        inputs = [self._feeds(alone, (self.steps,), seed) for seed in range(2)]
+        feeds: dict[Any, Any] = {}
+        for half, own in zip(halves, inputs, strict=True):
+            feeds.update(zip(_sources(half), own.values(), strict=True))
+        merged = self.simulate(both, backend, self.steps, input_feeds=feeds)
+        for half, own in zip(halves, inputs, strict=True):
+            expected = self.simulate(alone, backend, self.steps, input_feeds=own)
             for probe, original in zip(half.all_probes, alone.all_probes, strict=True):
                 assert_same(merged[probe], expected[original], f"merged {probe}", 1e-9, 1e-7)
 
     def test_each_item_of_a_minibatch_is_a_simulation_of_its_own(self, backend: str) -> None:
         net = self._network()
-        fed = [n for n in net.all_nodes if n.size_in == 0 and n.output is not None]
-        rng = np.random.RandomState(1)
-        feeds = {n: rng.uniform(-1, 1, (3, self.steps, n.size_out)) for n in fed}
+        feeds = self._feeds(net, (3, self.steps), 1)
         together = self.simulate(net, backend, self.steps, minibatch_size=3, input_feeds=feeds)
         for item in range(3):
             own = {n: x[item] for n, x in feeds.items()}
@@ -97,11 +115,20 @@ class OperatorConformance(Conformance):
                 what = f"{probe} of item {item}"
                 assert_same(together[probe][item], alone[probe], what, 1e-9, 1e-7)
 
+    def _feeds(self, network: nengo.Network, lead: tuple[int, ...], seed: int) -> dict[Any, Any]:
+        """Random numbers for the nodes that drive a network."""
+        rng = np.random.RandomState(seed)
+        return {n: rng.uniform(-1, 1, (*lead, n.size_out)) for n in _sources(network)}
+
     def test_gradients_are_those_of_finite_differences(self, backend: str) -> None:
         if not self.has_gradient or not self.can_differentiate(backend):
             return
         with self.open(self._network(), backend) as sim:
             sim.check_gradients()
+
+
+def _sources(network: nengo.Network) -> list[Any]:
+    return [n for n in network.all_nodes if n.size_in == 0 and n.output is not None]
 
 
 def check_operator(
@@ -138,4 +165,4 @@ def check_operator(
         "plugins": plugins,
         **options,
     }
-    run_checks(type("Checked", (OperatorConformance,), attributes)())
+    run_checks(make_suite(OperatorConformance, attributes))

@@ -7,13 +7,24 @@ from typing import Any, ClassVar
 
 import nengo
 import numpy as np
+from nengo.builder.processes import SimProcess
 from numpy.typing import NDArray
 
-from .conformance import Conformance, ConformanceError, assert_same, run_checks
+from .conformance import (
+    OTHER_DT,
+    Conformance,
+    ConformanceError,
+    assert_same,
+    make_suite,
+    numbers,
+    run_checks,
+    varied,
+)
 
 __all__ = ["ProcessConformance", "check_process"]
 
 _PERIOD = 0.02
+_DT = 0.001
 
 
 class ProcessConformance(Conformance):
@@ -24,7 +35,8 @@ class ProcessConformance(Conformance):
     process : nengo.Process
         An instance.
     other : nengo.Process or None
-        One with other parameters, which has to run in the same block; None if it need not.
+        One with other parameters, which has to run in the same block; by default one whose
+        numbers are a tenth larger, which need not.
     size : int
         Elements of the input.
     steps : int
@@ -37,6 +49,8 @@ class ProcessConformance(Conformance):
     steps: ClassVar[int] = 60
 
     def _network(self, *processes: Any) -> Any:
+        for process in processes:
+            self._check_process(process)
         phases = np.arange(self.size)
 
         def drive(t: float) -> NDArray[Any]:
@@ -46,6 +60,23 @@ class ProcessConformance(Conformance):
             net.drive = nengo.Node(drive, size_out=self.size)
             net.outputs = [self._probe(net.drive, process) for process in processes]
         return net
+
+    def _check_process(self, process: Any) -> None:
+        """Say what cannot be checked."""
+        if not isinstance(process, nengo.Process):
+            raise ConformanceError(
+                f"process has to be an instance of a process, such as Lowpass(0.01); it is "
+                f"{process!r}"
+            )
+        shape, rng = (self.size,), np.random.RandomState(0)
+        try:
+            process.make_step(shape, shape, _DT, rng, process.make_state(shape, shape, _DT))
+        except Exception as error:
+            raise ConformanceError(
+                f"{process!r} cannot turn {self.size} inputs into as many outputs "
+                f"({type(error).__name__}: {error}). A process without an input needs no builder: "
+                "its own code runs ahead of the simulation"
+            ) from error
 
     def _probe(self, drive: Any, process: Any) -> Any:
         """A probe of what the process makes of the input."""
@@ -66,11 +97,20 @@ class ProcessConformance(Conformance):
                 )
 
     def test_outputs_are_those_of_its_own_step(self, backend: str) -> None:
+        self._compare_with_its_own_step(backend, "in float64", _DT)
+
+    def test_it_follows_another_time_step(self, backend: str) -> None:
+        self._compare_with_its_own_step(backend, "with another dt", OTHER_DT)
+
+    def _compare_with_its_own_step(self, backend: str, what: str, dt: float) -> None:
         net = self._network(self.process)
         (probe,) = net.outputs
-        expected = self.reference(net, self.steps)[probe]
-        actual = self.simulate(net, backend, self.steps)[probe]
-        assert_same(actual, expected, "output in float64", 1e-10, 1e-8)
+        expected = self.reference(net, self.steps, dt)[probe]
+        actual = self.simulate(net, backend, self.steps, dt=dt)[probe]
+        assert_same(actual, expected, f"output {what}", 1e-10, 1e-8)
+
+    def test_step_leaves_its_arguments_as_they_are(self) -> None:
+        self.assert_arguments_are_left(self._network(self.process), SimProcess)
 
     def test_float32_stays_near_float64(self, backend: str) -> None:
         net = self._network(self.process)
@@ -82,7 +122,7 @@ class ProcessConformance(Conformance):
         assert_same(actual, expected, "output in float32", 1e-3 * np.abs(expected).max(), 1e-3)
 
     def test_merged_processes_put_out_what_they_do_apart(self, backend: str) -> None:
-        other = self.other or self.process
+        other = self.other or varied(self.process, numbers(self.process)) or self.process
         net = self._network(self.process, other)
         with self.open(net, backend) as sim:
             name = type(self.process).__name__
@@ -144,4 +184,4 @@ def check_process(
         With all checks that failed.
     """
     attributes = {"process": process, "backends": backends, "plugins": plugins, **options}
-    run_checks(type("Checked", (ProcessConformance,), attributes)())
+    run_checks(make_suite(ProcessConformance, attributes))
