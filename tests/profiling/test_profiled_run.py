@@ -90,6 +90,14 @@ def test_a_step_can_be_profiled(profiled, tmp_path):
     assert load_profile(tmp_path / "step.json").seconds_per_step is None
 
 
+def test_a_file_that_may_not_be_written_is_an_error_before_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with nengograd.Simulator(make_network(), progress_bar=False, backend="numpy") as sim:
+        with pytest.raises(ValidationError, match="may not be written"):
+            sim.run_steps(10, profile=tmp_path / "p.json")
+        assert sim.n_steps == 0
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_python_on_the_host_is_a_block_with_its_time(backend, tmp_path):
     with nengo.Network(seed=0) as net:
@@ -197,6 +205,20 @@ def test_the_command_writes_a_profile_and_compares_with_another(tmp_path, capsys
     assert "Against the old profile" in capsys.readouterr().out
     assert main([*command, "--against", str(tmp_path / "none.json")]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--train"]], ids=["run", "training"])
+def test_the_command_refuses_to_run_no_steps(tmp_path, capsys, options):
+    script = tmp_path / "model.py"
+    script.write_text(
+        "import nengo\n"
+        "with nengo.Network(seed=0) as model:\n"
+        "    node = nengo.Node([0.0])\n"
+        "    nengo.Probe(node)\n"
+    )
+    command = ["profile", str(script), "--no-progress", "--steps", "0", *options]
+    assert main([*command, "-o", str(tmp_path / "p.json")]) == 2
+    assert "steps: must be at least 1" in capsys.readouterr().err
 
 
 def test_what_tensorflow_has_traced_is_left_for_tensorboard(tmp_path):

@@ -9,6 +9,7 @@ from nengo.exceptions import ValidationError
 
 from nengograd.measuring import Span, Stopwatch
 from nengograd.profile import BlockCost, Profile, comparison, load_profile, save_profile, table
+from nengograd.profile.table import print_comparison
 from profiling.trace_format import check_trace
 
 MACHINE = {"bytes_per_second": 1e10, "flops_per_second": 1e11, "processor": "", "python": "3"}
@@ -57,6 +58,15 @@ def test_a_report_says_what_is_missing_where_blocks_explain_too_little():
     assert "what is missing: calls of the backend 3 us" in table(little)
 
 
+def test_what_is_missing_and_the_blocks_add_up_to_the_whole():
+    # 2 us in blocks and 4 us in the rest leave 4 us of 10.
+    slow = profile([cost(0, 2e-6)])
+    assert np.isclose(sum(slow.missing.values()), 8e-6)
+    (left,) = [seconds for name, seconds in slow.missing.items() if "slower" in name]
+    assert np.isclose(left, 4e-6)
+    assert "slower before it was measured" in table(slow)
+
+
 def test_shares_refer_to_the_profiled_step_where_no_other_is_known():
     assert profile([cost(0, 1e-5)], seconds=None).explained == 0.5
     assert "run two or more steps" in table(profile([cost(0, 1e-5)], seconds=None))
@@ -84,6 +94,23 @@ def test_a_comparison_puts_the_largest_change_first():
     assert np.allclose(rows[0][1:], (1e-6, 5e-6))
     assert rows[1][0] == "Dot x3 (LIFBuilder)"
     assert ("Sum x3 (LIFBuilder)", 0.0, 1e-7) in rows
+
+
+def compared(old, new):
+    from rich.console import Console
+
+    console = Console(width=140, color_system=None)
+    with console.capture() as capture:
+        print_comparison(old, new, console)
+    return capture.get()
+
+
+def test_a_comparison_says_where_the_old_profile_is_of_something_else():
+    old = profile([cost()])
+    new = profile([cost()], model="other", minibatch_size=8)
+    text = compared(old, new)
+    assert "something else: model m before, other now; minibatch_size None before, 8 now." in text
+    assert "something else" not in compared(old, profile([cost(0, 2e-6)]))
 
 
 @pytest.mark.parametrize(

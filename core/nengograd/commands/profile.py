@@ -22,6 +22,7 @@ from .model import add_model, add_options, options
 __all__ = ["add"]
 
 _FILE_WIDTH = 140
+_STEPS = 1000
 _MINIBATCHES = 10
 _TRAINING_STEPS = 25
 
@@ -31,8 +32,7 @@ examples:
   nengograd profile model.py --train --minibatch 64 --steps 25
   nengograd profile model.py -o new.json --against old.json
 
-Next: open the written file in https://ui.perfetto.dev or chrome://tracing, or draw it with
-`nengograd graph model.py --profile FILE`."""
+Next: open the written file in https://ui.perfetto.dev or chrome://tracing."""
 
 
 def add(commands: Any) -> None:
@@ -52,7 +52,8 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--steps",
         type=int,
-        help=f"steps to run, by default 1000; with --train, steps of each item ({_TRAINING_STEPS})",
+        help=f"steps to run, by default {_STEPS}; with --train, steps of each item, by default "
+        f"{_TRAINING_STEPS}",
     )
     parser.add_argument(
         "--train",
@@ -93,7 +94,8 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.train:
             _train(sim, network, arguments)
         else:
-            sim.run_steps(arguments.steps or 1000, profile=arguments.output)
+            steps = _STEPS if arguments.steps is None else arguments.steps
+            sim.run_steps(steps, profile=arguments.output)
         profile = sim.profile
     assert profile is not None
     # What is no terminal has no width; a file is as wide as it likes.
@@ -112,7 +114,10 @@ def _train(sim: Simulator, network: Any, arguments: argparse.Namespace) -> None:
         raise ValidationError(
             "needs a node without incoming connections, and a probe, to train", attr="network"
         )
-    steps, items = arguments.steps or _TRAINING_STEPS, _MINIBATCHES * (arguments.minibatch or 1)
+    steps = _TRAINING_STEPS if arguments.steps is None else arguments.steps
+    if steps < 1:
+        raise ValidationError(f"must be at least 1 (got {steps})", attr="steps")
+    items = _MINIBATCHES * (arguments.minibatch or 1)
     keep = Settings.of(network).keep_history
     samples = {p: len(sampled_steps(p, steps, sim.dt, keep(p))) for p in probes}
     rng = np.random.RandomState(0)

@@ -20,6 +20,9 @@ VERSION = 1
 ENOUGH = 0.8
 """The share of a step that blocks have to explain; below it a report says what is missing."""
 
+SLOWER = "slower before it was measured: other work on this machine, or too short a run"
+"""What is left where the measured part ran faster than the unprofiled one."""
+
 
 @dataclass(frozen=True)
 class BlockCost:
@@ -140,10 +143,17 @@ class Profile:
 
     @property
     def missing(self) -> dict[str, float]:
-        """What explains the step besides the blocks, largest first, if they are not enough."""
+        """What explains the step besides the blocks, largest first, if they are not enough.
+
+        With the blocks it adds up to the whole, or more where measuring has its cost.
+        """
         if self.explained >= ENOUGH:
             return {}
-        return dict(sorted(self.rest.items(), key=lambda item: -item[1]))
+        found = dict(self.rest)
+        left = self.whole * (1 - self.explained) - sum(self.rest.values())
+        if left > 0:
+            found[SLOWER] = left
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     @property
     def builders(self) -> list[BuilderCost]:

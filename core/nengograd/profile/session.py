@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ def profile_path(profile: bool | str | Path | None) -> Path | None:
     Raises
     ------
     nengo.exceptions.ValidationError
-        If the folder is not there; better now than after a long run.
+        If the file cannot be written there; better now than after a long run.
     """
     if profile is None or profile is False:
         return None
@@ -42,6 +43,8 @@ def profile_path(profile: bool | str | Path | None) -> Path | None:
         raise ValidationError(f"there is no folder {str(path.parent)!r}", attr="profile")
     if path.is_dir():
         raise ValidationError(f"{str(path)!r} is a folder; name a file in it", attr="profile")
+    if not os.access(path if path.exists() else path.resolve().parent, os.W_OK):
+        raise ValidationError(f"{str(path)!r} may not be written; choose another", attr="profile")
     return path
 
 
@@ -123,9 +126,14 @@ def observe_run(
         For what the backend's own profiler writes.
     """
     start, middle, end = steps
-    seen = Observed(plain_steps=middle - start, steps=end - middle)
+    seen = Observed(steps=end - middle)
     seen.compile_seconds = _timed(executable.warm_up)
+    if middle - start > 1:
+        # The first run of a simulator does what no other does, such as to make its buffers.
+        start += 1
+        until(start, executable, runtime)
     if middle > start:
+        seen.plain_steps = middle - start
         seen.plain_seconds = _timed(lambda: until(middle, executable, runtime))
     watch = Stopwatch()
     timed = _TimedExecutable(executable, watch), _TimedRuntime(runtime, watch)

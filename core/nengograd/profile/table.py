@@ -166,6 +166,16 @@ def comparison(old: Profile, new: Profile) -> list[tuple[str, float, float]]:
     return sorted(rows, key=lambda row: -abs(row[2] - row[1]))
 
 
+_SAME = ("model", "backend", "dtype", "device", "minibatch_size", "unit")
+"""What two profiles should have in common to be compared."""
+
+
+def _differences(old: Profile, new: Profile) -> list[str]:
+    changed = [(name, getattr(old, name), getattr(new, name)) for name in _SAME]
+    changed.append(("machine", old.machine.get("processor"), new.machine.get("processor")))
+    return [f"{name} {before} before, {now} now" for name, before, now in changed if before != now]
+
+
 def _by_name(profile: Profile) -> dict[str, float]:
     found = dict(profile.rest)
     for block in profile.blocks:
@@ -176,9 +186,12 @@ def _by_name(profile: Profile) -> dict[str, float]:
 
 def print_comparison(old: Profile, new: Profile, console: Any) -> None:
     """Print what has become slower or faster on a `rich.console.Console`."""
-    unit = new.unit
+    differences = _differences(old, new)
+    if differences:
+        text = f"The old profile is of something else: {'; '.join(differences)}."
+        console.print(text, highlight=False, markup=False)
     console.print(
-        f"per {unit}, unprofiled: {_duration(old.seconds_per_step)} before, "
+        f"per {new.unit}, unprofiled: {_duration(old.seconds_per_step)} before, "
         f"{_duration(new.seconds_per_step)} now",
         highlight=False,
     )
