@@ -17,9 +17,19 @@ COMMANDS = (run, explain, graph, profile, plugins, new_plugin)
 """Modules, in the order of the help. Each has ``add(subparsers)``."""
 
 
+_EPILOG = """\
+example, with a Python file that makes a nengo.Network:
+  nengograd run model.py --time 1.0
+
+Next: `nengograd COMMAND --help` says more of each command."""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="nengograd", description="Run Nengo networks on any of several backends."
+        prog="nengograd",
+        description="Run Nengo networks on any of several backends.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
@@ -36,8 +37,9 @@ def write_plugin(name: str, folder: str | Path) -> list[Path]:
     Raises
     ------
     nengo.exceptions.ValidationError
-        If the name cannot be that of a distribution and of a Python package, or the folder is
-        there already. Nothing has been written then.
+        If the name cannot be that of a distribution and of a Python package, if there is such a
+        package, or if the folder is there already or cannot be made. Nothing has been written
+        then.
     """
     package = name.replace("-", "_")
     if not _NAME.fullmatch(name) or keyword.iskeyword(package) or package.startswith("test"):
@@ -46,15 +48,25 @@ def write_plugin(name: str, folder: str | Path) -> list[Path]:
             "digits and hyphens, as in 'nengograd-adex'",
             attr="name",
         )
-    if package in ("nengograd", "nengo"):
-        raise ValidationError(f"{name!r} is taken; choose another name", attr="name")
+    neuron = _class_name(name)
+    if not neuron.isidentifier() or keyword.iskeyword(neuron):
+        raise ValidationError(
+            f"{name!r} would make a class {neuron!r}, which Python does not allow; begin what "
+            "follows the prefix with another letter",
+            attr="name",
+        )
     root = Path(folder) / name
     if root.exists():
         raise ValidationError(f"{root} is there already; choose another name", attr="name")
+    if find_spec(package) is not None:
+        raise ValidationError(
+            f"{name!r} is taken: a module {package!r} is installed; choose another name",
+            attr="name",
+        )
     words = {
         "name": name,
         "package": package,
-        "neuron": _class_name(name),
+        "neuron": neuron,
         "api": str(API_VERSION),
     }
     texts = {
@@ -63,16 +75,21 @@ def write_plugin(name: str, folder: str | Path) -> list[Path]:
         root / package / "__init__.py": _text("package.py", words),
         root / "tests" / f"test_{package}.py": _text("test.py", words),
     }
-    for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    try:
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    except OSError as error:
+        raise ValidationError(f"{root} cannot be written: {error}", attr="folder") from error
     return list(texts)
 
 
 def _class_name(name: str) -> str:
     """``nengograd-my-cells`` gives ``MyCells``."""
-    parts = re.split(r"[-_]", name.removeprefix(_PREFIX))
-    return "".join(part.capitalize() for part in parts)
+    parts = name.replace("_", "-").removeprefix(_PREFIX).split("-")
+    made = "".join(part.capitalize() for part in parts)
+    # What the module imports keeps its name.
+    return f"{made}Neuron" if made in ("NeuronBuilder", "NumberParam") else made
 
 
 def _text(name: str, words: dict[str, str]) -> str:

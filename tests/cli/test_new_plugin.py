@@ -52,7 +52,41 @@ def test_names_follow_from_the_name_of_the_distribution(tmp_path):
     assert 'two_cells = "two_cells"' in (root / "pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("name", ["Cells", "9cells", "my cells", "../up", "class", "nengograd"])
+@pytest.mark.parametrize(
+    ("name", "class_name"),
+    [
+        ("nengograd-mycells", "Mycells"),
+        ("nengograd_cells", "Cells"),
+        ("a-b9", "AB9"),
+        ("nengograd-neuron-builder", "NeuronBuilderNeuron"),
+    ],
+)
+def test_the_class_has_a_name_that_python_allows_and_nothing_else_has(tmp_path, name, class_name):
+    root = write(tmp_path, name)
+    text = (root / name.replace("-", "_") / "__init__.py").read_text()
+    compile(text, name, "exec")
+    assert f"class {class_name}(" in text
+    assert f"class {class_name}Builder(NeuronBuilder)" in text
+
+
+def test_what_to_do_next_is_said_for_the_folder_it_is_in(tmp_path, capsys):
+    root = write(tmp_path / "with space")
+    assert f"cd '{root}' && pip install" in capsys.readouterr().out
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["new-plugin", "mycells", "--folder", str(tmp_path / "file")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Cells", "9cells", "my cells", "my.cells", "../up", "class", ""),
+        *("nengograd", "numpy", "json", "nengograd-9cells", "nengograd-none"),
+    ],
+)
 def test_a_name_that_cannot_be_is_refused_and_nothing_written(tmp_path, name, capsys):
     assert main(["new-plugin", name, "--folder", str(tmp_path)]) == 2
     assert "name" in capsys.readouterr().err

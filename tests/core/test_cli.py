@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
-from nengograd.cli import main
+from nengograd.cli import COMMANDS, main
 from nengograd.plugins import BACKEND, DISABLE
 
 
@@ -136,7 +137,7 @@ def test_a_backend_that_lacks_its_packages_is_listed_with_how_to_get_them() -> N
     script = """
 import sys
 sys.modules["tensorflow"] = None
-from nengograd.cli import main
+from nengograd.cli import COMMANDS, main
 sys.exit(main(["plugins"]))
 """
     environment = {
@@ -154,3 +155,16 @@ sys.exit(main(["plugins"]))
     assert "tensorflow  not usable, tensorflow is missing: pip install" in done.stdout
     # Nothing is wrong with a plugin whose backend is not there.
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", [None, *(m.__name__.split(".")[-1] for m in COMMANDS)])
+def test_each_help_says_what_to_do_next_and_names_commands_that_exist(
+    name: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*([name.replace("_", "-")] if name else []), "--help"])
+    text = capsys.readouterr().out
+    assert "example" in text
+    assert "Next: " in text
+    known = {module.__name__.split(".")[-1].replace("_", "-") for module in COMMANDS}
+    assert set(re.findall(r"(?:^  |`)nengograd ([a-z-]+)", text, re.MULTILINE)) <= known

@@ -16,6 +16,14 @@ from .model import add_model
 __all__ = ["add"]
 
 
+_EPILOG = """\
+examples:
+  nengograd explain model.py
+  nengograd explain model.py --backend tensorflow --program
+
+Next: `nengograd profile model.py` says what each of the blocks costs."""
+
+
 def add(commands: Any) -> None:
     """Add the command to the parser's subcommands."""
     parser = commands.add_parser(
@@ -24,6 +32,8 @@ def add(commands: Any) -> None:
         description="Show the blocks that the model in a script becomes: how many operators run "
         "as one, which operands are slices and which are gathered, and why operators of one kind "
         "ended up in different blocks.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_model(parser)
     parser.add_argument("--program", action="store_true", help="print the whole program instead")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from pathlib import Path
 from typing import Any
 
 from ..scaffold import write_plugin
@@ -37,5 +39,6 @@ def _run(arguments: argparse.Namespace) -> int:
     """Write the files and say what to do next."""
     for path in write_plugin(arguments.name, arguments.folder):
         print(path)
-    print(f'\nNext: cd {arguments.name} && pip install -e ".[test]" && pytest')
+    root = Path(arguments.folder) / arguments.name
+    print(f'\nNext: cd {shlex.quote(str(root))} && pip install -e ".[test]" && pytest')
     return 0

@@ -11,6 +11,14 @@ from ..plugins import PluginInfo, PluginManager, make_registry, manager
 __all__ = ["add"]
 
 
+_EPILOG = """\
+example:
+  nengograd plugins --backend numpy
+
+Next: `nengograd new-plugin NAME` writes a plugin of your own. The environment variable
+NENGOGRAD_DISABLE_PLUGINS names plugins to leave out."""
+
+
 def add(commands: Any) -> None:
     """Add the command to the parser's subcommands."""
     parser = commands.add_parser(
@@ -18,6 +26,8 @@ def add(commands: Any) -> None:
         help="list plugins, backends and builders",
         description="List the installed plugins and their hooks, which backends are usable "
         "or what they lack, and which types each backend has a builder for.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--backend", help="list the builders of this backend alone")
     parser.set_defaults(run=_run)
