@@ -73,6 +73,8 @@ def check_node(node: Any, nodes: Collection[Any], attr: str) -> None:
 def numbers(key: Any, values: Any, attr: str, dtype: Any = np.float64) -> NDArray[Any]:
     """What a user gave for a node or a probe, as an array."""
     try:
+        if np.iscomplexobj(values):
+            raise TypeError("they are complex")
         return np.asarray(values, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise ValidationError(

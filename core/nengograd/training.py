@@ -219,6 +219,11 @@ def by_probe(objective: Any, probes: Collection[Any]) -> dict[Any, Objective]:
 
 
 def _checked(objective: Any) -> Objective:
+    if isinstance(objective, type):
+        raise ValidationError(
+            f"must be an object of {objective.__name__}, not the class itself: call it",
+            attr="objective",
+        )
     if objective == "mse" or (callable(objective) and not isinstance(objective, str)):
         checked: Objective = objective
         return checked

@@ -23,7 +23,7 @@ def as_function(objective: Any) -> Callable[[Any, Any], Any]:
     if objective == "mse":
         return mean_squared_error
     if isinstance(objective, tf.keras.losses.Loss):
-        return lambda output, target: objective(target, output)
+        return lambda output, target: _scalar(objective(target, output), objective)
     return lambda output, target: _scalar(objective(output, target), objective)
 
 
@@ -43,9 +43,14 @@ def mean_squared_error(output: Any, target: Any) -> Any:
 
 
 def _scalar(value: Any, objective: Any) -> Any:
-    value = tf.convert_to_tensor(value)
+    name = getattr(objective, "__name__", repr(objective))
+    try:
+        value = tf.convert_to_tensor(value)
+    except (TypeError, ValueError) as error:
+        raise ValidationError(
+            f"{name} has to return one number, not {type(value).__name__}", attr="objective"
+        ) from error
     if value.shape.rank != 0:
-        name = getattr(objective, "__name__", repr(objective))
         raise ValidationError(
             f"{name} has to return one number, not an array of shape {tuple(value.shape)}; "
             "take its mean",

@@ -257,15 +257,23 @@ def test_data_that_does_not_fit_is_refused_and_changes_nothing(trained: tuple[Mo
         (model.inputs(steps=3), targets, "time steps"),
         ({model.a: inputs[model.a], model.b: inputs[model.b][:, :2]}, targets, "time steps differ"),
         ({model.a: "abc"}, targets, "no array of numbers"),
+        ({model.a: inputs[model.a] + 1j}, targets, "complex"),
     ]
     for wrong_inputs, wrong_targets, message in cases:
         with pytest.raises(ValidationError, match=message):
             sim.train(wrong_inputs, wrong_targets, "sgd")
-    for objective in ("mae", {model.p: "mse"}, 3):
+    for objective in ("mae", {model.p: "mse"}, 3, tf.keras.losses.MeanSquaredError):
         with pytest.raises(ValidationError, match="objective"):
             sim.train(inputs, targets, "sgd", objective=objective)
-    with pytest.raises(ValidationError, match="has to return one number"):
-        sim.train(inputs, targets, "sgd", objective=lambda output, target: output)
+    for objective in (
+        lambda output, target: output,
+        lambda output, target: None,
+        tf.keras.losses.MeanSquaredError(reduction=None),
+    ):
+        with pytest.raises(ValidationError, match="has to return one number"):
+            sim.train(inputs, targets, "sgd", objective=objective)
+        with pytest.raises(ValidationError, match="has to return one number"):
+            sim.loss(inputs, targets, objective)
     assert sim.loss(inputs, targets) == before
 
 
