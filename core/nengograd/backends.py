@@ -204,8 +204,11 @@ class Course:
         Whether to deal the items out in random order.
     progress : bool
         Whether to show a progress bar.
-    callbacks : sequence
+    callbacks : object
         The backend's own: for TensorFlow, those of Keras.
+    publish : callable or None
+        To be called after each epoch, before anything that may ask the simulator what the
+        parameters are.
     validate : callable or None
         Returns the loss on data that is not trained on.
     folder : str or None
@@ -218,7 +221,8 @@ class Course:
     first: int = 0
     shuffle: bool = True
     progress: bool = False
-    callbacks: Sequence[Any] = ()
+    callbacks: Any = ()
+    publish: Callable[[], None] | None = None
     validate: Callable[[], float] | None = None
     folder: str | None = None
     watch: Callable[[int], None] | None = None
@@ -234,6 +238,10 @@ class Trainer(Measurable, ABC):
     @abstractmethod
     def set_parameters(self, values: Mapping[int, NDArray[Any]]) -> None:
         """Change parameter arrays, by id."""
+
+    @abstractmethod
+    def start_over(self) -> None:
+        """Forget the slots of optimizers that were given by name."""
 
     @abstractmethod
     def fit(

@@ -45,7 +45,7 @@ class Learning:
     Attributes
     ----------
     n_epochs : int
-        How many epochs have begun, over all calls of `fit`.
+        How many epochs have begun, over all calls of `fit` since the start.
     """
 
     def __init__(self, build: Build, settings: Settings):
@@ -108,9 +108,16 @@ class Learning:
         dtype = self._build.options.dtype
         return {p.signal: p.built.astype(dtype) for p in self.parameters}
 
-    def set_values(self, values: Mapping[Any, NDArray[Any]] | None) -> None:
-        """Change the value of each parameter, by signal; None for what was built."""
-        self._values = None if values is None else dict(values)
+    def set_values(self, values: Mapping[Any, NDArray[Any]]) -> None:
+        """Change the value of each parameter, by signal."""
+        self._values = dict(values)
+
+    def start_over(self) -> None:
+        """Forget all training: values, slots of optimizers known by name, the count of epochs."""
+        self.n_epochs = 0
+        self._values = None
+        if "trainer" in self.__dict__:
+            self.trainer.start_over()
 
     @property
     def named(self) -> dict[str, NDArray[Any]]:
@@ -180,8 +187,8 @@ class Learning:
         seed : int
             Of the order of the items, and of random processes.
         changed : callable
-            Called when `values` have changed: at the end, however training ends, and before
-            validation.
+            Called when `values` have changed: at the end, however training ends, and after
+            each epoch if callbacks or validation may look at them.
         watch : TrainingWatch, optional
             Measures.
         """
@@ -196,11 +203,9 @@ class Learning:
             self.set_values({**self.values, **parameter_values(program, trainer.read())})
             changed()
 
-        validate = course.validate
-        if validate is not None:
-            course = replace(course, validate=_after(take, validate))
         course = replace(course, first=self.n_epochs)
-        self.n_epochs += course.n_epochs
+        if course.callbacks or course.validate is not None:
+            course = replace(course, publish=take)
         if watch is not None:
             watch.attach(trainer, course.n_epochs * len(batches))
             course = replace(course, watch=watch.before)
@@ -209,7 +214,9 @@ class Learning:
         finally:
             if watch is not None:
                 watch.finish()
-            take()
+            if batches.begun:
+                self.n_epochs += batches.begun
+                take()
 
     def _check_gradients_exist(self, outputs: Sequence[int]) -> None:
         lacking = without_gradient(self.differentiable, outputs)
@@ -328,11 +335,3 @@ class Learning:
                     Quantity(str(source.node), part.shape, part.reshape(-1), change_input(place))
                 )
         return found
-
-
-def _after(first: Callable[[], None], then: Callable[[], float]) -> Callable[[], float]:
-    def both() -> float:
-        first()
-        return then()
-
-    return both

@@ -426,7 +426,7 @@ class Simulator:
         objective: Objective | Mapping[Any, Objective] = "mse",
         shuffle: bool = True,
         validation_data: tuple[Mapping[Any, Any], Mapping[Any, Any]] | None = None,
-        callbacks: Sequence[Any] = (),
+        callbacks: Any = (),
         summary_folder: str | None = None,
         progress_bar: Any = None,
         profile: ProfileTo = None,
@@ -458,7 +458,8 @@ class Simulator:
         validation_data : tuple, optional
             Inputs and targets whose `loss` is taken after each epoch.
         callbacks : sequence, optional
-            Callbacks of Keras, such as early stopping.
+            Callbacks of Keras, such as early stopping. At the end of an epoch they find the
+            parameters of that epoch in the simulator, too.
         summary_folder : str, optional
             Where to write the losses for TensorBoard.
         progress_bar : bool, optional
@@ -485,6 +486,8 @@ class Simulator:
         data, goals = self._lesson(inputs, targets, objective)
         validate = None
         if validation_data is not None:
+            if not isinstance(validation_data, Sequence) or len(validation_data) != 2:
+                raise ValidationError("must be (inputs, targets)", attr="validation_data")
             held_out = self._lesson(*validation_data, objective)
 
             def validate() -> float:
@@ -495,7 +498,7 @@ class Simulator:
             n_epochs=epochs,
             shuffle=shuffle,
             progress=bool(bar),
-            callbacks=tuple(callbacks),
+            callbacks=callbacks,
             validate=validate,
             folder=summary_folder,
         )
@@ -668,16 +671,19 @@ class Simulator:
         Parameters
         ----------
         include_trainable : bool
-            Whether to restore parameters that training has changed, too. Weights that a
-            learning rule changes online are state and always restored.
+            Whether to restore parameters that training has changed, too; the next training
+            then goes as the first one. Weights that a learning rule changes online are state
+            and always restored.
         include_probes : bool
             Whether to forget all probe data, too.
         """
         if self.closed:
             raise SimulatorClosed("Cannot reset closed Simulator.")
-        if include_trainable and self._learning.is_changed:
-            self._learning.set_values(None)
-            self._use_parameters()
+        if include_trainable:
+            is_changed = self._learning.is_changed
+            self._learning.start_over()
+            if is_changed:
+                self._use_parameters()
         self._state = self._executable.initial_state()
         self._runtime = Runtime(self.program, self._order, self.seed, self.options)
         self._n_steps = 0

@@ -249,6 +249,11 @@ class Batches:
         With a minibatch.
     seed : int
         Of the order of the items, and of all random processes.
+
+    Attributes
+    ----------
+    begun : int
+        How many epochs have begun.
     """
 
     def __init__(
@@ -261,6 +266,7 @@ class Batches:
     ):
         self.data = data
         self.n_steps = data.n_steps
+        self.begun = 0
         self._size = options.minibatch_size or 1
         self._program = program
         self._order = order
@@ -284,6 +290,7 @@ class Batches:
         targets : list of (minibatch, n_samples, size_in) arrays
             In the order of the data's probes.
         """
+        self.begun += 1
         items = np.arange(self.data.n_items)
         if shuffle:
             np.random.RandomState([self._seed % 2**32, number]).shuffle(items)

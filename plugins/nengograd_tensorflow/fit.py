@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
 from nengograd.backends import Course
@@ -62,32 +63,41 @@ def fit(
     model = callbacks.model
     logs: dict[str, float] = {}
     watch, seen = course.watch, 0
-    try:
-        for epoch in range(course.n_epochs):
-            callbacks.on_epoch_begin(epoch)
-            total = np.zeros(len(names))
-            data = batches.epoch(course.first + epoch, course.shuffle)
-            for number, (inputs, targets) in enumerate(data, 1):
-                callbacks.on_train_batch_begin(number - 1)
-                if watch is not None:
-                    watch(seen)
-                seen += 1
-                total += train(inputs, targets)
-                logs = _logs(total / number, names)
-                callbacks.on_train_batch_end(number - 1, logs)
-            if course.validate is not None:
-                logs = {**logs, "val_loss": course.validate()}
-            callbacks.on_epoch_end(epoch, logs)
+    # Where a callback has restored an interrupted training, it goes on.
+    for epoch in range(getattr(model, "_initial_epoch", None) or 0, course.n_epochs):
+        callbacks.on_epoch_begin(epoch)
+        total = np.zeros(len(names))
+        data = batches.epoch(course.first + epoch, course.shuffle)
+        for number, (inputs, targets) in enumerate(data, 1):
+            callbacks.on_train_batch_begin(number - 1)
+            if watch is not None:
+                watch(seen)
+            seen += 1
+            total += train(inputs, targets)
+            logs = _logs(total / number, names)
+            callbacks.on_train_batch_end(number - 1, logs)
             if model.stop_training:
                 break
-    finally:
-        callbacks.on_train_end(logs)
+        if course.publish is not None:
+            course.publish()
+        if course.validate is not None:
+            logs = {**logs, "val_loss": course.validate()}
+        callbacks.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    if isinstance(optimizer, tf.keras.optimizers.Optimizer):
+        optimizer.finalize_variable_values(list(variables))  # moving averages, where it has any
+    callbacks.on_train_end(logs)
     history: dict[str, list[float]] = model.history.history
     return history
 
 
 def _callbacks(course: Course) -> list[Any]:
-    return [*course.callbacks, *([_summaries(course)] if course.folder else [])]
+    given = tf.nest.flatten(course.callbacks)  # Keras takes one without a list around it, too
+    for callback in given:
+        if not isinstance(callback, tf.keras.callbacks.Callback):
+            raise ValidationError(f"{callback!r} is no callback of Keras", attr="callbacks")
+    return [*given, *([_summaries(course)] if course.folder else [])]
 
 
 def _logs(losses: NDArray[Any], names: Sequence[str]) -> dict[str, float]:

@@ -35,7 +35,8 @@ class Optimizers:
         Parameters
         ----------
         optimizer : str, keras.optimizers.Optimizer or tf.compat.v1.train.Optimizer
-            A name stands for one optimizer with Keras' defaults, the same in each call.
+            A name stands for one optimizer with Keras' defaults, the same in each call until
+            `forget_named`.
 
         Raises
         ------
@@ -65,6 +66,10 @@ class Optimizers:
             self._known.append(optimizer)
         return optimizer
 
+    def forget_named(self) -> None:
+        """Let names stand for new optimizers, with empty slots."""
+        self._named.clear()
+
     def update(self, optimizer: Any, gradients: Gradients) -> Callable[..., Any]:
         """A function that computes gradients and applies them; returns the losses."""
         if isinstance(optimizer, tf.compat.v1.train.Optimizer):
@@ -72,14 +77,16 @@ class Optimizers:
 
         def update(inputs: Any, targets: Any) -> Any:
             losses, found = gradients(inputs, targets)
-            optimizer.apply(found, self._variables)
+            # An optimizer divides by the factor that it wants losses to be multiplied with.
+            optimizer.apply([optimizer.scale_loss(g) for g in found], self._variables)
             return losses
 
-        return tf.function(update, autograph=False)
+        return _traced_once(tf.function(update, autograph=False))
 
     def _update_v1(self, optimizer: Any, gradients: Callable[..., Any]) -> Callable[..., Any]:
         # These make their slots when they are first called, which a tf.function forbids.
         targets_of = [variable.value for variable in self._variables]
+        gradients = _traced_once(gradients)
 
         def update(inputs: Any, targets: Any) -> Any:
             losses, found = gradients(inputs, targets)
@@ -87,6 +94,22 @@ class Optimizers:
             return losses
 
         return update
+
+
+def _traced_once(function: Any) -> Callable[..., Any]:
+    """Call a tf.function by its trace for the first arguments, whose shapes all others have.
+
+    TensorFlow would look for the trace in each call, and where functions are many and calls
+    few warn of retracing.
+    """
+    traced: list[Any] = []
+
+    def call(*arguments: Any) -> Any:
+        if not traced:
+            traced.append(function.get_concrete_function(*arguments))
+        return traced[0](*arguments)
+
+    return call
 
 
 def _by_name(name: str) -> Any:

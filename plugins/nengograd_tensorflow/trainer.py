@@ -54,7 +54,8 @@ class TensorFlowTrainer(Trainer):
                 for array in program.by_role("parameter")
             }
         self._optimizers = Optimizers(list(self._variables.values()))
-        self._updates: dict[Any, tuple[Callable[..., Any], Any, Any]] = {}
+        self._lessons: dict[Any, tuple[Any, Any]] = {}
+        self._updates: dict[Any, tuple[Callable[..., Any], Any]] = {}
         self._running: Any = None
         self._arguments: Sequence[Any] = ()
         self._tracer: Tracer | None = None
@@ -68,6 +69,10 @@ class TensorFlowTrainer(Trainer):
         """Change parameter arrays, by id."""
         for identity, value in values.items():
             self._variables[identity].assign(value)
+
+    def start_over(self) -> None:
+        """Forget the slots of optimizers that were given by name."""
+        self._optimizers.forget_named()
 
     def fit(
         self, batches: Any, goals: Sequence[Goal], optimizer: Any, course: Course
@@ -98,21 +103,19 @@ class TensorFlowTrainer(Trainer):
 
     def _update(self, steps: int, goals: Sequence[Goal], optimizer: Any) -> Callable[..., Any]:
         """A compiled function that changes the parameters; returns the loss of each goal."""
-        key = (
-            steps,
-            id(optimizer),
-            tuple((g.output, id(g.objective), g.steps.tobytes()) for g in goals),
-        )
-        if key not in self._updates:
-            # What ids belong to is kept along, so that no other object gets them.
-            kept = (optimizer, [g.objective for g in goals])
+        # What ids belong to is kept along, so that no other object gets them.
+        lesson = (steps, *((g.output, id(g.objective), g.steps.tobytes()) for g in goals))
+        if lesson not in self._lessons:
             gradients = tf.function(
                 self._gradients(steps, goals), jit_compile=self._jit or None, autograph=False
             )
-            update = self._optimizers.update(optimizer, gradients)
-            self._updates[key] = (update, gradients, kept)
-        update, self._running, _ = self._updates[key]
-        return update
+            self._lessons[lesson] = gradients, [g.objective for g in goals]
+        self._running, _ = self._lessons[lesson]
+        key = (lesson, id(optimizer))
+        if key not in self._updates:
+            update = self._optimizers.update(optimizer, self._running)
+            self._updates[key] = update, optimizer
+        return self._updates[key][0]
 
     def _gradients(self, steps: int, goals: Sequence[Goal]) -> Callable[..., Any]:
         """A function that returns the loss of each goal and the gradients of their mean."""

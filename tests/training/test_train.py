@@ -450,26 +450,6 @@ def test_validation_loss_is_that_after_each_epoch(trained: tuple[Model, Any]) ->
     assert history["val_loss"][-1] == sim.loss(*held_out)
 
 
-def test_keras_callbacks_see_and_restore_the_parameters(trained: tuple[Model, Any]) -> None:
-    model, sim = trained
-    inputs, targets = model.inputs(), model.targets()
-    stop = tf.keras.callbacks.EarlyStopping(
-        "loss", patience=1, min_delta=1e9, restore_best_weights=True
-    )
-    rates: list[float] = []
-    schedule = tf.keras.callbacks.LearningRateScheduler(
-        lambda epoch, rate: rates.append(rate) or 0.5 * rate
-    )
-    history = sim.train(inputs, targets, SGD(0.01), n_epochs=9, callbacks=[stop, schedule])
-    assert len(history["loss"]) == 2  # nothing is ever better by 1e9
-    assert rates == pytest.approx([0.01, 0.005])
-    # Those after the first epoch are back.
-    now = sim.loss(inputs, targets)
-    sim.reset()
-    sim.train(inputs, targets, SGD(0.005))
-    assert sim.loss(inputs, targets) != now  # other items came first
-
-
 def test_interrupted_training_keeps_complete_minibatches(trained: tuple[Model, Any]) -> None:
     model, sim = trained
     inputs, targets = model.inputs(), model.targets()
