@@ -325,6 +325,25 @@ class TensorFunction(ABC):
     def initial(self, seed: int) -> dict[str, NDArray[Any]]:
         """Initial weights by name."""
 
+    @abstractmethod
+    def evaluate(
+        self, weights: Sequence[NDArray[Any]], arguments: Sequence[NDArray[Any]]
+    ) -> NDArray[Any]:
+        """Call the function once, outside of a program, as a network that is not trained does.
+
+        Parameters
+        ----------
+        weights : sequence of array
+            In the order of ``names``.
+        arguments : sequence of array
+            The time, if it takes that, and the input ``(minibatch_size, *shape_in)``, if there
+            is one; of one dtype.
+
+        Returns
+        -------
+        output : (minibatch_size, *shape_out) array
+        """
+
 
 class Backend(ABC):
     """A way to run programs.

@@ -9,6 +9,7 @@ import numpy as np
 from nengo.connection import FunctionInfo
 from nengo.exceptions import ValidationError
 from nengo.solvers import NoSolver
+from numpy.typing import NDArray
 
 from .tensor_node import TensorNode
 
@@ -20,7 +21,9 @@ def to_network(sim: Any) -> nengo.Network:
 
     It needs neither nengograd nor any solver: encoders, gains, biases and weights stand in it
     as numbers, so that every simulator builds the same model. What an online learning rule
-    changes begins with the values it was built with.
+    changes begins with the values it was built with. A `TensorNode` becomes a node with a Python
+    function, which calls the layer, with its trained weights, or the function on tensors in each
+    step: that needs what they need.
 
     Parameters
     ----------
@@ -35,23 +38,20 @@ def to_network(sim: Any) -> nengo.Network:
     Raises
     ------
     nengo.exceptions.ValidationError
-        If the network holds something that Nengo cannot run: a `TensorNode`.
+        If there is no network, or it holds weights that Nengo cannot take.
     """
     original = sim.model.toplevel
     if original is None:
         raise ValidationError("the simulator was made from a model alone", attr="sim")
-    foreign = [node for node in original.all_nodes if isinstance(node, TensorNode)]
-    if foreign:
-        raise ValidationError(
-            f"{foreign[0]} computes with tensors, which no Nengo network can", attr="sim"
-        )
     network = original.copy(add_to_container=False)
     network.seed = original.seed
     for kind in ("ensembles", "nodes", "connections", "probes"):
         pairs = zip(getattr(original, f"all_{kind}"), getattr(network, f"all_{kind}"), strict=True)
         for old, new in pairs:
             new.seed = sim.model.seeds[old]
-            if kind == "ensembles":
+            if isinstance(new, TensorNode):
+                _write_tensor_node(new, sim.data[old].weights, sim.options.dtype)
+            elif kind == "ensembles":
                 _write_ensemble(new, sim.data[old])
             elif kind == "connections":
                 _write_connection(new, sim.data[old].weights)
@@ -75,6 +75,30 @@ def _write_ensemble(ens: nengo.Ensemble, built: Any) -> None:
     ens.normalize_encoders = False
     ens.encoders = built.encoders
     ens.gain, ens.bias = built.gain, built.bias
+
+
+def _write_tensor_node(node: Any, weights: dict[str, Any], dtype: Any) -> None:
+    """Make a plain node of it, in its place: connections and probes refer to it."""
+    output = _TensorOutput(node, list(weights.values()), dtype)
+    node.__class__ = nengo.Node
+    node.output = output
+
+
+class _TensorOutput:
+    """The function of a node that computes what a `TensorNode` does."""
+
+    def __init__(self, node: TensorNode, weights: list[NDArray[Any]], dtype: Any):
+        self._function = node.function
+        self._shape_in = node.shape_in
+        self._pass_time = node.pass_time
+        self._weights = weights
+        self._dtype = dtype
+
+    def __call__(self, t: float, x: Any = None) -> NDArray[Any]:
+        arguments = [np.asarray(t, dtype=self._dtype)] if self._pass_time else []
+        if self._shape_in is not None:
+            arguments.append(np.asarray(x, dtype=self._dtype).reshape(1, *self._shape_in))
+        return self._function.evaluate(self._weights, arguments).reshape(-1)
 
 
 def _write_connection(connection: nengo.Connection, weights: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import nengo
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .backends import TensorFunction
 from .plugins import manager
 
-__all__ = ["Layer", "SimTensorNode", "TensorNode", "layer_weights"]
+__all__ = ["BuiltTensorNode", "Layer", "SimTensorNode", "TensorNode", "layer_weights"]
 
 
 class TensorNode(nengo.Node):
@@ -42,7 +42,8 @@ class TensorNode(nengo.Node):
     label : str, optional
         A name for people.
     seed : int, optional
-        Of the initial weights.
+        Of the initial weights, of a layer that had none before. (A layer that Keras cannot make
+        anew from its configuration begins with those that Keras gave it.)
     backend : str
         Whose tensors the function works on.
 
@@ -83,6 +84,11 @@ class TensorNode(nengo.Node):
             )
         size_in = 0 if self.shape_in is None else int(np.prod(self.shape_in))
         super().__init__(None, size_in=size_in, label=label, seed=seed)
+        self.size_out = int(np.prod(self.shape_out))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        # A node without a Python function is put back with as many outputs as inputs.
         self.size_out = int(np.prod(self.shape_out))
 
 
@@ -139,6 +145,18 @@ class SimTensorNode(Operator):
         )
 
 
+class BuiltTensorNode(NamedTuple):
+    """What ``sim.data`` says of a `TensorNode`.
+
+    Attributes
+    ----------
+    weights : dict
+        The layer's weights, by the names that it gives them.
+    """
+
+    weights: dict[str, NDArray[Any]]
+
+
 def layer_weights(model: Any, node: TensorNode) -> dict[str, Signal]:
     """The signals of a node's weights, by the names that the layer gives them."""
     return dict(model.sig[node.tensor_func]) if node.function.names else {}
@@ -162,7 +180,8 @@ def build_tensor_node(model: Any, node: TensorNode) -> None:
             model.sig[node.tensor_func][name] = signal
     time = model.time if node.pass_time else None
     model.add_op(SimTensorNode(node, given, time, output, layer_weights(model, node)))
-    model.params[node] = None
+    weights = {name: s.initial_value for name, s in layer_weights(model, node).items()}
+    model.params[node] = BuiltTensorNode(weights)
 
 
 class Layer:

@@ -11,6 +11,8 @@ from nengo.builder.connection import BuiltConnection
 from nengo.builder.ensemble import BuiltEnsemble
 from numpy.typing import NDArray
 
+from .tensor_node import BuiltTensorNode, layer_weights
+
 __all__ = ["with_values"]
 
 
@@ -40,6 +42,10 @@ def with_values(model: Any, obj: Any, values: Mapping[Any, NDArray[Any]]) -> Any
         signal = model.sig[obj].get("weights")
         if signal in values:
             return built._replace(weights=_weights(signal, values[signal]))
+    if isinstance(built, BuiltTensorNode):
+        signals = layer_weights(model, obj)
+        trained = {n: _fixed(values[s]) for n, s in signals.items() if s in values}
+        return built._replace(weights={**built.weights, **trained})
     return built
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import random
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -48,10 +49,24 @@ def _check_keras() -> None:
         )
 
 
-class PlainFunction(TensorFunction):
-    """A function on TensorFlow's tensors."""
-
+class _Function(TensorFunction):
     backend = "tensorflow"
+
+    @abstractmethod
+    def call(self, weights: Sequence[Any], arguments: list[Any], key: Any, training: bool) -> Any:
+        """Call the function with tensors."""
+
+    def evaluate(
+        self, weights: Sequence[NDArray[Any]], arguments: Sequence[NDArray[Any]]
+    ) -> NDArray[Any]:
+        """Call the function once; see `TensorFunction.evaluate`."""
+        tensors = [tf.constant(array) for array in arguments]
+        output = self.call([tf.constant(w) for w in weights], tensors, None, training=False)
+        return np.asarray(output.numpy())
+
+
+class PlainFunction(_Function):
+    """A function on TensorFlow's tensors."""
 
     def __init__(self, function: Callable[..., Any], shape_in: Shape, pass_time: bool):
         self._function = function
@@ -76,13 +91,21 @@ class PlainFunction(TensorFunction):
 
     def call(self, weights: Sequence[Any], arguments: list[Any], key: Any, training: bool) -> Any:
         """Call the function."""
-        return tf.convert_to_tensor(self._function(*arguments))
+        try:
+            return tf.convert_to_tensor(self._function(*arguments))
+        except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+            dtype = arguments[-1].dtype.name if arguments else "float32"
+            if dtype == "float32":  # what it was tried with
+                raise
+            raise BuildError(
+                f"{_name(self._function)} computes in float32 and not in {dtype}, in which "
+                "gradients are checked, too: give its constants the dtype of its input. "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
 
-class KerasFunction(TensorFunction):
+class KerasFunction(_Function):
     """A Keras layer, called with weights that nengograd keeps."""
-
-    backend = "tensorflow"
 
     def __init__(self, layer: Any, shape_in: Shape, pass_time: bool):
         if shape_in is None:
@@ -117,7 +140,8 @@ class KerasFunction(TensorFunction):
 
     def initial(self, seed: int) -> dict[str, NDArray[Any]]:
         """The layer's weights; those of a layer that was not built before follow the seed."""
-        layer = self._layer if self._is_pretrained else self._fresh(seed)
+        is_given = self._is_pretrained or not self.names
+        layer = self._layer if is_given else self._fresh(seed)
         return {
             name: np.asarray(weight.numpy())
             for name, weight in zip(self.names, layer.weights, strict=True)
@@ -129,14 +153,14 @@ class KerasFunction(TensorFunction):
         before = random.getstate()
         random.seed(seed)
         try:
-            return self._copy(self._layer.get_config())
-        except NotImplementedError:
-            return self._layer  # a user's own layer without a configuration
+            return self._copy(None)
+        except _NO_COPY:
+            return self._layer  # such as a user's own layer without a configuration
         finally:
             random.setstate(before)
 
-    def _copy(self, config: Any) -> Any:
-        layer = type(self._layer).from_config(config)
+    def _copy(self, dtype: str | None) -> Any:
+        layer = _made_anew(self._layer, dtype)
         layer(tf.keras.KerasTensor((1, *self._shape_in), dtype=layer.compute_dtype))
         return layer
 
@@ -146,11 +170,12 @@ class KerasFunction(TensorFunction):
             return self._layer
         if dtype not in self._by_dtype:
             try:
-                layer = self._copy(_with_dtype(self._layer.get_config(), dtype))
-            except NotImplementedError as error:
+                layer = self._copy(dtype)
+            except _NO_COPY as error:
                 raise BuildError(
                     f"{self._layer.name} computes in {self._layer.compute_dtype}; to run it in "
-                    f"{dtype} it needs a get_config"
+                    f"{dtype}, in which gradients are checked, too, Keras has to make another "
+                    f"one from its configuration: {type(error).__name__}: {error}"
                 ) from error
             layer.trainable = self._layer.trainable
             self._by_dtype[dtype] = layer
@@ -181,6 +206,28 @@ class KerasFunction(TensorFunction):
                     "statistics that it has."
                 )
         return y
+
+
+_NO_COPY = (NotImplementedError, TypeError, ValueError)
+"""What Keras raises where it cannot make a layer from a configuration."""
+
+
+def _made_anew(layer: Any, dtype: str | None) -> Any:
+    """Another layer of the same configuration, computing in a dtype if one is given."""
+    config = layer.get_config()
+    if dtype is not None:
+        config = _with_dtype(config, dtype)
+    kind = type(layer)
+    before = tf.keras.config.dtype_policy()
+    tf.keras.config.set_dtype_policy(dtype or layer.dtype_policy)
+    try:
+        return kind.from_config(config)
+    except TypeError:
+        # A user's own may take no name and no dtype, which Keras always keeps.
+        known = inspect.signature(kind.__init__).parameters
+        return kind.from_config({name: x for name, x in config.items() if name in known})
+    finally:
+        tf.keras.config.set_dtype_policy(before)
 
 
 def _keys(layer: Any) -> list[Any]:

@@ -7,7 +7,6 @@ from typing import Any
 import nengo
 import numpy as np
 import pytest
-from nengo.exceptions import ValidationError
 
 import nengograd
 
@@ -102,13 +101,38 @@ def test_a_network_that_was_trained_runs_on_nengo() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_what_nengo_cannot_run_is_named() -> None:
-    pytest.importorskip("tensorflow")
-    with nengo.Network() as net:
-        node = nengograd.TensorNode(lambda t: t[None, None], label="mine")
-        nengo.Probe(node)
-    with (
-        nengograd.Simulator(net, backend="tensorflow", progress_bar=False) as sim,
-        pytest.raises(ValidationError, match="mine"),
-    ):
-        nengograd.to_network(sim)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_layers_and_functions_on_tensors_run_on_nengo_with_trained_weights(dtype: str) -> None:
+    tf = pytest.importorskip("tensorflow")
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(lambda t: [np.sin(60 * t), np.cos(50 * t)])
+        x = nengo.Node(size_in=2)
+        nengo.Connection(u, x, synapse=None)
+        hidden = tf.keras.Sequential(
+            [tf.keras.layers.Dense(4, "tanh"), tf.keras.layers.Dropout(0.5)]
+        )
+        first = nengograd.Layer(hidden)(x, synapse=0.002)
+        with nengo.Network():
+            second = nengograd.TensorNode(
+                lambda t, x: tf.reduce_sum(x, axis=2) * tf.cos(9 * t), shape_in=(2, 2)
+            )
+        nengo.Connection(first, second)
+        clock = nengograd.TensorNode(lambda t: tf.reshape(t, (1, 1)))
+        ens = nengo.Ensemble(20, 2, neuron_type=nengo.LIFRate())
+        nengo.Connection(second, ens)
+        nengo.Connection(clock, ens[0])
+        probes = [nengo.Probe(obj) for obj in (first, second, ens, clock)]
+    values = np.random.RandomState(0).uniform(-1, 1, (4, 6, 2))
+    with nengograd.Simulator(net, dtype=dtype, progress_bar=False) as sim:
+        before = sim.data[first].weights
+        sim.train({u: values}, {probes[2]: values}, tf.keras.optimizers.SGD(0.01))
+        after = sim.data[first].weights
+        expected = data(sim, probes)
+        copy = nengograd.to_network(sim)
+    assert list(before) == ["kernel", "bias"]
+    assert all(not np.array_equal(before[name], after[name]) for name in before)
+    with nengo.Simulator(copy, progress_bar=False) as reference:
+        found = data(reference, copy.all_probes)
+    for x, y in zip(found, expected, strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-5)
+    assert isinstance(net.nodes[2], nengograd.TensorNode)  # that network is as it was

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from typing import Any
 
@@ -211,3 +212,67 @@ def test_other_backends_say_whose_tensors_they_are() -> None:
         warnings.simplefilter("ignore")
         with pytest.raises(SimulationError, match=r"mine.*tensorflow"):
             nengo.Simulator(net, progress_bar=False)
+
+
+def test_copies_and_pickles_of_a_network_keep_shapes_and_weights() -> None:
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(np.ones(3))
+        x = nengograd.Layer(keras.layers.Dense(5))(u)
+        nengo.Probe(nengograd.Layer(keras.layers.Dense(2))(x))
+    expected = output(net, net.probes[0])
+    for other in (net.copy(), pickle.loads(pickle.dumps(net))):
+        assert other.nodes[1].size_out == 5
+        np.testing.assert_array_equal(output(other, other.probes[0]), expected)
+
+
+class Scaled(keras.layers.Layer):
+    """A layer as users write it: its constructor takes nothing that Keras adds."""
+
+    def __init__(self, factor: float):
+        super().__init__()
+        self.factor = factor
+        self.dense = keras.layers.Dense(2)
+
+    def call(self, x: Any) -> Any:
+        return self.factor * self.dense(x)
+
+
+def test_a_users_own_layer_follows_the_seed_in_both_dtypes() -> None:
+    def run(seed: int, **options: Any) -> Any:
+        with nengo.Network(seed=seed) as net:
+            x = nengograd.Layer(Scaled(3.0))(nengo.Node(np.ones(4)))
+            probe = nengo.Probe(x)
+        with simulator(net, **options) as sim:
+            sim.check_gradients()
+        return output(net, probe, **options)
+
+    np.testing.assert_array_equal(run(1), run(1))
+    np.testing.assert_allclose(run(1), run(1, dtype="float64"), rtol=1e-6)
+    assert not np.allclose(run(1), run(2))
+
+
+def test_frozen_parts_of_a_layer_stay_frozen_in_both_dtypes() -> None:
+    frozen = keras.layers.BatchNormalization(trainable=False)
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(np.zeros(3))
+        layer = keras.Sequential([frozen, keras.layers.Dense(3)])
+        probe = nengo.Probe(nengograd.Layer(layer)(u))
+    x = np.ones((2, 1, 3))
+    with simulator(net, minibatch_size=2, dtype="float64") as sim:
+        sim.train({u: x}, {probe: x}, "sgd")
+        assert [p.attribute for p in sim._learning.parameters] == ["kernel", "bias"]
+
+
+def test_what_computes_in_float32_alone_is_named() -> None:
+    def double(x: Any) -> Any:
+        return tf.constant(2.0) * x
+
+    squares = keras.layers.Lambda(lambda x: x**2, name="squares")
+    for function, name in ((double, "double"), (squares, "squares")):
+        with nengo.Network(seed=0) as net:
+            node = nengograd.TensorNode(function, shape_in=(3,), pass_time=False)
+            nengo.Connection(nengo.Node(np.full(3, 2.0)), node, synapse=None)
+            probe = nengo.Probe(node)
+        assert np.all(output(net, probe)[-1] == 4)
+        with pytest.raises(BuildError, match=rf"{name} computes in float32.*float64"):
+            output(net, probe, dtype="float64")
