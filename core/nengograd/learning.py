@@ -77,12 +77,12 @@ class Learning:
     def _signals(self) -> frozenset[Any]:
         return frozenset(parameter.signal for parameter in self.parameters)
 
-    def _training(self, spike_gradient: str | None) -> Training:
+    def _training(self, spike_gradient: str | None, hold: bool = False) -> Training:
         build = self._build
         replaced = stand_ins(
             build.model, build.registry, spike_gradient, surrogate=self.settings.surrogate
         )
-        return Training(self._signals(), replaced, differentiate=True)
+        return Training(self._signals(), replaced, differentiate=True, hold=hold)
 
     def _make_trainer(self, program: Program, dtype: Any) -> Trainer:
         options = self._build.options
@@ -253,7 +253,7 @@ class Learning:
         """
         # Spikes have no finite differences: their rates stand in.
         rated = "rate" if self.settings.spike_gradient else None
-        program = self._build.assemble(self._training(rated))
+        program = self._build.assemble(self._training(rated, hold=True))
         lacking = without_gradient(program, list(outputs), inputs=True)
         if lacking:
             raise SimulationError("There is no gradient through " + "; ".join(lacking))

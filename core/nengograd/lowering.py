@@ -48,11 +48,15 @@ class Training:
         For operators of spiking neurons, the builder that takes the place of their own.
     differentiate : bool
         Whether the program will be differentiated.
+    hold : bool
+        Whether what is not differentiated through is 0, so that learning rules change nothing.
+        Finite differences, which see all that a change leads to, then are gradients.
     """
 
     parameters: AbstractSet[Any] = frozenset()
     stand_ins: Mapping[Any, Any] = field(default_factory=dict)
     differentiate: bool = False
+    hold: bool = False
 
 
 NO_TRAINING = Training()
@@ -193,6 +197,8 @@ class Lowering:
         """A view that is not differentiated through."""
         if not self.training.differentiate or self.graph.is_constant(view):
             return view
+        if self.training.hold:
+            return View.zeros(view.size)
         return self.add(Detach, None, [view], [view.size])[0]
 
     def constant(self, array: Any, label: str = "") -> View:

@@ -112,7 +112,7 @@ def check_fit(given: Mapping[str, NDArray[Any]], wanted: Mapping[str, tuple[int,
     Raises
     ------
     nengo.exceptions.ValidationError
-        If names or shapes differ, or values are not finite numbers.
+        If names or shapes differ, or values are no floating-point numbers.
     """
     problems = [f"missing: {name} {shape}" for name, shape in wanted.items() if name not in given]
     problems += [f"extra: {name} {x.shape}" for name, x in given.items() if name not in wanted]

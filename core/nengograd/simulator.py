@@ -564,7 +564,7 @@ class Simulator:
         The derivative of random weighted sums of what probes record is checked with respect
         to the output of each node and each trainable parameter: all elements at once, along
         random directions, and some one by one. Spiking neurons that train with a stand-in
-        are checked as their rate.
+        are checked as their rate, and what learning rules change online as it begins.
 
         Parameters
         ----------

@@ -142,7 +142,7 @@ def _find_surrogate(surrogate: Any) -> Surrogate:
     if callable(surrogate):
         chosen: Surrogate = surrogate
         return chosen
-    if surrogate not in SURROGATES:
+    if not isinstance(surrogate, str) or surrogate not in SURROGATES:
         raise ValidationError(
             f"there is no {surrogate!r}; there are {', '.join(sorted(SURROGATES))}, or a function "
             "(xp, rate, J) -> smooth array",

@@ -15,6 +15,7 @@ from nengo.exceptions import BuildError, SimulationError
 
 import nengograd
 from fuzz.networks import Array, Conn, Ens, NetworkSpec, Node, networks
+from nengograd.builders import NeuronBuilder
 
 tf = pytest.importorskip("tensorflow")
 SGD = tf.keras.optimizers.SGD
@@ -96,6 +97,39 @@ def test_a_wrong_gradient_is_found_and_named() -> None:
             sim.check_gradients(probe)
         sim.check_gradients(fine)
         sim.check_gradients([fine])
+
+
+class WrongForOne(NeuronBuilder):
+    """The square of the current, with a gradient that misses neuron 3 of 6."""
+
+    def step(self, xp: Any, J: Any, state: Any, params: Any, dt: float) -> Any:
+        at = xp.asarray(np.arange(6.0))
+        return J * xp.where(at == 3.0, xp.stop_gradient(J), J), {}
+
+
+class Square(nengo.neurons.NeuronType):
+    def step(self, dt: float, J: Any, output: Any) -> None:
+        output[...] = J**2
+
+
+class Wrong:
+    @nengograd.hookimpl
+    def nengograd_neurons(self, backend: str) -> Any:
+        return {Square: WrongForOne()}
+
+
+def test_the_entries_that_a_wrong_builder_spoils_are_named_and_no_others() -> None:
+    with nengo.Network(seed=0) as net:
+        ens = nengo.Ensemble(6, 1, neuron_type=Square(), gain=np.ones(6), bias=np.ones(6))
+        nengo.Connection(nengo.Node([0.5]), ens, synapse=None)
+        nengo.Probe(ens.neurons)
+    with simulator(net, plugins=[Wrong()]) as sim, pytest.raises(SimulationError) as caught:
+        sim.check_gradients()
+    text = str(caught.value)
+    assert "ensembles[0].bias[3]: analytic" in text
+    assert "ensembles[0].encoders[3, 0]: analytic" in text
+    for neuron in (0, 1, 2, 4, 5):
+        assert f"bias[{neuron}]" not in text
 
 
 # -- each kind of element
@@ -200,6 +234,65 @@ def test_online_rules_run_as_constants_of_what_is_differentiated() -> None:
         # What the rule changes is no parameter; encoders and biases are.
         assert "connections[1].weights" not in sim._learning.named
         assert not np.array_equal(sim.data[a].bias, sim.model.params[a].bias)
+
+
+FULL = nengo.solvers.LstsqL2(weights=True)
+
+
+@pytest.mark.parametrize(
+    ("rule", "solver"),
+    [
+        (nengo.PES(1e-3), None),
+        (nengo.RLS(1e-3), None),
+        (nengo.Voja(learning_rate=0.1), None),
+        (nengo.BCM(1e-8), FULL),
+        (nengo.Oja(1e-6), FULL),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_gradients_beside_an_online_rule_are_right(rule: Any, solver: Any) -> None:
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node([0.5])
+        a, b = (nengo.Ensemble(10, 1, neuron_type=nengo.LIFRate()) for _ in range(2))
+        nengo.Connection(u, a, synapse=None)
+        options = {} if solver is None else {"solver": solver}
+        learned = nengo.Connection(a, b, learning_rule_type=rule, synapse=0.002, **options)
+        if isinstance(rule, nengo.PES | nengo.RLS):
+            nengo.Connection(u, learned.learning_rule, transform=-1, synapse=None)
+        nengo.Probe(b)
+    check(net)
+
+
+def test_the_gradient_beside_pes_is_that_with_the_weights_it_has_had() -> None:
+    """The output is ``w(t) (x + bias)``: its mean square follows, with Nengo's own w(t)."""
+    steps, x = 30, 0.4
+    bias = np.array([0.2, 0.5, 0.9])
+    with nengo.Network(seed=0) as net:
+        u, out = nengo.Node([x]), nengo.Node(size_in=1)
+        ens = nengo.Ensemble(
+            3,
+            1,
+            neuron_type=nengo.RectifiedLinear(),
+            gain=np.ones(3),
+            bias=bias,
+            encoders=np.ones((3, 1)),
+        )
+        nengo.Connection(u, ens, synapse=None)
+        learned = nengo.Connection(ens, out, function=lambda x: 0.5, synapse=None)
+        learned.learning_rule_type = nengo.PES(learning_rate=30, pre_synapse=None)
+        nengo.Connection(out, learned.learning_rule, synapse=None)
+        probe, weights = nengo.Probe(out), nengo.Probe(learned, "weights")
+    with nengo.Simulator(net, progress_bar=False) as reference:
+        reference.run_steps(steps)
+        w = reference.data[weights][:, 0]
+        assert not np.allclose(w[-1], w[0], rtol=0.01)
+        y = w @ (x + bias)
+        np.testing.assert_allclose(reference.data[probe][:, 0], y)
+    with simulator(net, minibatch_size=1) as sim:
+        inputs, targets = {u: np.full((1, steps, 1), x)}, {probe: np.zeros((1, steps, 1))}
+        sim.train(inputs, targets, SGD(rate := 2.0**-10))  # exact in Keras' float32
+        found = (bias - sim.data[ens].bias) / rate
+    np.testing.assert_allclose(found, (2 * y[:, None] * w).mean(axis=0), rtol=1e-8)
 
 
 # -- random networks

@@ -121,8 +121,9 @@ def test_a_surrogate_may_be_the_users_own() -> None:
     np.testing.assert_allclose(gradient_by_current(settings, J), 3 * np.cos(J), rtol=1e-4)
 
 
-def test_an_unknown_surrogate_is_refused() -> None:
-    net, u, probe = network(nengo.LIF(), spike_gradient="surrogate", surrogate="square")
+@pytest.mark.parametrize("surrogate", ["square", ["boxcar"]])
+def test_an_unknown_surrogate_is_refused(surrogate: Any) -> None:
+    net, u, probe = network(nengo.LIF(), spike_gradient="surrogate", surrogate=surrogate)
     with simulator(net) as sim, pytest.raises(ValidationError, match="boxcar, gaussian, rate"):
         sim.train(*data(u, probe), "sgd")
 

@@ -187,13 +187,24 @@ def test_optimizers_of_all_sorts_lower_the_loss(trained: tuple[Model, Any], opti
     assert sim.loss(inputs, targets) < before
 
 
-def test_slots_are_kept_over_calls() -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SGD(0.01, momentum=0.9),
+        lambda: "adam",
+        lambda: tf.compat.v1.train.MomentumOptimizer(0.01, 0.9),
+        lambda: tf.compat.v1.train.AdamOptimizer(0.01),
+        lambda: tf.compat.v1.train.AdagradOptimizer(0.01),
+    ],
+    ids=["momentum", "name", "v1-momentum", "v1-adam", "v1-adagrad"],
+)
+def test_slots_are_kept_over_calls(make: Any) -> None:
     model = Model()
     inputs, targets = model.inputs(), model.targets()
 
     def run(calls: list[int]) -> float:
-        with simulator(model, seed=1) as sim:
-            optimizer = SGD(0.01, momentum=0.9)
+        with simulator(model, seed=1, device="/cpu:0") as sim:
+            optimizer = make()
             for epochs in calls:
                 sim.train(inputs, targets, optimizer, n_epochs=epochs)
             return float(sim.loss(inputs, targets))
