@@ -187,9 +187,12 @@ class KerasFunction(_Function):
         layer = self._for_dtype(x.dtype.name)
         given = {id(v): w for v, w in zip(layer.weights, weights, strict=True)}
         keys = _keys(layer)
-        for variable in keys:
+        for number, variable in enumerate(keys):
             state = tf.convert_to_tensor(variable.value)
-            given[id(variable)] = state if key is None else state + tf.cast(key, state.dtype)
+            if key is not None:
+                # Keras begins with a seed of its own, another one for each layer that is made.
+                state = tf.cast(tf.stack([key, number * _DRAWS * tf.ones_like(key)]), state.dtype)
+            given[id(variable)] = state
         fixed = [given[id(v)] for v in layer.non_trainable_variables]
         extra = {}
         if "training" in inspect.signature(layer.call).parameters:
@@ -207,6 +210,9 @@ class KerasFunction(_Function):
                 )
         return y
 
+
+_DRAWS = 1000
+"""How many random arrays one of a layer's generators may draw in a step; Keras counts them."""
 
 _NO_COPY = (NotImplementedError, TypeError, ValueError)
 """What Keras raises where it cannot make a layer from a configuration."""

@@ -141,13 +141,34 @@ def test_dropout_is_active_in_training_alone() -> None:
 
 
 def test_dropout_repeats_with_the_seed() -> None:
-    net, u, probe = dropout_net()
     x = np.ones((2, 3, 200))
-    curves = []
-    for _ in range(2):
-        with simulator(net, minibatch_size=2, seed=3) as sim:
-            curves.append(sim.train({u: x}, {probe: x}, "sgd", n_epochs=2)["loss"])
-    assert curves[0] == curves[1]
+
+    def curve(seed: int) -> list[float]:
+        net, u, probe = dropout_net()  # Keras seeds each new layer differently
+        with simulator(net, minibatch_size=2, seed=seed) as sim:
+            losses: list[float] = sim.train({u: x}, {probe: x}, "sgd", n_epochs=2)["loss"]
+            return losses
+
+    assert curve(3) == curve(3)
+    assert curve(3) != curve(4)
+
+
+def test_each_dropout_within_a_layer_drops_other_values() -> None:
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(np.zeros(4000))
+        twice = keras.Sequential([keras.layers.Dropout(0.5), keras.layers.Dropout(0.5)])
+        x = nengograd.Layer(twice)(u)
+        probe = nengo.Probe(
+            nengograd.Layer(keras.layers.EinsumDense("bi,i->bi", 4000, bias_axes=None))(x)
+        )
+    ones = np.ones((1, 1, 4000))
+
+    def kept(output: Any, target: Any) -> Any:
+        return tf.reduce_mean(tf.cast(output != 0, output.dtype)) + 0 * tf.reduce_sum(output)
+
+    with simulator(net, minibatch_size=1) as sim:
+        (loss,) = sim.train({u: ones}, {probe: ones}, "sgd", objective=kept)["loss"]
+    assert loss == pytest.approx(0.25, abs=0.03)
 
 
 def test_neurons_are_a_layer() -> None:
