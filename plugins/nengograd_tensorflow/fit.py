@@ -93,7 +93,8 @@ def fit(
 
 
 def _callbacks(course: Course) -> list[Any]:
-    given = tf.nest.flatten(course.callbacks)  # Keras takes one without a list around it, too
+    # Keras takes none, and one without a list around it, too.
+    given = tf.nest.flatten(course.callbacks or ())
     for callback in given:
         if not isinstance(callback, tf.keras.callbacks.Callback):
             raise ValidationError(f"{callback!r} is no callback of Keras", attr="callbacks")

@@ -168,6 +168,7 @@ def test_one_callback_needs_no_list_and_other_things_are_refused(sim: Any) -> No
     note = Note()
     sim.train(*DATA, "sgd", callbacks=note)
     assert note.ends == 1
+    sim.train(*DATA, "sgd", callbacks=None)
     before = trained(sim)
     with pytest.raises(ValidationError, match=r"3 is no callback"):
         sim.train(*DATA, "sgd", callbacks=[note, 3])
