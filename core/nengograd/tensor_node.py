@@ -23,7 +23,8 @@ class TensorNode(nengo.Node):
 
     Unlike the Python function of a `nengo.Node` it runs compiled, on the simulator's device,
     for all items of a minibatch at once, and has gradients. The weights of a layer are
-    trained, saved and loaded like those of connections.
+    trained, saved and loaded like those of connections; ``sim.data[node].weights`` has them by
+    the names that the layer gives them.
 
     Parameters
     ----------
