@@ -358,7 +358,7 @@ class Simulator:
                 until(end, self._executable, self._runtime)
             else:
                 middle = start + executed // 2 // unroll * unroll
-                parts = (start, middle, end)
+                parts = (start, min(start + unroll, middle), middle, end)
                 seen = observe_run(until, self._executable, self._runtime, parts, self._folder)
                 self._report(seen, self.program, self.options, profile)
         finally:

@@ -98,6 +98,16 @@ def test_a_file_that_may_not_be_written_is_an_error_before_the_run(tmp_path, mon
         assert sim.n_steps == 0
 
 
+@pytest.mark.parametrize("steps", [3, 6, 9, 30])
+def test_an_unrolled_run_is_measured_in_whole_turns(tmp_path, steps):
+    with nengograd.Simulator(
+        make_network(), progress_bar=False, backend="tensorflow", unroll_simulation=3
+    ) as sim:
+        sim.run_steps(steps, profile=tmp_path / "p.json")
+        assert sim.n_steps == steps
+        assert sim.profile.steps in (steps // 2, (steps + 3) // 2)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_python_on_the_host_is_a_block_with_its_time(backend, tmp_path):
     with nengo.Network(seed=0) as net:
@@ -164,6 +174,8 @@ def test_a_folder_that_is_not_there_is_an_error_before_the_run(tmp_path):
             sim.run_steps(10, profile=tmp_path / "none" / "p.json")
         with pytest.raises(ValidationError, match="is a folder"):
             sim.run_steps(10, profile=tmp_path)
+        with pytest.raises(ValidationError, match="must be True or a path, not 5"):
+            sim.run_steps(10, profile=5)
         assert sim.n_steps == 0
 
 

@@ -38,6 +38,8 @@ def profile_path(profile: bool | str | Path | None) -> Path | None:
     """
     if profile is None or profile is False:
         return None
+    if not isinstance(profile, (bool, str, Path)):
+        raise ValidationError(f"must be True or a path, not {profile!r}", attr="profile")
     path = Path(DEFAULT_PATH if profile is True else profile)
     if not path.resolve().parent.is_dir():
         raise ValidationError(f"there is no folder {str(path.parent)!r}", attr="profile")
@@ -120,18 +122,18 @@ def observe_run(
         The compiled program.
     runtime : Runtime
         Inputs and host operators.
-    steps : (start, middle, end)
-        Steps at which the parts begin and end.
+    steps : (start, second, middle, end)
+        Steps at which the parts begin and end; up to ``second`` is not timed if more follow.
     folder : str or None
         For what the backend's own profiler writes.
     """
-    start, middle, end = steps
+    start, second, middle, end = steps
     seen = Observed(steps=end - middle)
     seen.compile_seconds = _timed(executable.warm_up)
-    if middle - start > 1:
+    if second < middle:
         # The first run of a simulator does what no other does, such as to make its buffers.
-        start += 1
-        until(start, executable, runtime)
+        until(second, executable, runtime)
+        start = second
     if middle > start:
         seen.plain_steps = middle - start
         seen.plain_seconds = _timed(lambda: until(middle, executable, runtime))
