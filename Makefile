@@ -1,6 +1,6 @@
 # `make demo` and `make test` need only Python (3.10 to 3.13) and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format nengo-suite nengo-suite-float32 fuzz plugins-test bench clean
+.PHONY: help demo test lint format nengo-suite nengo-suite-float32 fuzz plugins-test docs bench clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
@@ -54,6 +54,14 @@ nengo-suite-float32: $(STAMP) ## the same in float32, with the tolerances listed
 
 fuzz: $(STAMP) ## N random networks on every backend, against nengo.Simulator
 	@NENGOGRAD_FUZZ=$(N) $(BIN)/python -m pytest -q -n $(JOBS) tests/fuzz
+
+$(VENV)/docs-installed: $(STAMP)
+	@$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[docs]"
+	@touch $@
+
+docs: $(VENV)/docs-installed ## the site, into build/site; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The site is in build/site"
 
 WHEELS := build/plugins-test
 

@@ -358,7 +358,7 @@ class Backend(ABC):
 
     @abstractmethod
     def devices(self) -> list[str]:
-        """Names of the devices that are there, as `device` takes them."""
+        """Names of the devices that are there, as ``device`` takes them."""
 
     @abstractmethod
     def compile(self, program: Program, registry: Registry, options: Options) -> Executable:

@@ -64,8 +64,8 @@ def nengograd_operators(backend: str) -> Mapping[type, OperatorBuilder]:
 def nengograd_neurons(backend: str) -> Mapping[type, NeuronBuilder]:
     """Neuron builders: NeuronType class -> builder, for the named backend.
 
-    Looked up by exact type, so that a subclass that changes `step` never inherits its
-    parent's builder by accident. A type without one runs its own NumPy `step` on the host.
+    Looked up by exact type, so that a subclass that changes ``step`` never inherits its
+    parent's builder by accident. A type without one runs its own NumPy ``step`` on the host.
     """
     raise AssertionError(_NEVER_CALLED)
 
@@ -86,7 +86,7 @@ def nengograd_lowering() -> Mapping[type, Callable[..., Any]]:
 
     The rule says how the operator reads, writes and merges, by calls on the
     `nengograd.lowering.Lowering` it gets. Return ``False`` from it to decline an instance,
-    which then runs its own NumPy `make_step` on the host.
+    which then runs its own NumPy ``make_step`` on the host.
     """
     raise AssertionError(_NEVER_CALLED)
 

@@ -37,7 +37,7 @@ class HostCall:
     times : tuple of Signal
         Those of its reads that are the time or the step counter.
     node : nengo.Node or None
-        The node whose output this is, if `input_feeds` may replace it.
+        The node whose output this is, if ``input_feeds`` may replace it.
     """
 
     operator: Any

@@ -222,7 +222,7 @@ class Lowering:
         return signal.base is self.model.time or signal.base is self.model.step
 
     def node_of(self, signal: Any) -> Any:
-        """The node whose output a signal is, if `input_feeds` may replace it."""
+        """The node whose output a signal is, if ``input_feeds`` may replace it."""
         return self._feedable.get(signal)
 
     def host(self, op: Any) -> None:

@@ -41,7 +41,7 @@ class Span:
 
 @dataclass
 class Measured:
-    """Where time went between `start_measuring` and `stop_measuring`.
+    """Where time went between `Measurable.start_measuring` and `Measurable.stop_measuring`.
 
     Attributes
     ----------

@@ -13,10 +13,10 @@ __all__ = ["LeakyReLU", "SoftLIFRate", "SpikingLeakyReLU"]
 
 
 class SoftLIFRate(LIFRate):  # type: ignore[misc]
-    r"""The rate of a LIF neuron that begins to fire smoothly.
+    """The rate of a LIF neuron that begins to fire smoothly.
 
-    The current beyond the threshold, :math:`J - 1`, is replaced by
-    :math:`\sigma \log(1 + e^{(J - 1) / \sigma})`, so that the slope is finite everywhere and 0
+    The current beyond the threshold, ``J - 1``, is replaced by
+    ``sigma * log(1 + exp((J - 1) / sigma))``, so that the slope is finite everywhere and 0
     nowhere (E. Hunsberger and C. Eliasmith, "Spiking deep networks with LIF neurons", 2015,
     equation 5). Far above the threshold it is `nengo.LIFRate`.
 

@@ -26,7 +26,7 @@ Generators = list[np.random.RandomState]
 
 
 def feedable_nodes(program: Program) -> set[Any]:
-    """Nodes whose output `input_feeds` may replace."""
+    """Nodes whose output ``input_feeds`` may replace."""
     nodes = {source.node for source, _, _ in program.sources}
     nodes |= {block.ops[0].attrs["call"].node for block in program.host_blocks}
     return nodes - {None}

@@ -30,7 +30,7 @@ class Source:
     size : int
         Elements per step.
     node : nengo.Node or None
-        The node whose output this is; `input_feeds` may replace it.
+        The node whose output this is; ``input_feeds`` may replace it.
     label : str
         For people.
     operator : object

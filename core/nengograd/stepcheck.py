@@ -22,7 +22,7 @@ class CheckedStep:
     Parameters
     ----------
     step : callable
-        What `OperatorBuilder.build` returned.
+        What `nengograd.builders.OperatorBuilder.build` returned.
     block : Block
         What it runs.
     sizes : sequence of int

@@ -31,8 +31,8 @@ def with_values(model: Any, obj: Any, values: Mapping[Any, NDArray[Any]]) -> Any
     Returns
     -------
     built : object
-        As ``model.params[obj]``. Of an ensemble `scaled_encoders` are as trained, and
-        `encoders` the same in the units that Nengo's own have: multiplied by the radius and
+        As ``model.params[obj]``. Of an ensemble ``scaled_encoders`` are as trained, and
+        ``encoders`` the same in the units that Nengo's own have: multiplied by the radius and
         divided by the gain.
     """
     built = model.params[obj]

@@ -50,7 +50,7 @@ class NeuronConformance(Conformance):
         Whether random numbers differ from the type's own, as those of Poisson neurons; then
         means are compared, which takes more steps.
     rate_tolerance : float
-        How far `rate` may be from the mean output over a second, as a share of the largest.
+        How far ``rate`` may be from the mean output over a second, as a share of the largest.
     """
 
     neuron: ClassVar[Any] = None
