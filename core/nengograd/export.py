@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import nengo
@@ -43,7 +44,10 @@ def to_network(sim: Any) -> nengo.Network:
     original = sim.model.toplevel
     if original is None:
         raise ValidationError("the simulator was made from a model alone", attr="sim")
-    network = original.copy(add_to_container=False)
+    with warnings.catch_warnings():
+        # Nengo's copies of nodes without an output warn of something that nobody asked for.
+        warnings.filterwarnings("ignore", message="'Node.size_out' is being overwritten")
+        network = original.copy(add_to_container=False)
     network.seed = original.seed
     for kind in ("ensembles", "nodes", "connections", "probes"):
         pairs = zip(getattr(original, f"all_{kind}"), getattr(network, f"all_{kind}"), strict=True)

@@ -83,6 +83,18 @@ def test_an_exported_network_says_the_same_on_nengo(is_trained: bool) -> None:
             np.testing.assert_array_equal(x, y)
 
 
+def test_nodes_without_an_output_go_back_without_a_warning(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    with nengo.Network() as net:
+        relay = nengo.Node(size_in=2)
+    with nengograd.Simulator(net, backend="numpy", progress_bar=False) as sim:
+        recwarn.clear()
+        copy = nengograd.to_network(sim)
+    assert copy.nodes[0].size_out == relay.size_out
+    assert not [warning for warning in recwarn if issubclass(warning.category, UserWarning)]
+
+
 def test_a_network_that_was_trained_runs_on_nengo() -> None:
     pytest.importorskip("tensorflow")
     with nengo.Network(seed=0) as net:
