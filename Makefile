@@ -1,6 +1,6 @@
 # `make demo` and `make test` need only Python (3.10 to 3.13) and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format nengo-suite nengo-suite-float32 fuzz plugins-test docs bench clean
+.PHONY: help demo test lint format nengo-suite nengo-suite-float32 fuzz plugins-test docs docs-test bench clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
@@ -62,6 +62,9 @@ $(VENV)/docs-installed: $(STAMP)
 docs: $(VENV)/docs-installed ## the site, into build/site; a warning is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The site is in build/site"
+
+docs-test: $(STAMP) ## what README and site say to install, in an environment of their own
+	@$(BIN)/python -m pytest -q -W ignore -p no:cacheprovider tests/docs/fresh_environment.py
 
 WHEELS := build/plugins-test
 
