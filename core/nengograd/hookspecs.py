@@ -108,9 +108,10 @@ def nengograd_event(name: str, info: Mapping[str, Any]) -> None:
     Parameters
     ----------
     name : str
-        ``"assembled"``, ``"compiled"`` or ``"ran"``.
+        ``"assembled"``, ``"compiled"``, ``"ran"`` or ``"trained"``.
     info : mapping
         What happened: ``seconds`` always; with ``assembled`` the ``program``; with
-        ``compiled`` the ``backend``; with ``ran`` the ``steps``. An exception raised here is
-        shown as a warning and does not stop the simulation.
+        ``compiled`` the ``backend``; with ``ran`` the ``steps``; with ``trained`` the
+        ``epochs``. An exception raised here is shown as a warning and does not stop the
+        simulation.
     """
