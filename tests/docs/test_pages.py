@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import nengo
 import pytest
 
+from conftest import need_backend
 from docs.pages import PAGES, ROOT, commands, read, run_commands, run_python, write_file
 from nengograd.cli import main
 
@@ -21,8 +21,7 @@ WITH_CODE = [page for page in PAGES if read(page)]
 def test_the_code_of_a_page_runs_from_top_to_bottom_and_prints_what_is_shown(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if importlib.util.find_spec("tensorflow") is None:
-        pytest.skip("tensorflow is not installed")
+    need_backend("tensorflow")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.setitem(nengo.rc["progress"], "progress_bar", "False")
