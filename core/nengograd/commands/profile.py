@@ -32,7 +32,8 @@ examples:
   nengograd profile model.py --train --minibatch 64 --steps 25
   nengograd profile model.py -o new.json --against old.json
 
-Next: open the written file in https://ui.perfetto.dev or chrome://tracing."""
+Next: open the written file in https://ui.perfetto.dev or chrome://tracing, or draw it with
+`nengograd graph model.py --profile FILE`."""
 
 
 def add(commands: Any) -> None:
