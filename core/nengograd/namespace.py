@@ -21,10 +21,11 @@ NAMES = (
     *("maximum", "minimum", "clip", "where", "astype"),
     *("zeros_like", "ones_like", "full_like", "asarray", "broadcast_to"),
     *("reshape", "concat", "stack", "take", "permute_dims", "matrix_transpose"),
-    *("sum", "max", "any", "all", "matmul", "einsum", "segment_sum", "stop_gradient"),
+    *("sum", "max", "any", "all", "matmul", "einsum", "segment_sum", "stop_gradient", "once"),
 )
-"""What ``xp`` offers. ``einsum``, ``segment_sum(x, ids, n)`` and ``stop_gradient(x)``, which is x
-but a constant to differentiation, go beyond the standard."""
+"""What ``xp`` offers. Beyond the standard go ``einsum``, ``segment_sum(x, ids, n)``,
+``stop_gradient(x)``, which is x but a constant to differentiation, and ``once(x)``, which is x: it
+asks a compiler that fuses operations not to compute x anew for each result it is part of."""
 
 
 def _segment_sum(x: Any, ids: Any, n: int) -> Any:
@@ -47,3 +48,4 @@ numpy_namespace.matrix_transpose = lambda x: np.swapaxes(x, -1, -2)
 numpy_namespace.take = lambda x, indices, axis=-1: np.take(x, indices, axis=axis)
 numpy_namespace.segment_sum = _segment_sum
 numpy_namespace.stop_gradient = lambda x: x
+numpy_namespace.once = lambda x: x

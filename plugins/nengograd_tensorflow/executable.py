@@ -56,7 +56,7 @@ class TensorFlowExecutable(Executable):
         self._tracer: Tracer | None = None
         self._functions: list[CompiledFunction] = []
         with self.on_device():
-            xp = make_namespace(options.dtype)
+            xp = make_namespace(options.dtype, self._once)
             self.function = StepFunction(program, registry, options, xp, self._fence, named_block)
             self.constants = {
                 a.id: tf.constant(a.initial, dtype=self.dtype) for a in self.function.constants()
@@ -95,6 +95,16 @@ class TensorFlowExecutable(Executable):
         """Shape and dtype of an array, of all items of the minibatch."""
         size = self.program.arrays[identity].size
         return tf.TensorSpec((*self.options.batch, size), self.dtype)
+
+    def _once(self, x: Any) -> Any:
+        """Keep the compiler from computing a tensor anew for each result it is part of.
+
+        XLA does so if the operation in the end is cheap to its count. A division is not; this
+        one is by a 1 that the compiler cannot know.
+        """
+        if not self.jit or self._predicate is None:
+            return x
+        return x / tf.cast(self._predicate, x.dtype)
 
     def _fence(self, block: Block, step: Step) -> Step:
         """Keep the compiler from fusing a block's work into each of its consumers.

@@ -6,6 +6,7 @@ under the names of `nengograd.namespace.NAMES`, made for one dtype: Python numbe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,13 +55,17 @@ def _segment_sum(x: Any, ids: Any, n: int) -> Any:
     return tf.transpose(total, [*range(1, len(x.shape)), 0])
 
 
-def make_namespace(dtype: np.dtype[Any]) -> SimpleNamespace:
+def make_namespace(
+    dtype: np.dtype[Any], once: Callable[[Any], Any] = lambda x: x
+) -> SimpleNamespace:
     """The namespace for simulations of one dtype.
 
     Parameters
     ----------
     dtype : numpy.dtype
         Python numbers become arrays of it.
+    once : callable
+        Returns a tensor that is computed once, however many read it.
     """
 
     def asarray(x: Any) -> Any:
@@ -90,4 +95,5 @@ def make_namespace(dtype: np.dtype[Any]) -> SimpleNamespace:
         minimum=lambda a, b: tf.minimum(*pair(a, b)),
         full_like=lambda x, value: tf.fill(x.shape, tf.constant(value, dtype=x.dtype)),
         segment_sum=_segment_sum,
+        once=once,
     )
