@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,15 @@ class TensorFlowExecutable(Executable):
         """Shape and dtype of an array, of all items of the minibatch."""
         size = self.program.arrays[identity].size
         return tf.TensorSpec((*self.options.batch, size), self.dtype)
+
+    @contextlib.contextmanager
+    def predicate(self, true: Any) -> Iterator[None]:
+        """Trace with a tensor at hand that is true, but not to the compiler's knowledge."""
+        self._predicate = true
+        try:
+            yield
+        finally:
+            self._predicate = None
 
     def _once(self, x: Any) -> Any:
         """Keep the compiler from computing a tensor anew for each result it is part of.

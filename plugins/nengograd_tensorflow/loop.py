@@ -43,8 +43,6 @@ class LoopExecutable(TensorFlowExecutable):
             tf.TensorArray(self.dtype, size=self.chunk, element_shape=(*batch, view.size))
             for view in self.program.outputs
         ]
-        # The predicate of fences: true, but not to the compiler's knowledge.
-        self._predicate = n > 0
         fixed = self.fixed()
 
         def body(i: Any, state: Any, records: Any) -> tuple[Any, Any, Any]:
@@ -55,15 +53,13 @@ class LoopExecutable(TensorFlowExecutable):
                 i = i + 1
             return i, state, records
 
-        try:
+        with self.predicate(n > 0):
             _, state, records = tf.while_loop(
                 lambda i, *_: i < n,
                 body,
                 (tf.constant(0, tf.int32), self._shaped(state), records),
                 parallel_iterations=1,
             )
-        finally:
-            self._predicate = None
         return self._flat(state), [record.stack() for record in records]
 
     def _shaped(self, state: Any) -> State:

@@ -51,17 +51,20 @@ class SegmentExecutable(TensorFlowExecutable):
         super().__init__(program, registry, options, device)
         self._segments = _split(program)
         self._watch: Stopwatch | None = None
+        with self.on_device():
+            self._one_step = tf.constant(1, tf.int32)
         for number, segment in enumerate(self._segments):
-            specs = [self.spec(i) for i in segment.needs]
+            specs = [tf.TensorSpec((), tf.int32), *(self.spec(i) for i in segment.needs)]
             segment.run = self.compiled(self._runner(segment), f"segment{number}_of_step", specs)
 
     def _runner(self, segment: _Segment) -> Any:
         last = segment.host is None
 
-        def run(*tensors: Any) -> tuple[Any, ...]:
-            arrays = {**self.fixed(), **dict(zip(segment.needs, tensors, strict=True))}
-            for index in segment.blocks:
-                self.function.run_block(index, arrays)
+        def run(n: Any, *tensors: Any) -> tuple[Any, ...]:
+            with self.predicate(n > 0):
+                arrays = {**self.fixed(), **dict(zip(segment.needs, tensors, strict=True))}
+                for index in segment.blocks:
+                    self.function.run_block(index, arrays)
             given = [arrays[i] for i in segment.gives]
             if not last:
                 assert segment.host is not None
@@ -102,7 +105,7 @@ class SegmentExecutable(TensorFlowExecutable):
         if self.input_id is not None:
             arrays[self.input_id] = tf.constant(inputs, self.dtype)
         for number, segment in enumerate(self._segments):
-            results = segment.run(*(arrays[i] for i in segment.needs))
+            results = segment.run(self._one_step, *(arrays[i] for i in segment.needs))
             if segment.host is None:
                 first, outputs = results[: len(self.updates)], results[len(self.updates) :]
                 by_id = dict(zip(self.updates, first, strict=True))
