@@ -4,21 +4,28 @@ A builder gets an object ``xp`` whose functions have the names and the meaning o
 Python array API standard (https://data-apis.org/array-api). This module holds the list of
 names every backend must offer and the namespace over NumPy; each other backend has its own.
 
-Python numbers mix with arrays and take the arrays' dtype.
+Python numbers mix with arrays and take the arrays' dtype. Where there are no arrays, as in
+``xp.exp(-0.1)`` or ``xp.where(x > 0, 1.0, 0.0)``, they take the dtype that the namespace is
+made for, that of the simulation. A bool alone stays a bool.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-__all__ = ["NAMES", "numpy_namespace"]
+__all__ = ["NAMES", "Namespace", "make_namespace", "numpy_namespace"]
 
 NAMES = (
-    *("abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "floor", "sign"),
+    *("abs", "sign", "floor", "ceil", "round", "sqrt", "pow"),
+    *("exp", "expm1", "log", "log1p", "logaddexp"),
+    *("sin", "cos", "tan", "asin", "acos", "atan", "atan2"),
+    *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
     *("maximum", "minimum", "clip", "where", "astype"),
+    *("isfinite", "isnan", "logical_and", "logical_or", "logical_not"),
     *("zeros_like", "ones_like", "full_like", "asarray", "broadcast_to"),
     *("reshape", "concat", "stack", "take", "permute_dims", "matrix_transpose"),
     *("sum", "max", "any", "all", "matmul", "einsum", "segment_sum", "stop_gradient", "once"),
@@ -26,6 +33,63 @@ NAMES = (
 """What ``xp`` offers. Beyond the standard go ``einsum``, ``segment_sum(x, ids, n)``,
 ``stop_gradient(x)``, which is x but a constant to differentiation, and ``once(x)``, which is x: it
 asks a compiler that fuses operations not to compute x anew for each result it is part of."""
+
+
+class Namespace(SimpleNamespace):
+    """Array functions by name; asked for one that it lacks, it says what it has."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"xp has no {name!r}; it has {', '.join(sorted(NAMES))}")
+
+
+_NUMBERS = (bool, int, float)
+
+_Function = Callable[..., Any]
+
+_OF_ONE: dict[str, _Function] = {
+    "abs": np.abs,
+    "sign": np.sign,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.round,
+    "sqrt": np.sqrt,
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "isfinite": np.isfinite,
+    "isnan": np.isnan,
+    "logical_not": np.logical_not,
+    "zeros_like": np.zeros_like,
+    "ones_like": np.ones_like,
+    "matrix_transpose": lambda x: np.swapaxes(x, -1, -2),
+}
+"""NumPy's functions of one array, under the names of the standard."""
+
+_OF_TWO: dict[str, _Function] = {
+    "pow": np.power,
+    "logaddexp": np.logaddexp,
+    "atan2": np.arctan2,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "logical_and": np.logical_and,
+    "logical_or": np.logical_or,
+}
+"""NumPy's functions of two arrays, element by element."""
+
+_REDUCTIONS: dict[str, _Function] = {"sum": np.sum, "max": np.max, "any": np.any, "all": np.all}
 
 
 def _segment_sum(x: Any, ids: Any, n: int) -> Any:
@@ -36,16 +100,74 @@ def _segment_sum(x: Any, ids: Any, n: int) -> Any:
     return out
 
 
-numpy_namespace = SimpleNamespace(
-    **{name: getattr(np, name) for name in NAMES if hasattr(np, name)}
-)
-"""The NumPy namespace; names that NumPy 1.26 lacks are filled in below."""
+def make_namespace(dtype: Any) -> Namespace:
+    """The NumPy namespace for simulations of one dtype.
 
-numpy_namespace.concat = lambda arrays, axis=0: np.concatenate(arrays, axis=axis)
-numpy_namespace.astype = lambda x, dtype: np.asarray(x).astype(dtype)
-numpy_namespace.permute_dims = np.transpose
-numpy_namespace.matrix_transpose = lambda x: np.swapaxes(x, -1, -2)
-numpy_namespace.take = lambda x, indices, axis=-1: np.take(x, indices, axis=axis)
-numpy_namespace.segment_sum = _segment_sum
-numpy_namespace.stop_gradient = lambda x: x
-numpy_namespace.once = lambda x: x
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Python numbers become arrays of it, where they meet no other arrays.
+    """
+    dtype = np.dtype(dtype)
+
+    def asarray(x: Any, dtype: Any = None, own: np.dtype[Any] = dtype) -> Any:
+        array = np.asarray(x, dtype=dtype)
+        is_plain = dtype is None and (isinstance(x, _NUMBERS) or not hasattr(x, "dtype"))
+        return array.astype(own) if is_plain and array.dtype.kind in "if" else array
+
+    def lifted(x: Any) -> Any:
+        return asarray(x) if isinstance(x, _NUMBERS) else x
+
+    def near(x: Any, other: Any) -> Any:
+        """A number in the dtype of what it meets."""
+        if not isinstance(x, _NUMBERS):
+            return x
+        if isinstance(other, _NUMBERS):
+            is_bool = isinstance(x, bool) and isinstance(other, bool)
+            return x if is_bool else dtype.type(x)
+        # NumPy 1 counts an array without axes as a number, and makes float64 of both.
+        return x if other.shape or other.dtype.kind != "f" else other.dtype.type(x)
+
+    def of_one(function: _Function) -> _Function:
+        return lambda x: function(asarray(x) if isinstance(x, _NUMBERS) else x)
+
+    def of_two(function: _Function) -> _Function:
+        return lambda a, b: function(near(a, b), near(b, a))
+
+    def reduction(function: _Function) -> _Function:
+        def reduce(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+            return function(lifted(x), axis=axis, keepdims=keepdims)
+
+        return reduce
+
+    def clip(x: Any, low: Any = None, high: Any = None) -> Any:
+        x = lifted(x)
+        if not x.shape:
+            low, high = near(low, x), near(high, x)
+        return np.clip(x, low, high)
+
+    return Namespace(
+        **{name: of_one(function) for name, function in _OF_ONE.items()},
+        **{name: of_two(function) for name, function in _OF_TWO.items()},
+        **{name: reduction(function) for name, function in _REDUCTIONS.items()},
+        asarray=asarray,
+        clip=clip,
+        where=lambda condition, a, b: np.where(condition, near(a, b), near(b, a)),
+        astype=lambda x, dtype: np.asarray(x).astype(dtype),
+        full_like=lambda x, value: np.full_like(lifted(x), value),
+        broadcast_to=lambda x, shape: np.broadcast_to(lifted(x), shape),
+        reshape=lambda x, shape: lifted(x).reshape(shape),
+        concat=lambda arrays, axis=0: np.concatenate(arrays, axis=axis),
+        stack=lambda arrays, axis=0: np.stack([lifted(x) for x in arrays], axis=axis),
+        take=lambda x, indices, axis=-1: np.take(x, indices, axis=axis),
+        permute_dims=np.transpose,
+        matmul=np.matmul,
+        einsum=np.einsum,
+        segment_sum=_segment_sum,
+        stop_gradient=lifted,
+        once=lifted,
+    )
+
+
+numpy_namespace = make_namespace(np.float64)
+"""The NumPy namespace in float64, for the step of a neuron type in `nengo.Simulator`."""

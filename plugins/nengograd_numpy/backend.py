@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nengograd.backends import Backend, Executable, Host, Options, PartialRun
 from nengograd.execute import StepFunction
 from nengograd.measuring import Measured, Stopwatch
-from nengograd.namespace import numpy_namespace
+from nengograd.namespace import make_namespace
 from nengograd.program import Program
 from nengograd.registry import Registry
 
@@ -48,7 +48,7 @@ class NumpyExecutable(Executable):
         self.compilations = 1
         dtype = options.dtype
         self._input = next((array.id for array in program.by_role("input")), None)
-        self._function = StepFunction(program, registry, options, numpy_namespace)
+        self._function = StepFunction(program, registry, options, make_namespace(options.dtype))
         self._constants = {
             array.id: np.asarray(array.initial, dtype=dtype) for array in self._function.constants()
         }

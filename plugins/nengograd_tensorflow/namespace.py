@@ -7,10 +7,11 @@ under the names of `nengograd.namespace.NAMES`, made for one dtype: Python numbe
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+
+from nengograd.namespace import Namespace
 
 from .library import tf
 
@@ -45,7 +46,34 @@ _SAME = {
     "astype": lambda x, dtype: tf.cast(x, dtype),
     "matmul": tf.matmul,
     "stop_gradient": tf.stop_gradient,
+    "ceil": tf.math.ceil,
+    "round": tf.round,
+    "tan": tf.tan,
+    "asin": tf.asin,
+    "acos": tf.acos,
+    "atan": tf.atan,
+    "sinh": tf.sinh,
+    "cosh": tf.cosh,
+    "asinh": tf.asinh,
+    "acosh": tf.acosh,
+    "atanh": tf.atanh,
+    "isfinite": tf.math.is_finite,
+    "isnan": tf.math.is_nan,
+    "logical_not": tf.logical_not,
 }
+
+_OF_TWO = {
+    "maximum": tf.maximum,
+    "minimum": tf.minimum,
+    "pow": tf.pow,
+    "atan2": tf.atan2,
+    "logaddexp": lambda a, b: tf.where(a > b, a + tf.nn.softplus(b - a), b + tf.nn.softplus(a - b)),
+    "logical_and": tf.logical_and,
+    "logical_or": tf.logical_or,
+}
+"""Functions of two arrays of one dtype, element by element."""
+
+_NUMBERS = (bool, int, float)
 
 
 def _segment_sum(x: Any, ids: Any, n: int) -> Any:
@@ -55,45 +83,65 @@ def _segment_sum(x: Any, ids: Any, n: int) -> Any:
     return tf.transpose(total, [*range(1, len(x.shape)), 0])
 
 
-def make_namespace(
-    dtype: np.dtype[Any], once: Callable[[Any], Any] = lambda x: x
-) -> SimpleNamespace:
+def make_namespace(dtype: np.dtype[Any], once: Callable[[Any], Any] = lambda x: x) -> Namespace:
     """The namespace for simulations of one dtype.
 
     Parameters
     ----------
     dtype : numpy.dtype
-        Python numbers become arrays of it.
+        Python numbers become arrays of it, where they meet no other arrays.
     once : callable
         Returns a tensor that is computed once, however many read it.
     """
+    own = dtype
 
-    def asarray(x: Any) -> Any:
-        if isinstance(x, (bool, int, float)):
-            return tf.constant(x, dtype=dtype)
-        return tf.convert_to_tensor(x)
+    def asarray(x: Any, dtype: Any = None) -> Any:
+        if isinstance(x, (int, float)) and not isinstance(x, bool):
+            return tf.constant(x, dtype=own if dtype is None else dtype)
+        if isinstance(x, bool) or hasattr(x, "dtype"):
+            array = tf.convert_to_tensor(x)
+        else:
+            array = tf.convert_to_tensor(x, dtype_hint=own)
+        return array if dtype is None else tf.cast(array, dtype)
+
+    def lifted(x: Any) -> Any:
+        if isinstance(x, (list, tuple)):
+            return [lifted(item) for item in x]
+        return asarray(x) if isinstance(x, _NUMBERS) else x
+
+    def of_one(function: Any) -> Any:
+        return lambda x, *args, **options: function(lifted(x), *args, **options)
 
     def pair(a: Any, b: Any) -> tuple[Any, Any]:
-        like = next((v.dtype for v in (a, b) if hasattr(v, "dtype")), dtype)
+        plain = None if isinstance(a, bool) and isinstance(b, bool) else dtype
+        like = next((v.dtype for v in (a, b) if hasattr(v, "dtype")), plain)
         return tuple(  # type: ignore[return-value]
-            tf.constant(v, dtype=like) if isinstance(v, (bool, int, float)) else v for v in (a, b)
+            tf.constant(v, dtype=like) if isinstance(v, _NUMBERS) else v for v in (a, b)
         )
+
+    def of_two(function: Any) -> Any:
+        return lambda a, b: function(*pair(a, b))
 
     def where(condition: Any, a: Any, b: Any) -> Any:
         return tf.where(condition, *pair(a, b))
 
     def clip(x: Any, low: Any = None, high: Any = None) -> Any:
         x = x if low is None else tf.maximum(*pair(x, low))
-        return x if high is None else tf.minimum(*pair(x, high))
+        x = x if high is None else tf.minimum(*pair(x, high))
+        return lifted(x)
 
-    return SimpleNamespace(
-        **_SAME,
+    def full_like(x: Any, value: Any) -> Any:
+        x = lifted(x)
+        value = asarray(value, x.dtype) if isinstance(value, _NUMBERS) else tf.cast(value, x.dtype)
+        return tf.broadcast_to(value, x.shape)
+
+    return Namespace(
+        **{name: of_one(function) for name, function in _SAME.items()},
+        **{name: of_two(function) for name, function in _OF_TWO.items()},
         asarray=asarray,
         where=where,
         clip=clip,
-        maximum=lambda a, b: tf.maximum(*pair(a, b)),
-        minimum=lambda a, b: tf.minimum(*pair(a, b)),
-        full_like=lambda x, value: tf.fill(x.shape, tf.constant(value, dtype=x.dtype)),
+        full_like=full_like,
         segment_sum=_segment_sum,
-        once=once,
+        once=lambda x: once(lifted(x)),
     )

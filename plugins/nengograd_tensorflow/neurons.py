@@ -10,6 +10,7 @@ from nengo.neurons import LIF, AdaptiveLIF
 
 from nengograd.builders import NeuronBuilder, State
 from nengograd.builtin.neurons import AdaptiveLIFBuilder, LIFBuilder
+from nengograd.namespace import Namespace
 
 __all__ = ["NEURONS"]
 
@@ -34,7 +35,7 @@ def _with_fast_exponentials(xp: Any, tau_rc: Any, dt: float) -> Any:
         names = {"expm1": lambda x: _series(x, expm1), "log1p": lambda x: _series(x, log1p)}
     else:
         names = {"expm1": lambda x: xp.exp(x) - 1.0, "log1p": lambda x: xp.log(1.0 + x)}
-    return SimpleNamespace(**(vars(xp) | names))
+    return Namespace(**(vars(xp) | names))
 
 
 def _expm1_terms(x: float) -> list[float] | None:

@@ -1,21 +1,230 @@
 """The functions of ``xp`` mean the same on each backend."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
-from nengograd.namespace import numpy_namespace
+from nengograd.namespace import NAMES, make_namespace
+
+DTYPES = ("float32", "float64")
+
+# Names whose functions take one number after the other, at X plus a shift.
+OF_ONE = {
+    "abs": np.abs,
+    "sign": np.sign,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.round,
+    "sqrt": np.sqrt,
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "isfinite": np.isfinite,
+    "isnan": np.isnan,
+    "zeros_like": np.zeros_like,
+    "ones_like": np.ones_like,
+    "stop_gradient": np.array,
+    "once": np.array,
+}
+SHIFTS = {"acosh": 1.0, "abs": -0.5, "sign": -0.5, "floor": -0.5, "ceil": -0.5, "asin": -0.5}
+OF_TWO = {
+    "pow": np.power,
+    "logaddexp": np.logaddexp,
+    "atan2": np.arctan2,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+}
+
+X = np.random.RandomState(0).uniform(0.1, 0.9, (3, 4))
+Y = np.random.RandomState(1).uniform(0.1, 0.9, (3, 4))
+P = 0.3  # a parameter that all neurons share
+SPECIAL = np.array([0.5, np.inf, np.nan, -np.inf])
+
+# For each other name: calls of xp, each with what NumPy has for it in float64.
+Calls = list[tuple[Callable[[Any, Any], Any], Any]]
+CALLS: dict[str, Calls] = {
+    "clip": [
+        (lambda xp, a: xp.clip(a.x, 0.2, 0.5), np.clip(X, 0.2, 0.5)),
+        (lambda xp, a: xp.clip(a.x, low=a.y), np.maximum(X, Y)),
+        (lambda xp, a: xp.clip(a.x, None, a.y), np.minimum(X, Y)),
+        (lambda xp, a: xp.clip(P, a.x, 1.0), np.maximum(P, X)),
+        (lambda xp, a: xp.clip(P, 0.4, 1.0), np.float64(0.4)),
+    ],
+    "where": [
+        (lambda xp, a: xp.where(a.x > 0.5, a.x, a.y), np.where(X > 0.5, X, Y)),
+        (lambda xp, a: xp.where(a.x > 0.5, a.x, P), np.where(X > 0.5, X, P)),
+        (lambda xp, a: xp.where(a.x > 0.5, 0, a.x), np.where(X > 0.5, 0, X)),
+        (lambda xp, a: xp.where(a.x > 0.5, 1.0, 0.0), np.where(X > 0.5, 1.0, 0.0)),
+        (lambda xp, a: xp.where(a.x > 0.5, 1, 0), np.where(X > 0.5, 1.0, 0.0)),
+        (lambda xp, a: xp.where(a.x > 0.5, True, False), X > 0.5),
+        (lambda xp, a: xp.where(a.x > 0.5, P, xp.exp(P)), np.where(X > 0.5, P, np.exp(P))),
+    ],
+    "astype": [
+        (lambda xp, a: xp.astype(a.x > 0.5, a.x.dtype), np.where(X > 0.5, 1.0, 0.0)),
+        (lambda xp, a: xp.astype(P, a.x.dtype), np.float64(P)),
+    ],
+    "logical_not": [(lambda xp, a: xp.logical_not(a.x > 0.5), X <= 0.5)],
+    "logical_and": [
+        (lambda xp, a: xp.logical_and(a.x > 0.5, a.y > 0.5), (X > 0.5) & (Y > 0.5)),
+        (lambda xp, a: xp.logical_and(a.x > 0.5, True), X > 0.5),
+        (lambda xp, a: xp.logical_and(True, False), np.bool_(False)),
+    ],
+    "logical_or": [(lambda xp, a: xp.logical_or(a.x > 0.5, a.y > 0.5), (X > 0.5) | (Y > 0.5))],
+    "full_like": [
+        (lambda xp, a: xp.full_like(a.x, P), np.full_like(X, P)),
+        (lambda xp, a: xp.full_like(a.x, 2), np.full_like(X, 2.0)),
+        (lambda xp, a: xp.full_like(a.x, a.y[0]), np.full_like(X, Y[0])),
+        (lambda xp, a: xp.full_like(P, 2.0), np.float64(2.0)),
+    ],
+    "asarray": [
+        (lambda xp, a: xp.asarray(a.x), X),
+        (lambda xp, a: xp.asarray(P), np.float64(P)),
+        (lambda xp, a: xp.asarray(1), np.float64(1)),
+        (lambda xp, a: xp.asarray(True), np.bool_(True)),
+        (lambda xp, a: xp.asarray(True, dtype=a.x.dtype), np.float64(1)),
+        (lambda xp, a: xp.asarray([1, P]), np.array([1.0, P])),
+        (lambda xp, a: xp.asarray(P, dtype=a.x.dtype), np.float64(P)),
+        (lambda xp, a: xp.asarray(a.x > 0.5, dtype=a.x.dtype), np.where(X > 0.5, 1.0, 0.0)),
+        (lambda xp, a: xp.asarray([1, 2], dtype=np.int32), np.array([1, 2], np.int32)),
+    ],
+    "broadcast_to": [
+        (lambda xp, a: xp.broadcast_to(a.x[0], (2, 4)), np.broadcast_to(X[0], (2, 4))),
+        (lambda xp, a: xp.broadcast_to(P, (2, 4)), np.full((2, 4), P)),
+    ],
+    "reshape": [
+        (lambda xp, a: xp.reshape(a.x, (2, -1)), X.reshape(2, 6)),
+        (lambda xp, a: xp.reshape(P, (1, 1)), np.array([[P]])),
+    ],
+    "concat": [(lambda xp, a: xp.concat([a.x, a.y], axis=-1), np.concatenate([X, Y], axis=-1))],
+    "stack": [
+        (lambda xp, a: xp.stack([a.x, a.y], axis=-1), np.stack([X, Y], axis=-1)),
+        (lambda xp, a: xp.stack([P, 0.0]), np.array([P, 0.0])),
+    ],
+    "take": [(lambda xp, a: xp.take(a.x, np.array([2, 0])), X[:, [2, 0]])],
+    "permute_dims": [(lambda xp, a: xp.permute_dims(a.x, (1, 0)), X.T)],
+    "matrix_transpose": [(lambda xp, a: xp.matrix_transpose(a.x), X.T)],
+    "sum": [(lambda xp, a: xp.sum(P), np.float64(P))],
+    "max": [(lambda xp, a: xp.max(P), np.float64(P))],
+    "any": [(lambda xp, a: xp.any(a.x > 0.5), np.bool_(True))],
+    "all": [(lambda xp, a: xp.all(a.x > 0.5), np.bool_(False))],
+    "matmul": [(lambda xp, a: xp.matmul(a.x, xp.matrix_transpose(a.y)), X @ Y.T)],
+    "einsum": [(lambda xp, a: xp.einsum("ij,kj->ik", a.x, a.y), X @ Y.T)],
+    "segment_sum": [
+        (
+            lambda xp, a: xp.segment_sum(a.x, np.array([0, 0, 2, 2]), 3),
+            np.stack([X[:, 0] + X[:, 1], 0 * X[:, 0], X[:, 2] + X[:, 3]], axis=-1),
+        )
+    ],
+}
 
 
-@pytest.mark.parametrize("name", ["sum", "max", "any", "all"])
-@pytest.mark.parametrize("keepdims", [False, True])
-def test_reductions_can_keep_the_axis(name: str, keepdims: bool) -> None:
+def _of_one(name: str, function: Any) -> Calls:
+    shift = SHIFTS.get(name, 0.0)
+    return [
+        (lambda xp, a: getattr(xp, name)(a.x + shift), function(X + shift)),
+        (lambda xp, a: getattr(xp, name)(P + shift), function(np.float64(P + shift))),
+    ]
+
+
+def _of_two(name: str, function: Any) -> Calls:
+    return [
+        (lambda xp, a: getattr(xp, name)(a.x, a.y), function(X, Y)),
+        (lambda xp, a: getattr(xp, name)(a.x, P), function(X, P)),
+        (lambda xp, a: getattr(xp, name)(P, a.x), function(P, X)),
+        (lambda xp, a: getattr(xp, name)(P, 2), function(np.float64(P), 2.0)),
+    ]
+
+
+for _name, _function in OF_ONE.items():
+    CALLS[_name] = _of_one(_name, _function)
+for _name, _function in OF_TWO.items():
+    CALLS[_name] = _of_two(_name, _function)
+for _name in ("sum", "max", "any", "all"):
+    _data = X > 0.5 if _name in ("any", "all") else X
+    for _keep in (False, True):
+        CALLS[_name].append(
+            (
+                lambda xp, a, n=_name, k=_keep: getattr(xp, n)(
+                    a.x > 0.5 if n in ("any", "all") else a.x, axis=-1, keepdims=k
+                ),
+                getattr(np, _name)(_data, axis=-1, keepdims=_keep),
+            )
+        )
+for _name in ("isfinite", "isnan"):
+    CALLS[_name].append(
+        (lambda xp, a, n=_name: getattr(xp, n)(a.special), getattr(np, _name)(SPECIAL))
+    )
+CALLS["logaddexp"].append((lambda xp, a: xp.logaddexp(-20.0 * a.x, 0.0), np.log1p(np.exp(-20 * X))))
+CALLS["round"].append((lambda xp, a: xp.round(xp.zeros_like(a.x) + 2.5), np.full_like(X, 2.0)))
+
+
+def namespace(backend: str, dtype: str) -> Any:
+    if backend == "numpy":
+        return make_namespace(np.dtype(dtype))
     pytest.importorskip("tensorflow")
-    from nengograd_tensorflow.namespace import make_namespace
+    from nengograd_tensorflow.namespace import make_namespace as make_tensorflow_namespace
 
-    xp = make_namespace(np.dtype("float32"))
-    x = np.random.RandomState(0).normal(size=(3, 4)).astype("float32")
-    x = x > 0 if name in ("any", "all") else x
-    expected = getattr(numpy_namespace, name)(x, axis=-1, keepdims=keepdims)
-    found = np.asarray(getattr(xp, name)(xp.asarray(x), axis=-1, keepdims=keepdims))
-    assert found.shape == expected.shape
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    return make_tensorflow_namespace(np.dtype(dtype))
+
+
+def test_each_name_is_called() -> None:
+    assert set(CALLS) == set(NAMES)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "tensorflow"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_gives_the_same_on_each_backend(name: str, dtype: str, backend: str) -> None:
+    xp = namespace(backend, dtype)
+    arrays = {"x": X, "y": Y, "special": SPECIAL}
+    given = SimpleNamespace(**{k: xp.asarray(v.astype(dtype)) for k, v in arrays.items()})
+    for call, expected in CALLS[name]:
+        found = np.asarray(call(xp, given))
+        assert found.shape == np.shape(expected)
+        assert found.dtype == (dtype if expected.dtype == np.float64 else expected.dtype)
+        precision = 1e-14 if dtype == "float64" else 4e-6
+        np.testing.assert_allclose(found, expected, rtol=precision, atol=precision)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "tensorflow"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_is_made_of_numbers_mixes_with_arrays(dtype: str, backend: str) -> None:
+    xp = namespace(backend, dtype)
+    x = xp.asarray(X.astype(dtype))
+    for number in (xp.exp(-P), xp.where(True, 1.0, 0.0), xp.asarray(1.0), xp.maximum(P, 0.5)):
+        assert np.asarray(x * number).dtype == dtype
+
+
+@pytest.mark.parametrize("backend", ["numpy", "tensorflow"])
+def test_a_name_that_is_missing_is_told_with_those_there_are(backend: str) -> None:
+    with pytest.raises(AttributeError, match=r"xp has no 'foo'; it has abs, acos, .*zeros_like"):
+        namespace(backend, "float32").foo  # noqa: B018
+
+
+def test_the_derivative_of_logaddexp_is_shared_where_both_are_equal() -> None:
+    tf = pytest.importorskip("tensorflow")
+    xp = namespace("tensorflow", "float64")
+    x = tf.constant([0.0, 1.0, -800.0, 800.0], tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = xp.logaddexp(x, 0.0)
+    sigmoid = [0.5, 1 / (1 + np.exp(-1)), 0.0, 1.0]
+    np.testing.assert_allclose(tape.gradient(y, x), sigmoid, atol=1e-12)

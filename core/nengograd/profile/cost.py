@@ -12,7 +12,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from ..backends import Options
 from ..builders import Context, OperatorBuilder
 from ..execute import has_batch
-from ..namespace import numpy_namespace
+from ..namespace import make_namespace
 from ..program import Block, Program
 from ..registry import Registry
 
@@ -79,7 +79,9 @@ def operations(program: Program, index: int, registry: Registry, options: Option
     if block.host or builder is None:
         return None
     batched = tuple(has_batch(program, view) for view in block.operands)
-    context = Context(numpy_namespace, options.dtype, program.dt, batched, options.batch)
+    context = Context(
+        make_namespace(options.dtype), options.dtype, program.dt, batched, options.batch
+    )
     own = builder.flops(block, context)
     return _counted(builder, block, context) if own is None else own
 

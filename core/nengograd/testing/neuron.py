@@ -12,7 +12,7 @@ from nengo.neurons import RatesToSpikesNeuronType
 from numpy.typing import NDArray
 
 from ..config import configure_settings
-from ..namespace import numpy_namespace
+from ..namespace import make_namespace, numpy_namespace
 from ..plugins import make_registry, manager
 from .conformance import (
     OTHER_DT,
@@ -134,7 +134,8 @@ class NeuronConformance(Conformance):
         builder = self._builder("numpy")
         for dtype, lead in ((np.float32, ()), (np.float64, ()), (np.float32, (3,))):
             current, state = self._arguments(builder, dtype, lead)
-            out, after = builder.step(numpy_namespace, current, state, self._params(builder), _DT)
+            xp = make_namespace(dtype)
+            out, after = builder.step(xp, current, state, self._params(builder), _DT)
             for name, value in {"the output": out, **after}.items():
                 if value.shape != current.shape or value.dtype != dtype:
                     raise ConformanceError(
