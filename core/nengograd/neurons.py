@@ -58,6 +58,13 @@ class SoftLIFRate(LIFRate):  # type: ignore[misc]
         delay = np.log1p(1 / beyond) + (near - x)
         output[...] = self.amplitude / (self.tau_ref + self.tau_rc * delay)
 
+    def rates(self, x: Any, gain: Any, bias: Any) -> NDArray[Any]:
+        """Its own, for decoders; gains and biases are chosen as for `nengo.LIFRate`."""
+        J = self.current(x, gain, bias)
+        rates: NDArray[Any] = np.zeros_like(J)
+        self.step(1.0, J, rates)
+        return rates
+
 
 class LeakyReLU(RectifiedLinear):  # type: ignore[misc]
     """A rectified line that keeps a part of negative currents.

@@ -51,6 +51,14 @@ def test_they_run_on_nengo_and_on_each_backend(
         assert np.all(error <= spike + 1e-5 * np.abs(total) + 1e-6)
 
 
+@pytest.mark.parametrize("neuron_type", [t for t in TYPES if not t.spiking])
+def test_decoders_are_solved_for_the_rates_that_it_puts_out(neuron_type: Any) -> None:
+    expected = np.zeros_like(CURRENTS)
+    neuron_type.step(0.001, CURRENTS, expected)
+    rates = neuron_type.rates(np.zeros(1), np.ones_like(CURRENTS), CURRENTS)
+    np.testing.assert_allclose(rates, expected[None], rtol=1e-12)
+
+
 def test_soft_lif_is_lif_far_above_the_threshold_and_never_silent() -> None:
     soft, hard = nengograd.SoftLIFRate(sigma=0.02), nengo.LIFRate()
     a, b = np.zeros(3), np.zeros(3)

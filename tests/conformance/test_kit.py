@@ -200,6 +200,37 @@ def test_a_rate_that_is_wrong_is_caught_wherever_it_comes_from(neuron, builder):
         check_neuron(neuron, backends=["numpy"], plugins=[neurons_plugin(builder, type(neuron))])
 
 
+def test_a_rate_that_is_wrong_is_told_with_its_current():
+    message = (
+        r"at current 10.0 the rate is 48\d(\.\d)? Hz; "
+        r"the mean output of its own step is 24\d(\.\d)? Hz "
+        r"\(tolerance 2[56]\.\d\); \d\d% of the currents differ"
+    )
+    with pytest.raises(ConformanceError, match=message):
+        check_neuron(nengo.LIF(), backends=["numpy"], plugins=[neurons_plugin(WrongRate())])
+
+
+class Optimistic(nengo.LIF):
+    """Says that it fires three times as fast as it does."""
+
+    def rates(self, x, gain, bias):
+        return 3 * super().rates(x, gain, bias)
+
+
+class Silent(nengo.LIF):
+    def rates(self, x, gain, bias):
+        return np.nan * super().rates(x, gain, bias)
+
+
+@pytest.mark.parametrize("kind", [Optimistic, Silent])
+def test_rates_of_the_type_that_are_wrong_are_caught(kind):
+    with pytest.raises(ConformanceError) as caught:
+        check_neuron(kind(), backends=["numpy"], plugins=[neurons_plugin(LIFBuilder(), kind)])
+    message = str(caught.value)
+    assert message.startswith("1 check failed\n- the types own rates are near its mean output")
+    assert f"rates of {kind.__name__}, by which Nengo chooses gains and decoders, is " in message
+
+
 def test_a_gradient_that_is_wrong_is_caught():
     class Both(NeuronBuilder):
         def step(self, xp, J, state, params, dt):

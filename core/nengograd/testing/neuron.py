@@ -29,7 +29,7 @@ __all__ = ["NeuronConformance", "check_neuron"]
 
 _DT = 0.001
 _RANDOM = 0.25
-_SETTLING, _AVERAGED = 500, 1000
+_SETTLING, _AVERAGED, _FRESH = 500, 1000, 200
 
 
 class NeuronConformance(Conformance):
@@ -50,7 +50,8 @@ class NeuronConformance(Conformance):
         Whether random numbers differ from the type's own, as those of Poisson neurons; then
         means are compared, which takes more steps.
     rate_tolerance : float
-        How far ``rate`` may be from the mean output over a second, as a share of the largest.
+        How far the builder's ``rate`` and the type's own ``rates`` may be from the mean output
+        over a second: this share of the largest, and 1 Hz.
     """
 
     neuron: ClassVar[Any] = None
@@ -316,16 +317,48 @@ class NeuronConformance(Conformance):
         for _ in range(_SETTLING + _AVERAGED):
             rate, state = builder.rate_step(numpy_namespace, driven, dict(state), params, _DT)
             rates.append(rate)
-        atol = self.rate_tolerance * float(np.abs(mean).max()) + 1.0
         rate = np.mean(rates[_SETTLING:], axis=0)
-        assert_same(rate[None], mean[None], "rate, in Hz,", atol, 0.0)
+        self._assert_rates("the rate", rate, mean, float(np.abs(mean).max()))
+
+    def test_the_types_own_rates_are_near_its_mean_output(self) -> None:
+        """Nengo chooses gains, biases and decoders by ``rates``."""
+        self._check_neuron()
+        if type(self.neuron).rates is nengo.neurons.NeuronType.rates:
+            return
+        current = np.asarray(self.currents, dtype=float)
+        rates = self.neuron.rates(current, np.ones(1), np.zeros(1))[:, 0]
+        output = self._output(self.neuron)
+        # Some are the rates of neurons that have not adapted yet, such as those of AdaptiveLIF.
+        means = [output[_SETTLING:].mean(axis=0), output[:_FRESH].mean(axis=0)]
+        near = np.clip(rates, np.minimum(*means), np.maximum(*means))
+        what = f"rates of {type(self.neuron).__name__}, by which Nengo chooses gains and decoders,"
+        self._assert_rates(what, rates, near, float(np.abs(means[0]).max()))
+
+    def _assert_rates(
+        self, what: str, found: NDArray[Any], needed: NDArray[Any], largest: float
+    ) -> None:
+        """Compare rates at each of the currents, and name the current that is worst."""
+        atol = self.rate_tolerance * largest + 1.0
+        off = np.abs(found - needed)
+        if np.all(off <= atol):
+            return
+        worst = int(np.argmax(off))  # the first NaN, if there are any
+        raise ConformanceError(
+            f"at current {self.currents[worst]} {what} is {found[worst]:.4g} Hz; the mean output "
+            f"of its own step is {needed[worst]:.4g} Hz (tolerance {atol:.3g}); "
+            f"{np.mean(~(off <= atol)):.0%} of the currents differ"
+        )
 
     def _mean_output(self, neuron: Any) -> Any:
         """Over a second at each of the currents, after adapting neurons have settled."""
+        return self._output(neuron)[_SETTLING:].mean(axis=0)
+
+    def _output(self, neuron: Any) -> Any:
+        """The output of its own step at each of the currents, ``(time, currents)``."""
         with nengo.Network(seed=0) as net:
             ens = self._ensemble(nengo.Node(np.asarray(self.currents, dtype=float)), neuron)
             probe = nengo.Probe(ens.neurons)
-        return self.reference(net, _SETTLING + _AVERAGED)[probe][_SETTLING:].mean(axis=0)
+        return self.reference(net, _SETTLING + _AVERAGED)[probe]
 
     def _has_gradient(self, backend: str) -> bool:
         if self.neuron.spiking and not self._builder(backend).has_rate:
