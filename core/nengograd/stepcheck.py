@@ -7,10 +7,35 @@ from typing import Any
 
 from nengo.exceptions import BuildError, NengoException
 
-from .builders import Context, NeuronBuilder, Step
+from .builders import Context, NeuronBuilder, ProcessBuilder, Step
 from .program import Block
 
 __all__ = ["CheckedStep"]
+
+
+def _advice(error: Exception) -> str:
+    """What would be right, for what went wrong on the arrays of some backend."""
+    text = str(error)
+    if isinstance(error, AttributeError):
+        if text.startswith("xp has no"):
+            return "Write what is missing with those that there are."
+        if "SimpleNamespace" in text:
+            return "params has what the builder names in its attribute `params`."
+        return (
+            "Arrays of every backend have operators, `shape` and `dtype`, but no methods: "
+            "xp.max(J, axis=-1), not J.max()."
+        )
+    if "truth value" in text or "Python `bool`" in text:
+        return (
+            "A condition on arrays is an array, and `if`, `and`, `or` and `not` need one truth: "
+            "choose by xp.where, and combine conditions by `&`, `|` and `~`."
+        )
+    if "item assignment" in text or "read-only" in text:
+        return "Arrays are never changed in place: return new ones, such as xp.where(mask, 0.0, x)."
+    return (
+        "On the arrays of every backend work the functions of xp, Python's operators and Python "
+        "numbers; NumPy's functions and NumPy arrays of another dtype do not."
+    )
 
 
 class CheckedStep:
@@ -41,6 +66,11 @@ class CheckedStep:
         self._who = who
         self._is_checked = False
         builder = block.ops[0].attrs.get("builder")
+        # A builder of neurons or processes has no context.
+        self._in_dtype = "so do ctx.constant and xp.astype(x, ctx.dtype)"
+        if isinstance(builder, (NeuronBuilder, ProcessBuilder)):
+            name = "J" if isinstance(builder, NeuronBuilder) else "u"
+            self._in_dtype = f"so does xp.astype(x, {name}.dtype)"
         states = builder.states if isinstance(builder, NeuronBuilder) else ()
         self._names = {number: f"the state {name!r}" for number, name in enumerate(states, 1)}
 
@@ -54,9 +84,7 @@ class CheckedStep:
             raise
         except Exception as error:
             raise BuildError(
-                f"{self._who} failed: {type(error).__name__}: {error}\nOn the arrays of every "
-                "backend work the functions of xp, Python's operators and Python numbers; NumPy's "
-                "functions and NumPy arrays of another dtype do not."
+                f"{self._who} failed: {type(error).__name__}: {error}\n{_advice(error)}"
             ) from error
         if not self._is_checked:
             self._check(operands, outputs)
@@ -84,8 +112,8 @@ class CheckedStep:
         if dtype != self._context.dtype.name:
             raise self._error(
                 f"returned {what} in {dtype}; the simulation is in {self._context.dtype.name}. "
-                "Python numbers take the dtype of the simulation, and so do ctx.constant and "
-                "xp.astype(x, J.dtype); NumPy's numbers and arrays do not."
+                f"Python numbers take the dtype of the simulation, and {self._in_dtype}; NumPy's "
+                "numbers and arrays do not."
             )
         shape = tuple(output.shape)
         if lead is None:

@@ -152,3 +152,65 @@ def test_a_builder_that_does_not_run_its_type_is_told_why(hooks: Any, words: lis
     message = str(seen[0].message)
     for word in ["plugin 'Mistaken #0'", *words]:
         assert word in message
+
+
+def step(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """A step of neurons whose output is ``function(xp, J)``."""
+    return lambda self, xp, J, state, params, dt: (function(xp, J), state)
+
+
+def branch(xp: Any, J: Any) -> Any:
+    return J if J > 0 else 0.0 * J
+
+
+def write(xp: Any, J: Any) -> Any:
+    J[..., 0] = 0.0
+    return J
+
+
+ON_ALL, ON_TENSORFLOW = BACKENDS, ("tensorflow",)
+
+
+@pytest.mark.parametrize(
+    ("function", "backends", "advice"),
+    [
+        (branch, ON_ALL, "choose by xp.where, and combine conditions by `&`, `|` and `~`"),
+        (write, ON_TENSORFLOW, "never changed in place"),
+        (lambda xp, J: J - J.max(), ON_TENSORFLOW, "xp.max(J, axis=-1), not J.max()"),
+        (lambda xp, J: xp.foo(J), ON_ALL, "xp has no 'foo'; it has abs, "),
+        (lambda xp, J: np.clip(J, 0, 1), ON_TENSORFLOW, "NumPy's functions and NumPy arrays"),
+    ],
+    ids=["branch", "write", "method", "missing", "numpy"],
+)
+def test_advice_after_an_error_is_on_that_error(
+    function: Any, backends: tuple[str, ...], advice: str
+) -> None:
+    for backend in backends:
+        with pytest.raises(BuildError) as caught:
+            run(backend, **cells(step=step(function)))
+        assert advice in str(caught.value)
+        assert "NumPy's functions" not in str(caught.value) or "NumPy's functions" in advice
+
+
+def test_a_parameter_that_is_not_named_is_told_where_to_name_it() -> None:
+    with pytest.raises(BuildError, match=r"params has what the builder names in its attribute"):
+        run(**cells(step=lambda self, xp, J, state, params, dt: (params.softness * J, state)))
+
+
+@pytest.mark.parametrize(
+    ("hooks", "remedy"),
+    [
+        (
+            cells(step=after(lambda out, s: (out * np.ones(10), s))),
+            r"so does xp.astype\(x, J.dtype",
+        ),
+        (
+            filters(step=process_after(lambda out, s: (out * np.ones(2), s))),
+            r"so does xp.astype\(x, u.dtype",
+        ),
+    ],
+    ids=["neurons", "processes"],
+)
+def test_another_dtype_is_told_with_what_the_builder_has(hooks: Any, remedy: str) -> None:
+    with pytest.raises(BuildError, match=f"in float64; the simulation is in float32.*{remedy}"):
+        run(**hooks)
