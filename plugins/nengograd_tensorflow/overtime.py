@@ -17,10 +17,10 @@ from nengograd.registry import Registry
 from nengograd.stages import Stage, stages
 from nengograd.views import View
 
+from .checkpoints import checkpointed
 from .library import tf
 from .namespace import make_namespace
 from .scan import Body, Tensors, scan
-from .segmented import segmented
 from .tracing import named_block
 
 __all__ = ["OverTime"]
@@ -95,7 +95,7 @@ class OverTime:
         every = self._segment(needed, steps)
         if every == steps:
             return run(shared, state, inputs, steps)[0]  # type: ignore[no-any-return]
-        return segmented(run, every, steps, shared, state, inputs)[0]
+        return checkpointed(run, every, steps, shared, state, inputs)[0]
 
     def _segment(self, needed: Needed, steps: int) -> int:
         """How many steps to run at once."""

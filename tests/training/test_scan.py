@@ -54,13 +54,13 @@ def test_outputs_end_and_gradients_are_those_of_the_loop_written_out(jit: bool) 
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("every", [1, 3, 5, 13])
 def test_segments_change_neither_outputs_nor_gradients(every: int, jit: bool) -> None:
+    from nengograd_tensorflow.checkpoints import checkpointed
     from nengograd_tensorflow.scan import scan
-    from nengograd_tensorflow.segmented import segmented
 
     def run(shared: Any, state: Any, x: Any, steps: int) -> Any:
         return scan(body(), steps, shared, state, [x])
 
-    compare(lambda w, h, x: segmented(run, every, STEPS, [w], [h], x), jit)
+    compare(lambda w, h, x: checkpointed(run, every, STEPS, [w], [h], x), jit)
 
 
 def compare(loop: Any, jit: bool) -> None:

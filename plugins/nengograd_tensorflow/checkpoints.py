@@ -14,13 +14,13 @@ from typing import Any
 from .library import tf
 from .scan import Tensors, while_loop
 
-__all__ = ["segmented"]
+__all__ = ["checkpointed"]
 
 Run = Callable[[Tensors, Tensors, Any, int], tuple[Tensors, Tensors]]
 """``run(shared, state, inputs, steps) -> (outputs, end)``: some steps on from a state."""
 
 
-def segmented(
+def checkpointed(
     run: Run, every: int, steps: int, shared: Sequence[Any], state: Sequence[Any], inputs: Any
 ) -> tuple[Tensors, Tensors]:
     """Run steps in segments; what it returns can be differentiated.
