@@ -115,9 +115,7 @@ def make_namespace(dtype: np.dtype[Any], once: Callable[[Any], Any] = lambda x: 
     def pair(a: Any, b: Any) -> tuple[Any, Any]:
         plain = None if isinstance(a, bool) and isinstance(b, bool) else dtype
         like = next((v.dtype for v in (a, b) if hasattr(v, "dtype")), plain)
-        return tuple(  # type: ignore[return-value]
-            tf.constant(v, dtype=like) if isinstance(v, _NUMBERS) else v for v in (a, b)
-        )
+        return tuple(tf.constant(v, dtype=like) if isinstance(v, _NUMBERS) else v for v in (a, b))
 
     def of_two(function: Any) -> Any:
         return lambda a, b: function(*pair(a, b))

@@ -94,7 +94,7 @@ class OverTime:
         shared, state = list(parameters.values()), [self._initial(i) for i in states]
         every = self._segment(needed, steps)
         if every == steps:
-            return run(shared, state, inputs, steps)[0]  # type: ignore[no-any-return]
+            return run(shared, state, inputs, steps)[0]
         return checkpointed(run, every, steps, shared, state, inputs)[0]
 
     def _segment(self, needed: Needed, steps: int) -> int:
