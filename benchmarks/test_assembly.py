@@ -7,8 +7,8 @@ import pytest
 from networks import basal_ganglia, circular_convolution, integrator, random_network
 
 import nengograd
-from nengograd.assembly import assemble
-from nengograd.plugins import registry
+from nengograd.assembly.assemble import assemble
+from nengograd.plugin.manager import get_registry
 
 nengo.rc.set("decoder_cache", "enabled", "False")
 
@@ -26,7 +26,7 @@ def test_assembly(benchmark, name):
     """From a built Nengo model to a program."""
     model = nengo.builder.Model()
     model.build(NETWORKS[name]())
-    builders = registry("numpy")
+    builders = get_registry("numpy")
     program = benchmark.pedantic(assemble, args=(model, builders), rounds=3, warmup_rounds=1)
     benchmark.extra_info["operators"] = len(model.operators)
     benchmark.extra_info["blocks"] = len(program.blocks)

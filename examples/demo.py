@@ -13,7 +13,7 @@ import numpy as np
 from controlled_oscillator import network
 
 import nengograd
-from nengograd.plugins import manager
+from nengograd.plugin import get_manager
 
 STEPS = 1000
 LONG = 3000
@@ -74,7 +74,7 @@ def main() -> None:
     print("A controlled oscillator of 1,000 spiking neurons, with noise and a learned connection.")
     reference = measure("nengo.Simulator", nengo.Simulator)
     results = [reference]
-    for name, info in sorted(manager().backends.items()):
+    for name, info in sorted(get_manager().backends.items()):
         if info.missing():
             print(f"{name} is left out, {', '.join(info.missing())} is not installed")
             continue

@@ -8,9 +8,9 @@ from . import diagram, dists, plot
 from .config import configure_settings
 from .dists import Glorot, He, TruncatedNormal, VarianceScaling
 from .export import to_network
-from .hookspecs import hookimpl
 from .neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
-from .simulator import Simulator
+from .plugin.hookspecs import hookimpl
+from .simulator.simulator import Simulator
 from .tensor_node import Layer, TensorNode
 
 __all__ = [

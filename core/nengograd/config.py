@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 from nengo import Connection, Ensemble, Network, Node, Probe
 from nengo.ensemble import Neurons
 from nengo.exceptions import NetworkContextError, ValidationError
 from nengo.params import BoolParam, Parameter
 
-from .arguments import float_dtype
-
-__all__ = ["Settings", "configure_settings"]
+__all__ = ["Settings", "configure_settings", "float_dtype"]
 
 _CLASSES: dict[str, tuple[type, ...]] = {
     "trainable": (Ensemble, Neurons, Connection, Node),
@@ -236,3 +235,14 @@ def _get(config: Any, key: Any, name: str) -> Any:
     params = config.params[key]
     known = params.extra_params if isinstance(key, type) else params._clsparams.extra_params
     return getattr(params, name) if name in known and name in params else None
+
+
+def float_dtype(dtype: Any) -> np.dtype[Any]:
+    """A NumPy dtype from a NumPy or TensorFlow dtype or a name."""
+    try:
+        found: np.dtype[Any] = np.dtype(getattr(dtype, "as_numpy_dtype", dtype))
+    except TypeError as error:
+        raise ValidationError(f"{dtype!r} is no dtype", attr="dtype") from error
+    if found not in (np.dtype("float32"), np.dtype("float64")):
+        raise ValidationError(f"must be float32 or float64, not {found}", attr="dtype")
+    return found

@@ -12,8 +12,8 @@ from nengo.exceptions import SimulationError, ValidationError
 from nengo.params import Default
 from numpy.typing import NDArray
 
-from .backends import TensorFunction
-from .plugins import manager
+from .plugin.manager import get_manager
+from .plugin.tensor_function import TensorFunction
 
 __all__ = ["BuiltTensorNode", "Layer", "SimTensorNode", "TensorNode", "layer_weights"]
 
@@ -68,7 +68,7 @@ class TensorNode(nengo.Node):
             raise ValidationError(
                 f"must be a function or a layer, not {tensor_func!r}", attr="tensor_func"
             )
-        plugins = manager()
+        plugins = get_manager()
         engine = plugins.backends[plugins.choose(backend)].load()
         self.tensor_func = tensor_func
         self.shape_in = _shape(shape_in, "shape_in")

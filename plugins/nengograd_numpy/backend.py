@@ -10,12 +10,13 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
-from nengograd.backends import Backend, Executable, Host, Options, PartialRun
-from nengograd.execute import StepFunction
-from nengograd.measuring import Measured, Stopwatch
-from nengograd.namespace import make_namespace
-from nengograd.program import Program
-from nengograd.registry import Registry
+from nengograd.plugin.backend import Backend
+from nengograd.plugin.executable import Executable, Host, Options, PartialRun
+from nengograd.plugin.measuring import Measured, Stopwatch
+from nengograd.plugin.namespace import make_namespace
+from nengograd.plugin.registry import Registry
+from nengograd.program.program import Program
+from nengograd.run.step_function import StepFunction
 
 State = dict[int, NDArray[Any]]
 

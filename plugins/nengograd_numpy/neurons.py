@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from nengo.neurons import LIF, AdaptiveLIF
 
-from nengograd.builders import NeuronBuilder, State
 from nengograd.builtin.neurons import AdaptiveLIFBuilder, LIFBuilder
+from nengograd.plugin.builders import NeuronBuilder, State
 
 __all__ = ["NEURONS"]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from nengograd.builders import Context, OperatorBuilder, Step
 from nengograd.builtin.operators import DotBuilder
-from nengograd.operators import Dot
-from nengograd.program import Block
+from nengograd.plugin.builders import Context, OperatorBuilder, Step
+from nengograd.program.operators import Dot
+from nengograd.program.program import Block
 
 __all__ = ["OPERATORS"]
 

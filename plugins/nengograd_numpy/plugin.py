@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from nengograd.hookspecs import hookimpl
+from nengograd.plugin.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from nengograd.backends import Backend, BackendInfo
-    from nengograd.builders import NeuronBuilder, OperatorBuilder
+    from nengograd.plugin.backend import Backend, BackendInfo
+    from nengograd.plugin.builders import NeuronBuilder, OperatorBuilder
 
 
 def _load() -> Backend:
@@ -21,7 +21,7 @@ def _load() -> Backend:
 @hookimpl
 def nengograd_backends() -> Mapping[str, BackendInfo]:
     """The backend ``numpy``."""
-    from nengograd.backends import BackendInfo
+    from nengograd.plugin.backend import BackendInfo
 
     return {"numpy": BackendInfo(load=_load, requires=("numpy",))}
 

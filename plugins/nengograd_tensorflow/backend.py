@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nengograd.backends import Backend, Executable, Options, TensorFunction, Trainer
-from nengograd.program import Program
-from nengograd.registry import Registry
+from nengograd.plugin.backend import Backend
+from nengograd.plugin.executable import Executable, Options
+from nengograd.plugin.registry import Registry
+from nengograd.plugin.tensor_function import TensorFunction
+from nengograd.plugin.trainer import Trainer
+from nengograd.program.program import Program
 
 from .devices import device_names, find_device
 from .library import tf

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nengograd.backends import Executable, Options
-from nengograd.builders import Step
-from nengograd.execute import StepFunction
-from nengograd.measuring import Measured
-from nengograd.program import Block, Program
-from nengograd.registry import Registry
+from nengograd.plugin.builders import Step
+from nengograd.plugin.executable import Executable, Options
+from nengograd.plugin.measuring import Measured
+from nengograd.plugin.registry import Registry
+from nengograd.program.program import Block, Program
+from nengograd.run.step_function import StepFunction
 
 from .compiled import CompiledFunction
 from .devices import on_device

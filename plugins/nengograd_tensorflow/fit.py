@@ -9,7 +9,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
-from nengograd.backends import Course
+from nengograd.plugin.trainer import Course
 
 from .library import tf
 
@@ -33,7 +33,7 @@ def fit(
     ----------
     train : callable
         See `Train`.
-    batches : nengograd.training.Batches
+    batches : nengograd.training.data.Batches
         The data.
     names : sequence of str
         Of the goals.

@@ -1,7 +1,7 @@
 """The array namespace over TensorFlow.
 
 TensorFlow's own NumPy namespace promotes Python numbers to float64, so these are aliases
-under the names of `nengograd.namespace.NAMES`, made for one dtype: Python numbers take it.
+under the names of `nengograd.plugin.namespace.NAMES`, made for one dtype: Python numbers take it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nengograd.namespace import Namespace
+from nengograd.plugin.namespace import Namespace
 
 from .library import tf
 

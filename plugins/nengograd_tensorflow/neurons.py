@@ -8,9 +8,9 @@ from typing import Any
 
 from nengo.neurons import LIF, AdaptiveLIF
 
-from nengograd.builders import NeuronBuilder, State
 from nengograd.builtin.neurons import AdaptiveLIFBuilder, LIFBuilder
-from nengograd.namespace import Namespace
+from nengograd.plugin.builders import NeuronBuilder, State
+from nengograd.plugin.namespace import Namespace
 
 __all__ = ["NEURONS"]
 

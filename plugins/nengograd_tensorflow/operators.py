@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nengograd.builders import Context, OperatorBuilder, Step
 from nengograd.builtin.operators import DotBuilder
-from nengograd.operators import Dot
-from nengograd.program import Block
+from nengograd.plugin.builders import Context, OperatorBuilder, Step
+from nengograd.program.operators import Dot
+from nengograd.program.program import Block
 from nengograd.tensor_node import SimTensorNode
 
 from .tensor_nodes import TensorNodeBuilder

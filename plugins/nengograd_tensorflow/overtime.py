@@ -10,12 +10,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nengograd.backends import Options
-from nengograd.execute import StepFunction
-from nengograd.program import Program
-from nengograd.registry import Registry
-from nengograd.stages import Stage, stages
-from nengograd.views import View
+from nengograd.plugin.executable import Options
+from nengograd.plugin.registry import Registry
+from nengograd.program.loops import Stage, stages
+from nengograd.program.program import Program
+from nengograd.program.views import View
+from nengograd.run.step_function import StepFunction
 
 from .checkpoints import checkpointed
 from .library import tf

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nengograd.backends import Host, Options, PartialRun
-from nengograd.measuring import Measured, Stopwatch
-from nengograd.program import Program
-from nengograd.registry import Registry
-from nengograd.views import View
+from nengograd.plugin.executable import Host, Options, PartialRun
+from nengograd.plugin.measuring import Measured, Stopwatch
+from nengograd.plugin.registry import Registry
+from nengograd.program.program import Program
+from nengograd.program.views import View
 
 from .executable import State, TensorFlowExecutable
 from .library import tf

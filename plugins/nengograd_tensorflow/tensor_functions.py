@@ -13,7 +13,7 @@ import numpy as np
 from nengo.exceptions import BuildError, ValidationError
 from numpy.typing import NDArray
 
-from nengograd.backends import TensorFunction
+from nengograd.plugin.tensor_function import TensorFunction
 
 from .library import tf
 

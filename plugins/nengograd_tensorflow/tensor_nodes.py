@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from nengo.exceptions import BuildError
 
-from nengograd.builders import Context, OperatorBuilder, Step
-from nengograd.program import Block
+from nengograd.plugin.builders import Context, OperatorBuilder, Step
+from nengograd.program.program import Block
 
 __all__ = ["TensorNodeBuilder"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nengograd.measuring import MOST_SPANS, Measured, Span
+from nengograd.plugin.measuring import MOST_SPANS, Measured, Span
 
 from .hlo import OTHER, Owner, block_scope, owner, owners
 from .library import tf

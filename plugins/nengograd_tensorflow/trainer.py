@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nengograd.backends import Course, Goal, Options, Trainer
-from nengograd.measuring import Measured
-from nengograd.program import Program
-from nengograd.registry import Registry
+from nengograd.plugin.executable import Options
+from nengograd.plugin.measuring import Measured
+from nengograd.plugin.registry import Registry
+from nengograd.plugin.trainer import Course, Goal, Trainer
+from nengograd.program.program import Program
 
 from .devices import on_device
 from .fit import fit

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from nengograd.builtin.neurons import NEURONS
-from nengograd.namespace import numpy_namespace as xp
+from nengograd.plugin.namespace import numpy_namespace as xp
 
 DT = 0.001
 TYPES = [

@@ -19,12 +19,12 @@ from nengo.builder.processes import SimProcess
 from nengo.builder.signal import Signal, SignalDict
 from nengo.builder.transforms import ConvInc, ConvTransposeInc
 
-from nengograd.builders import Context, NeuronBuilder, ProcessBuilder
 from nengograd.builtin.operators import OPERATORS
-from nengograd.namespace import NAMES, numpy_namespace
-from nengograd.operators import AddOuter, Dot, Outer, Product, Sum, Total
-from nengograd.program import Block, Op
-from nengograd.views import View
+from nengograd.plugin.builders import Context, NeuronBuilder, ProcessBuilder
+from nengograd.plugin.namespace import NAMES, numpy_namespace
+from nengograd.program.operators import AddOuter, Dot, Outer, Product, Sum, Total
+from nengograd.program.program import Block, Op
+from nengograd.program.views import View
 
 DT = 0.001
 BATCH = 3

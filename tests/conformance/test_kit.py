@@ -10,9 +10,9 @@ from nengo.builder.operator import Reset
 from nengo.exceptions import ValidationError
 
 import nengograd
-from nengograd.builders import NeuronBuilder, OperatorBuilder
 from nengograd.builtin.neurons import AdaptiveLIFBuilder, LIFBuilder, RegularSpikingBuilder
 from nengograd.builtin.processes import PROCESSES
+from nengograd.plugin.builders import NeuronBuilder, OperatorBuilder
 from nengograd.testing import (
     ConformanceError,
     check_backend,
@@ -448,7 +448,7 @@ def test_an_operator_on_the_host_is_caught():
 
 
 def test_a_backend_that_is_wrong_is_caught():
-    from nengograd.backends import BackendInfo
+    from nengograd.plugin.backend import BackendInfo
     from nengograd_numpy.backend import NumpyBackend, NumpyExecutable
 
     class Sloppy(NumpyExecutable):

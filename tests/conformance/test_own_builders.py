@@ -9,7 +9,7 @@ from nengo.builder.probe import SimProbe
 from nengo.builder.processes import SimProcess
 
 import nengograd
-import nengograd.plugins
+import nengograd.plugin.manager
 from nengograd.tensor_node import SimTensorNode
 from nengograd.testing import (
     BackendConformance,
@@ -267,7 +267,7 @@ def test_nothing_that_ships_is_left_out():
     processes = {type(c.process) for c in suites(ProcessConformance) if c.process is not None}
     backends = {c.name for c in suites(BackendConformance) if c.name}
     operators = {c.operator for c in suites(OperatorConformance) if hasattr(c, "operator")}
-    ours = nengograd.plugins.registry("numpy")
+    ours = nengograd.plugin.manager.get_registry("numpy")
     assert neurons == set(ours.neurons)
     assert processes == set(ours.processes)
     assert backends == set(ours.manager.backends)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from nengograd.graph import Graph
-from nengograd.operators import AddOuter, Dot, Outer, Product, Sum, Total
-from nengograd.program import Block, Op, Program
-from nengograd.sources import Source
-from nengograd.views import ZERO, View
+from nengograd.assembly.graph import Graph
+from nengograd.program.operators import AddOuter, Dot, Outer, Product, Sum, Total
+from nengograd.program.program import Block, Op, Program
+from nengograd.program.sources import Source
+from nengograd.program.views import ZERO, View
 
 Arrays = dict[int, np.ndarray]
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from nengograd.cli import COMMANDS, main
-from nengograd.plugins import BACKEND, DISABLE
+from nengograd.plugin.manager import BACKEND, DISABLE
 
 
 @pytest.fixture(autouse=True)

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 import nengograd
 from core.graphs import Pair, assert_close, graphs, run_graph, run_program
 from core.tools import PASSES, lowered, program_of
-from nengograd.graph import Graph
-from nengograd.layout import lay_out
-from nengograd.operators import Dot, Product, Sum
-from nengograd.program import Program
-from nengograd.schedule import schedule
-from nengograd.sources import Source
-from nengograd.views import View
+from nengograd.assembly.graph import Graph
+from nengograd.assembly.layout import lay_out
+from nengograd.assembly.schedule import schedule
+from nengograd.program.operators import Dot, Product, Sum
+from nengograd.program.program import Program
+from nengograd.program.sources import Source
+from nengograd.program.views import View
 
 STEPS = 4
 

@@ -14,11 +14,11 @@ from nengo.builder.optimizer import optimize
 from nengo.utils.simulator import operator_dependency_graph
 
 from core.tools import assert_runs_as_nengo, build, kinds, lowered, program_of
-from nengograd.graph import Graph
-from nengograd.operators import Dot, Sum, Total
-from nengograd.order import step_order
-from nengograd.sources import ConstantSource, OperatorSource, TimeSource
-from nengograd.views import View
+from nengograd.assembly.graph import Graph
+from nengograd.assembly.order import step_order
+from nengograd.program.operators import Dot, Sum, Total
+from nengograd.program.sources import ConstantSource, OperatorSource, TimeSource
+from nengograd.program.views import View
 
 
 def single(graph: Graph, kind: type) -> Any:

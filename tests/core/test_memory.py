@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from nengo.builder import Signal
 
 from core.tools import build
-from nengograd.memory import Memory, select
-from nengograd.views import View
+from nengograd.assembly.memory import Memory, select
+from nengograd.program.views import View
 
 BEFORE = 0
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nengograd.namespace import NAMES, make_namespace
+from nengograd.plugin.namespace import NAMES, make_namespace
 
 DTYPES = ("float32", "float64")
 

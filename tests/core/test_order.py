@@ -16,8 +16,8 @@ from nengo.utils.graphs import toposort
 from nengo.utils.simulator import operator_dependency_graph
 
 from core.tools import build
-from nengograd import order as order_module
-from nengograd.order import memory_bounds, step_order
+from nengograd.assembly import order as order_module
+from nengograd.assembly.order import memory_bounds, step_order
 
 
 class Effects(Operator):

@@ -13,11 +13,16 @@ from nengo.exceptions import BuildError
 import nengograd
 from core.tools import build
 from fuzz.networks import NetworkSpec, networks
-from nengograd.assembly import assemble
+from nengograd.assembly.assemble import assemble
+from nengograd.assembly.lowering import Training
 from nengograd.config import Settings
-from nengograd.lowering import Training
-from nengograd.parameters import Parameter, find_parameters, parameter_arrays, parameter_values
-from nengograd.plugins import registry
+from nengograd.plugin.manager import get_registry
+from nengograd.training.parameters import (
+    Parameter,
+    find_parameters,
+    parameter_arrays,
+    parameter_values,
+)
 
 
 def find(net: nengo.Network) -> dict[str, Parameter]:
@@ -79,7 +84,7 @@ def test_values_pass_through_the_arrays_of_a_program(spec: NetworkSpec, seed: in
         reject()
     parameters = find_parameters(model, Settings())
     signals = frozenset(p.signal for p in parameters)
-    program = assemble(model, registry("numpy"), training=Training(signals))
+    program = assemble(model, get_registry("numpy"), training=Training(signals))
     assert set(program.parameters) <= signals
     built = parameter_values(program, parameter_arrays(program, {}))
     rng = np.random.RandomState(seed)

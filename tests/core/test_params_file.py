@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from nengo.exceptions import ValidationError
 
-from nengograd.params_file import check_fit, load, save
+from nengograd.training.params_file import check_fit, load, save
 
 shapes = arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
 dtypes = st.sampled_from([np.float32, np.float64])
@@ -71,7 +71,7 @@ def test_nothing_else_is_left_behind_even_if_saving_fails(
 SAVE_FOREVER = """
 import sys
 import numpy as np
-from nengograd.params_file import save
+from nengograd.training.params_file import save
 for i in range(10**9):
     save(sys.argv[1], {"a": np.full(2_000_000, float(i))})
     print(i, flush=True)

@@ -16,11 +16,11 @@ from nengo.params import NumberParam
 
 from core.tools import labels
 from nengograd import hookimpl
-from nengograd.builders import Context, NeuronBuilder, OperatorBuilder, ProcessBuilder
-from nengograd.graph import Graph
-from nengograd.lowering import Lowering
-from nengograd.operators import Dot
-from nengograd.program import Block
+from nengograd.assembly.graph import Graph
+from nengograd.assembly.lowering import Lowering
+from nengograd.plugin.builders import Context, NeuronBuilder, OperatorBuilder, ProcessBuilder
+from nengograd.program.operators import Dot
+from nengograd.program.program import Block
 
 STEPS = 40
 

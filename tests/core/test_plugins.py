@@ -16,10 +16,17 @@ from nengo.exceptions import NengoWarning, ValidationError
 
 import nengograd
 from nengograd import hookimpl
-from nengograd.backends import BackendInfo
-from nengograd.builders import NeuronBuilder
-from nengograd.hookspecs import API_VERSION
-from nengograd.plugins import BACKEND, DISABLE, PluginManager, make_registry, manager, registry
+from nengograd.plugin.backend import BackendInfo
+from nengograd.plugin.builders import NeuronBuilder
+from nengograd.plugin.hookspecs import API_VERSION
+from nengograd.plugin.manager import (
+    BACKEND,
+    DISABLE,
+    PluginManager,
+    get_manager,
+    get_registry,
+    make_registry,
+)
 
 
 @dataclass
@@ -353,13 +360,15 @@ def test_plugins_can_be_left_out_by_name_by_distribution_or_all_at_once() -> Non
     "value", ["builtin tensorflow", "builtin,tensorflow", " tensorflow, builtin"]
 )
 def test_the_environment_leaves_plugins_out(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    before = names(manager())
+    before = names(get_manager())
     monkeypatch.setenv(DISABLE, value)
-    assert names(manager()) == [name for name in before if name not in ("builtin", "tensorflow")]
-    assert nengo.Tanh not in registry("numpy").neurons
+    assert names(get_manager()) == [
+        name for name in before if name not in ("builtin", "tensorflow")
+    ]
+    assert nengo.Tanh not in get_registry("numpy").neurons
     monkeypatch.delenv(DISABLE)
-    assert names(manager()) == before
-    assert nengo.Tanh in registry("numpy").neurons
+    assert names(get_manager()) == before
+    assert nengo.Tanh in get_registry("numpy").neurons
 
 
 def test_a_plugin_that_is_left_out_is_not_imported() -> None:

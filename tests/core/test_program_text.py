@@ -8,9 +8,9 @@ import nengo
 import numpy as np
 
 from core.tools import program_of
-from nengograd.operators import Product, Sum
-from nengograd.program import Array, Block, Op, Program
-from nengograd.views import View
+from nengograd.program.operators import Product, Sum
+from nengograd.program.program import Array, Block, Op, Program
+from nengograd.program.views import View
 
 
 def small_network() -> nengo.Network:

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.tools import labels, lowered, program_of
-from nengograd import schedule as schedule_module
-from nengograd.graph import Graph
-from nengograd.program import Op
-from nengograd.schedule import merge_key, schedule
-from nengograd.views import View
+from nengograd.assembly import schedule as schedule_module
+from nengograd.assembly.graph import Graph
+from nengograd.assembly.schedule import merge_key, schedule
+from nengograd.program.program import Op
+from nengograd.program.views import View
 
 
 class Red:

@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.tools import build
-from nengograd.assembly import assemble
-from nengograd.lowering import Training
-from nengograd.plugins import registry
-from nengograd.program import Program
-from nengograd.stages import Stage, stages
+from nengograd.assembly.assemble import assemble
+from nengograd.assembly.lowering import Training
+from nengograd.plugin.manager import get_registry
+from nengograd.program.loops import Stage, stages
+from nengograd.program.program import Program
 
 
 def over_time(net: nengo.Network) -> Program:
     """The program of a network as it is when it is differentiated."""
-    return assemble(build(net), registry("numpy"), training=Training(differentiate=True))
+    return assemble(build(net), get_registry("numpy"), training=Training(differentiate=True))
 
 
 @st.composite

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from nengograd.views import ZERO, View
+from nengograd.program.views import ZERO, View
 
 SIZES = {0: 7, 1: 4, 2: 1, 3: 12}
 ARRAYS = {i: np.arange(1, size + 1) + 100.0 * (i + 1) for i, size in SIZES.items()}

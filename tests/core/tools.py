@@ -9,12 +9,12 @@ import nengo
 import numpy as np
 from nengo.builder import Model
 
-from nengograd.assembly import assemble
+from nengograd.assembly.assemble import assemble
+from nengograd.assembly.graph import Graph
+from nengograd.assembly.lowering import lower
 from nengograd.builtin.plugin import nengograd_passes
-from nengograd.graph import Graph
-from nengograd.lowering import lower
-from nengograd.plugins import registry
-from nengograd.program import Block, Op, Program
+from nengograd.plugin.manager import get_registry
+from nengograd.program.program import Block, Op, Program
 
 PASSES = tuple(nengograd_passes().values())
 
@@ -30,7 +30,7 @@ def lowered(model: Any, plugins: Sequence[Any] = (), simplify: bool = False) -> 
     """The graph of a network or a model."""
     if isinstance(model, nengo.Network):
         model = build(model)
-    found = registry("numpy", plugins)
+    found = get_registry("numpy", plugins)
     graph = lower(model, found.lowering, found.operators, found.neurons, found.processes)
     if simplify:
         for rewrite in PASSES:
@@ -42,7 +42,7 @@ def program_of(model: Any, plugins: Sequence[Any] = (), simplify: bool = True) -
     """The program of a network or a model."""
     if isinstance(model, nengo.Network):
         model = build(model)
-    return assemble(model, registry("numpy", plugins), simplify=simplify)
+    return assemble(model, get_registry("numpy", plugins), simplify=simplify)
 
 
 def kinds(ops: Sequence[Op]) -> list[str]:

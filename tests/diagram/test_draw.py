@@ -18,7 +18,7 @@ from nengo.exceptions import ValidationError
 
 import nengograd
 from nengograd.diagram import draw
-from nengograd.stages import stages
+from nengograd.program.loops import stages
 
 pytest.importorskip("igraph")
 

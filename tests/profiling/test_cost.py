@@ -4,9 +4,9 @@ import nengo
 import numpy as np
 import pytest
 
-from nengograd.assembly import assemble
-from nengograd.backends import Options
-from nengograd.plugins import registry
+from nengograd.assembly.assemble import assemble
+from nengograd.plugin.executable import Options
+from nengograd.plugin.manager import get_registry
 from nengograd.profile.cost import bytes_moved, operations
 
 FLOAT32 = Options(dtype=np.dtype("float32"))
@@ -22,7 +22,7 @@ def program():
         nengo.Probe(ens.neurons, synapse=nengo.Lowpass(0.01))
     model = nengo.builder.Model()
     model.build(net)
-    return assemble(model, registry("numpy"))
+    return assemble(model, get_registry("numpy"))
 
 
 def find(program, name):
@@ -31,8 +31,8 @@ def find(program, name):
 
 def test_a_product_takes_two_operations_for_each_element_of_its_matrix(program):
     index = find(program, "Dot")
-    assert operations(program, index, registry("numpy"), FLOAT32) == 2 * 20 * 3
-    assert operations(program, index, registry("numpy"), BATCH) == 5 * 2 * 20 * 3
+    assert operations(program, index, get_registry("numpy"), FLOAT32) == 2 * 20 * 3
+    assert operations(program, index, get_registry("numpy"), BATCH) == 5 * 2 * 20 * 3
 
 
 def test_a_product_reads_its_matrix_once_for_all_items(program):
@@ -43,24 +43,24 @@ def test_a_product_reads_its_matrix_once_for_all_items(program):
 
 def test_a_sum_takes_one_operation_for_each_element(program):
     index = find(program, "Sum")
-    assert operations(program, index, registry("numpy"), FLOAT32) == 20
+    assert operations(program, index, get_registry("numpy"), FLOAT32) == 20
 
 
 def test_neurons_count_what_their_equations_compute(program):
     # amplitude * maximum(J, 0)
     index = find(program, "RectifiedLinear")
-    assert operations(program, index, registry("numpy"), FLOAT32) == 2 * 20
+    assert operations(program, index, get_registry("numpy"), FLOAT32) == 2 * 20
 
 
 def test_a_filter_counts_what_its_equation_computes(program):
     # a * x + b * u
     index = find(program, "Lowpass")
-    assert operations(program, index, registry("numpy"), FLOAT32) == 3 * 20
+    assert operations(program, index, get_registry("numpy"), FLOAT32) == 3 * 20
 
 
 def test_a_builder_may_count_for_itself(program):
     index = find(program, "Sum")
-    builders = registry("numpy")
+    builders = get_registry("numpy")
     kind = program.blocks[index].kind
 
     class Counted(type(builders.operators[kind])):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from nengo.exceptions import ValidationError
 
-from nengograd.measuring import Span, Stopwatch
+from nengograd.plugin.measuring import Span, Stopwatch
 from nengograd.profile import BlockCost, Profile, comparison, load_profile, save_profile, table
 from nengograd.profile.table import print_comparison
 from profiling.trace_format import check_trace

@@ -15,7 +15,7 @@ from nengo.exceptions import BuildError, SimulationError
 
 import nengograd
 from fuzz.networks import Array, Conn, Ens, NetworkSpec, Node, networks
-from nengograd.builders import NeuronBuilder
+from nengograd.plugin.builders import NeuronBuilder
 
 tf = pytest.importorskip("tensorflow")
 SGD = tf.keras.optimizers.SGD

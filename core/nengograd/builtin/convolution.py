@@ -14,8 +14,8 @@ from nengo.builder import transforms
 from nengo.transforms import ConvolutionTranspose
 from numpy.typing import NDArray
 
-from ..builders import Context, OperatorBuilder, Step
-from ..program import Block
+from ..plugin.builders import Context, OperatorBuilder, Step
+from ..program.program import Block
 
 __all__ = ["CONVOLUTIONS", "window_indices"]
 

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from nengo.builder import learning_rules
 
-from ..builders import Context, OperatorBuilder, Step, merge_values
-from ..program import Block, Op
+from ..plugin.builders import Context, OperatorBuilder, Step, merge_values
+from ..program.program import Block, Op
 
 __all__ = ["LEARNING_RULES"]
 

@@ -22,11 +22,11 @@ from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.exceptions import BuildError
 from nengo.transforms import SparseMatrix
 
-from ..lowering import Lowering
-from ..operators import Dot, Outer, Product
-from ..sources import ConstantSource, DrawSource, KeySource
+from ..assembly.lowering import Lowering
+from ..program.operators import Dot, Outer, Product
+from ..program.sources import ConstantSource, DrawSource, KeySource
+from ..program.views import View
 from ..tensor_node import SimTensorNode
-from ..views import View
 
 __all__ = ["RULES"]
 

@@ -28,8 +28,8 @@ from nengo.neurons import (
 )
 from numpy.typing import NDArray
 
-from ..builders import NeuronBuilder, State
 from ..neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
+from ..plugin.builders import NeuronBuilder, State
 
 __all__ = ["NEURONS"]
 

@@ -14,9 +14,9 @@ from nengo.builder.operator import SparseDotInc
 from nengo.builder.processes import SimProcess
 from nengo.exceptions import BuildError
 
-from ..builders import Context, OperatorBuilder, Step, merge_params
-from ..operators import AddOuter, Detach, Dot, Outer, Product, Sum, Total
-from ..program import Block
+from ..plugin.builders import Context, OperatorBuilder, Step, merge_params
+from ..program.operators import AddOuter, Detach, Dot, Outer, Product, Sum, Total
+from ..program.program import Block
 from .convolution import CONVOLUTIONS
 from .learning_rules import LEARNING_RULES
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..hookspecs import hookimpl
+from ..plugin.hookspecs import hookimpl
 
 __all__: list[str] = []
 
@@ -45,7 +45,7 @@ def nengograd_lowering() -> Mapping[type, Callable[..., Any]]:
 @hookimpl
 def nengograd_passes() -> Mapping[str, Callable[..., Any]]:
     """Simplification; the numbers give the order."""
-    from .. import simplify
+    from ..assembly import simplify
 
     return {
         "10-fold": simplify.fold,

@@ -10,7 +10,7 @@ import numpy as np
 from nengo.synapses import Alpha, LinearFilter, Lowpass, Triangle
 from numpy.typing import NDArray
 
-from ..builders import ProcessBuilder
+from ..plugin.builders import ProcessBuilder
 
 __all__ = ["PROCESSES"]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import nengo
 from nengo.exceptions import ValidationError
 
-from ..data import probe_names
 from ..profile import Profile
-from ..program import Program
+from ..program.program import Program
+from ..run.recording import probe_names
 from .boxes import describe
 from .collapse import MOST_BOXES, by_network, collapsed
 from .layered import igraph

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from nengo.exceptions import ValidationError
 
-from ..data import without_address
 from ..profile import Profile
-from ..program import Array, Block, Program
-from ..stages import stages
-from ..views import View
+from ..program.loops import stages
+from ..program.program import Array, Block, Program
+from ..program.views import View
+from ..run.recording import without_address
 
 __all__ = ["Arrow", "Box", "Diagram", "blocks_of", "describe", "host_lines", "time_lines"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import nengo
 
-from ..program import Op, Program
+from ..program.program import Op, Program
 from .boxes import Arrow, Box, Diagram, blocks_of, host_lines, time_lines
 
 __all__ = ["MOST_BOXES", "by_network", "collapsed"]

@@ -16,7 +16,7 @@ from .axes import axes_or_new, plain
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ..simulator import Simulator
+    from ..simulator.simulator import Simulator
 
 __all__ = ["loss", "tuning_curves"]
 

@@ -10,13 +10,13 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
-from ..data import probe_names, without_address
+from ..run.recording import probe_names, without_address
 from .axes import axes_or_new, get_pyplot, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ..simulator import Simulator
+    from ..simulator.simulator import Simulator
 
 __all__ = ["overview", "raster", "records_spikes", "traces"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..measuring import Span
+from ..plugin.measuring import Span
 
 __all__ = ["trace_events"]
 

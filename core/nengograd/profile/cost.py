@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ..backends import Options
-from ..builders import Context, OperatorBuilder
-from ..execute import has_batch
-from ..namespace import make_namespace
-from ..program import Block, Program
-from ..registry import Registry
+from ..plugin.builders import Context, OperatorBuilder
+from ..plugin.executable import Options
+from ..plugin.namespace import make_namespace
+from ..plugin.registry import Registry
+from ..program.program import Block, Program
+from ..run.step_function import has_batch
 
 __all__ = ["bytes_moved", "operations"]
 

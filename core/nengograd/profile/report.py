@@ -10,7 +10,7 @@ from typing import Any
 
 from nengo.exceptions import ValidationError
 
-from ..measuring import Span
+from ..plugin.measuring import Span
 from .chrome import trace_events
 
 __all__ = ["BlockCost", "BuilderCost", "Profile", "load_profile", "save_profile"]

@@ -12,12 +12,13 @@ from typing import Any
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
-from ..backends import Executable, Host, Options, Trainer
-from ..build import Build
-from ..measuring import Measured, Stopwatch
-from ..plugins import make_registry
-from ..program import Block, Program
-from ..registry import Registry
+from ..assembly.build import Build
+from ..plugin.executable import Executable, Host, Options
+from ..plugin.manager import make_registry
+from ..plugin.measuring import Measured, Stopwatch
+from ..plugin.registry import Registry
+from ..plugin.trainer import Trainer
+from ..program.program import Block, Program
 from .cost import bytes_moved, operations
 from .machine import this_machine
 from .report import BlockCost, Profile

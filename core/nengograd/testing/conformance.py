@@ -11,11 +11,11 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
-from ..builders import Context
-from ..execute import has_batch
-from ..namespace import numpy_namespace
-from ..plugins import make_registry, manager
-from ..simulator import Simulator
+from ..plugin.builders import Context
+from ..plugin.manager import get_manager, make_registry
+from ..plugin.namespace import numpy_namespace
+from ..run.step_function import has_batch
+from ..simulator.simulator import Simulator
 
 __all__ = [
     "OTHER_DT",
@@ -39,7 +39,7 @@ class ConformanceError(AssertionError):
 
 def usable_backends(plugins: Sequence[Any] = ()) -> list[str]:
     """Names of the backends whose packages are installed."""
-    return sorted(n for n, info in manager(plugins).backends.items() if not info.missing())
+    return sorted(n for n, info in get_manager(plugins).backends.items() if not info.missing())
 
 
 def assert_same(
@@ -116,7 +116,7 @@ class Conformance:
 
     def assert_arguments_are_left(self, network: nengo.Network, kind: type) -> None:
         """Run the blocks of a Nengo operator class on NumPy arrays that cannot be written to."""
-        registry = make_registry(manager(self.plugins), "numpy")
+        registry = make_registry(get_manager(self.plugins), "numpy")
         rng = np.random.RandomState(0)
         with self.open(network, "numpy") as sim:
             program, dtype = sim.program, np.dtype("float64")

@@ -12,8 +12,8 @@ from nengo.neurons import RatesToSpikesNeuronType
 from numpy.typing import NDArray
 
 from ..config import configure_settings
-from ..namespace import make_namespace, numpy_namespace
-from ..plugins import make_registry, manager
+from ..plugin.manager import get_manager, make_registry
+from ..plugin.namespace import make_namespace, numpy_namespace
 from .conformance import (
     OTHER_DT,
     Conformance,
@@ -100,7 +100,7 @@ class NeuronConformance(Conformance):
 
     def _builder(self, backend: str) -> Any:
         self._check_neuron()
-        registry = make_registry(manager(self.plugins), backend)
+        registry = make_registry(get_manager(self.plugins), backend)
         builder = registry.neurons.get(type(self.neuron))
         if builder is None:
             raise ConformanceError(

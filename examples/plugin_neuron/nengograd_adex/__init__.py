@@ -11,8 +11,7 @@ from nengo.neurons import NeuronType, settled_firingrate
 from nengo.params import NumberParam
 
 import nengograd
-from nengograd.builders import NeuronBuilder
-from nengograd.namespace import numpy_namespace
+from nengograd.plugin import NeuronBuilder, numpy_namespace
 
 __all__ = ["AdEx", "nengograd_neurons"]
 

@@ -1,8 +1,7 @@
 """What nengograd has to know: how the operator reads and writes, and what computes it."""
 
 from nengograd import hookimpl
-from nengograd.builders import OperatorBuilder
-from nengograd.operators import Sum
+from nengograd.plugin import OperatorBuilder, Sum
 
 from . import SoftmaxOp
 

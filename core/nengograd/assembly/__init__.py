@@ -1,0 +1,1 @@
+"""From a built Nengo model to a program: lowering, simplification, scheduling, layout."""

@@ -1,0 +1,87 @@
+"""Assembly: from a built Nengo model to a program."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..plugin.registry import Registry
+from ..program.program import Program
+from .layout import lay_out
+from .lowering import NO_TRAINING, Training, lower
+from .order import step_order
+from .schedule import schedule, schedule_over_time
+
+__all__ = ["assemble", "without_collector"]
+
+
+def assemble(
+    model: Any,
+    registry: Registry,
+    order: Sequence[Any] | None = None,
+    simplify: bool = True,
+    training: Training = NO_TRAINING,
+) -> Program:
+    """Turn a built model into a program.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        What Nengo's build step made. It is not changed.
+    registry : Registry
+        Lowering rules, graph passes, and which types have a builder.
+    order : sequence of nengo.builder.Operator, optional
+        The model's step order, if it is known already.
+    simplify : bool
+        Whether to run the graph passes.
+    training : Training, optional
+        What of the model is trained. A program that is to be differentiated is scheduled for
+        running many steps at once (see `nengograd.program.loops`).
+
+    Returns
+    -------
+    program : Program
+        One time step of the model.
+    """
+    with without_collector():
+        return _assemble(model, registry, order, simplify, training)
+
+
+@contextlib.contextmanager
+def without_collector() -> Iterator[None]:
+    """Keep Python's cycle collector off while millions of objects are made.
+
+    It would look at all of them again and again, and take longer than the work itself.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _assemble(
+    model: Any,
+    registry: Registry,
+    order: Sequence[Any] | None,
+    simplify: bool,
+    training: Training,
+) -> Program:
+    order = step_order(model.operators) if order is None else order
+    graph = lower(
+        model,
+        registry.named_rules(),
+        registry.operators,
+        registry.neurons,
+        registry.processes,
+        order,
+        training,
+    )
+    if simplify:
+        registry.rewrite(graph)
+    plan = schedule_over_time if training.differentiate else schedule
+    return lay_out(graph, plan(graph))

@@ -1,0 +1,125 @@
+"""The graph: a model's step before its operators are merged into blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..program.program import Array, Op, Role
+from ..program.views import View
+
+__all__ = ["Graph"]
+
+
+@dataclass(eq=False)
+class Graph:
+    """Operators on values, in an order in which they can run.
+
+    Attributes
+    ----------
+    values : dict of int to Array
+        Constants, states, inputs and what operators compute, by id.
+    ops : list of Op
+        Each after those it reads from.
+    updates : dict of int to View
+        For each state value, where its next value lies.
+    outputs : list of View
+        What the model's probes record at the end of a step.
+    sources : dict of int to object
+        What fills each input value.
+    signals : dict of Signal to View
+        The memory of each base signal at the end of a step.
+    before : dict of Signal to View
+        The memory before a step of those that are states, parameters or constants.
+    parts : dict of (Signal, str) to View
+        States that stand for a signal without being one, such as the factors of a product.
+    dt : float
+        Length of a step, in seconds.
+    """
+
+    dt: float
+    values: dict[int, Array] = field(default_factory=dict)
+    ops: list[Op] = field(default_factory=list)
+    updates: dict[int, View] = field(default_factory=dict)
+    outputs: list[View] = field(default_factory=list)
+    sources: dict[int, Any] = field(default_factory=dict)
+    signals: dict[Any, View] = field(default_factory=dict)
+    before: dict[Any, View] = field(default_factory=dict)
+    parts: dict[Any, View] = field(default_factory=dict)
+    _next: int = 0
+
+    def value(
+        self, role: Role, size: int, initial: NDArray[Any] | None = None, label: str = ""
+    ) -> int:
+        """Add a value and return its id."""
+        identity = self._next
+        self._next += 1
+        self.values[identity] = Array(identity, role, size, initial, label)
+        return identity
+
+    def constant(self, array: Any, label: str = "") -> View:
+        """A view of a new constant, flat."""
+        flat = np.asarray(array).reshape(-1)
+        return View.of(self.value("constant", flat.size, flat, label), flat.size)
+
+    def add(
+        self,
+        kind: type,
+        key: Hashable,
+        operands: Sequence[View],
+        sizes: Sequence[int],
+        attrs: dict[str, Any] | None = None,
+        label: str = "",
+        **others: Any,
+    ) -> list[View]:
+        """Add an operator and return views of its outputs."""
+        outputs = [self.value("block", size, label=label) for size in sizes]
+        op = Op(kind, key, list(operands), outputs, list(sizes), attrs or {}, label=label, **others)
+        self.ops.append(op)
+        return [View.of(i, size) for i, size in zip(outputs, sizes, strict=True)]
+
+    # -- what passes need
+
+    def is_constant(self, view: View) -> bool:
+        """Whether a view reads constants and zeros alone."""
+        return all(self.values[s].role == "constant" for s in view.sources)
+
+    def is_fixed(self, view: View) -> bool:
+        """Whether a view is the same in all steps: it reads constants and parameters alone."""
+        return all(self.values[s].role in ("constant", "parameter") for s in view.sources)
+
+    def constant_array(self, view: View) -> NDArray[Any]:
+        """The elements of a constant view."""
+        arrays = {s: self.values[s].initial for s in view.sources}
+        return view.evaluate(arrays)  # type: ignore[arg-type]
+
+    def replace(self, views: dict[int, View]) -> None:
+        """Read each of the given values through a view, everywhere."""
+        if not views:
+            return
+        views = dict(views)
+        for source in list(views):
+            # A replacement may itself read a replaced value.
+            views[source] = _resolve(views[source], views)
+        for op in self.ops:
+            op.operands = [view.replace(views) for view in op.operands]
+        self.updates = {s: view.replace(views) for s, view in self.updates.items()}
+        self.outputs = [view.replace(views) for view in self.outputs]
+        self.signals = {s: view.replace(views) for s, view in self.signals.items()}
+        self.before = {s: view.replace(views) for s, view in self.before.items()}
+        self.parts = {s: view.replace(views) for s, view in self.parts.items()}
+
+    def roots(self) -> Iterable[View]:
+        """Views that have to be computed whatever else is dropped."""
+        yield from self.updates.values()
+        yield from self.outputs
+
+
+def _resolve(view: View, views: dict[int, View]) -> View:
+    while any(source in views for source in view.sources):
+        view = view.replace(views)
+    return view

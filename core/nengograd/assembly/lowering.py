@@ -1,0 +1,445 @@
+"""Lowering: from Nengo's operators on signals to a graph of operators on values.
+
+Each operator is handed to the lowering rule of its class, in Nengo's own order. What it
+moves becomes view algebra; what it computes becomes an operator of the graph. An operator
+that has no rule, or whose rule declines, becomes a host operator, which runs its own NumPy
+code and is always right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from nengo.builder.operator import SimPyFunc
+from nengo.builder.processes import SimProcess
+
+from ..plugin.registry import Rule
+from ..program.host_call import HostCall
+from ..program.operators import Detach, Sum, Total
+from ..program.sources import ConstantSource, OperatorSource, Source, TimeSource
+from ..program.views import View
+from .graph import Graph
+from .memory import Memory, Selection, select
+from .order import step_order
+
+if TYPE_CHECKING:
+    from ..plugin.builders import NeuronBuilder, ProcessBuilder
+
+__all__ = ["NO_TRAINING", "Lowering", "Training", "lower", "stored_elements"]
+
+MOST_OPERANDS = 8
+"""A sum of more values is one `Total`."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What lowering has to know of a model that is trained.
+
+    Attributes
+    ----------
+    parameters : set of Signal
+        Signals that training may change. Nothing in the model writes them.
+    stand_ins : mapping
+        For operators of spiking neurons, the builder that takes the place of their own.
+    differentiate : bool
+        Whether the program will be differentiated.
+    hold : bool
+        Whether what is not differentiated through is 0, so that learning rules change nothing.
+        Finite differences, which see all that a change leads to, then are gradients.
+    """
+
+    parameters: AbstractSet[Any] = frozenset()
+    stand_ins: Mapping[Any, Any] = field(default_factory=dict)
+    differentiate: bool = False
+    hold: bool = False
+
+
+NO_TRAINING = Training()
+
+
+class Lowering:
+    """What a lowering rule works with.
+
+    Read signals with `read`, add operators with `add`, and write their outputs back with
+    `set`, `inc` or `update`, as Nengo's operator says it does. All views are flat, in the
+    C order of the signal.
+
+    Attributes
+    ----------
+    graph : Graph
+        The graph that is being made.
+    dt : float
+        Length of a step, in seconds.
+    neurons : mapping
+        Neuron builders of the backend, by type.
+    processes : mapping
+        Process builders of the backend, by type.
+    operators : mapping
+        Operator builders of the backend, by class.
+    training : Training
+        What of the model is trained, if anything.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        operators: Mapping[type, Any],
+        neurons: Mapping[type, NeuronBuilder],
+        processes: Mapping[type, ProcessBuilder],
+        training: Training = NO_TRAINING,
+    ):
+        self.model = model
+        self.training = training
+        self.operators = operators
+        self.neurons = neurons
+        self.processes = processes
+        self.graph = Graph(dt=model.dt)
+        self.dt = float(model.dt)
+        self._memories: dict[Any, Memory] = {}
+        self._selections: dict[Any, Selection] = {}
+        self._written: AbstractSet[Any] = {
+            s.base for op in model.operators for s in (*op.sets, *op.incs, *op.updates)
+        }
+        self._made: dict[Any, Any] = {}
+        self._position = 0
+        self._operator: Any = None
+        self._done: set[Any] = set()
+        self._feedable = _feedable_signals(model)
+
+    # -- for rules
+
+    def read(self, signal: Any) -> View:
+        """What a signal holds once all sets and increments of the step are done."""
+        return self._memory(signal.base).read(self._select(signal), signal.size)
+
+    def stored(self, signal: Any) -> View:
+        """The stored elements of a sparse signal."""
+        memory = self._memory(signal)
+        return memory.read(0, memory.size)
+
+    def before(self, signal: Any) -> View:
+        """What a signal held before the step; this makes it a state."""
+        view = self._memory(signal.base).before()
+        selection = self._select(signal)
+        if isinstance(selection, int):
+            return view[selection : selection + signal.size]
+        return view.take(selection)
+
+    def set(self, signal: Any, view: View) -> None:
+        """Write all elements of a signal."""
+        self._write("sets", signal, view)
+
+    def inc(self, signal: Any, view: View, index: Any = None) -> None:
+        """Add to a signal, or to its elements at ``index`` (flat, may repeat)."""
+        self._write("incs", signal, view, index)
+
+    def set_at(self, signal: Any, view: View, index: Any) -> None:
+        """Write the elements of a signal at ``index`` (flat, each once)."""
+        self._write("sets", signal, view, index)
+
+    def update(self, signal: Any, view: View) -> None:
+        """Write what a signal holds from the next step on."""
+        self._write("updates", signal, view)
+
+    def add(
+        self,
+        kind: type,
+        key: Any,
+        operands: Sequence[View],
+        sizes: Sequence[int],
+        mixes: bool = False,
+        **attrs: Any,
+    ) -> list[View]:
+        """Add an operator of the graph.
+
+        Parameters
+        ----------
+        kind : type
+            Operator class: the backend's builder is found by it.
+        key : hashable
+            Operators of one kind and equal key may run as one block.
+        operands : sequence of View
+            What it reads.
+        sizes : sequence of int
+            Number of elements of each output.
+        mixes : bool
+            Whether constant and changing operands may be joined in one block.
+        **attrs
+            Static data for the builder.
+
+        Returns
+        -------
+        outputs : list of View
+            One view per output.
+        """
+        try:
+            hash(key)
+        except TypeError as error:
+            raise TypeError(f"the key {key!r} has to be hashable, such as a tuple") from error
+        return self.graph.add(
+            kind,
+            key,
+            operands,
+            sizes,
+            attrs,
+            label=_label(self._operator),
+            position=self._position,
+            operator=self._operator,
+            mixes=mixes,
+        )
+
+    def detach(self, view: View) -> View:
+        """A view that is not differentiated through."""
+        if not self.training.differentiate or self.graph.is_constant(view):
+            return view
+        if self.training.hold:
+            return View.zeros(view.size)
+        return self.add(Detach, None, [view], [view.size])[0]
+
+    def constant(self, array: Any, label: str = "") -> View:
+        """A view of a constant."""
+        return self.graph.constant(array, label)
+
+    def input(self, source: Source) -> View:
+        """A view of what a source gives in each step."""
+        identity = self.graph.value("input", source.size, label=source.label)
+        self.graph.sources[identity] = source
+        return View.of(identity, source.size)
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Return ``make()``, called once per key: models repeat the same synapse often."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    def is_time(self, signal: Any) -> bool:
+        """Whether a signal is the model's time or step counter."""
+        return signal.base is self.model.time or signal.base is self.model.step
+
+    def node_of(self, signal: Any) -> Any:
+        """The node whose output a signal is, if ``input_feeds`` may replace it."""
+        return self._feedable.get(signal)
+
+    def host(self, op: Any) -> None:
+        """Run an operator's own NumPy code on the host."""
+        written = [*op.sets, *op.incs, *op.updates]
+        node = self._feedable.get(written[0]) if written else None
+        call = HostCall.of(op, self.is_time, node)
+        operands = [self.read(s) for s in call.reads]
+        operands += [self.before(s) for s in call.sets_before]
+        operands += [self.read(s) for s in call.updates]
+        results = (*call.sets, *call.incs, *call.updates)
+        outputs = self.graph.add(
+            type(op),
+            ("host", self._position),
+            operands,
+            [s.size for s in results],
+            {"call": call},
+            label=_label(op),
+            position=self._position,
+            host=True,
+            operator=op,
+        )
+        views = iter(outputs)
+        for signals, write in (
+            (call.sets, self.set),
+            (call.incs, self.inc),
+            (call.updates, self.update),
+        ):
+            for signal in signals:
+                write(signal, next(views))
+
+    def unwritten(self, op: Any) -> list[Any]:
+        """Signals that an operator changes and its rule, which has just run, has not written."""
+        changed = (*op.sets, *op.incs, *op.updates)
+        return [signal for signal in changed if signal.size and signal not in self._done]
+
+    # -- inside
+
+    def _select(self, signal: Any) -> Selection:
+        if not signal.is_view:
+            return 0
+        if signal not in self._selections:
+            self._selections[signal] = select(signal)
+        return self._selections[signal]
+
+    def _memory(self, base: Any) -> Memory:
+        if base not in self._memories:
+            self._memories[base] = self._make_memory(base)
+        return self._memories[base]
+
+    def _make_memory(self, base: Any) -> Memory:
+        size = len(stored_elements(base.initial_value)) if base.sparse else base.size
+        return Memory(size, lambda: self._before(base), self._sum)
+
+    def _before(self, base: Any) -> View:
+        label = base.name
+        if base in self._feedable:
+            node = self._feedable[base]
+            source = ConstantSource(base.size, node, label, value=base.initial_value)
+            return self.input(source)
+        initial = base.initial_value
+        flat = stored_elements(initial) if base.sparse else np.asarray(initial).reshape(-1)
+        if base in self.training.parameters:
+            return View.of(self.graph.value("parameter", len(flat), flat, label), len(flat))
+        if base not in self._written:
+            return self.graph.constant(flat, label)
+        identity = self.graph.value("state", base.size, flat, label)
+        return View.of(identity, base.size)
+
+    def _sum(self, views: list[View], accumulates: bool) -> View:
+        # What accumulates in a state (learned weights) is large and has its own layout: it
+        # stays apart from sums of inputs.
+        size = views[0].size
+        if len(views) > MOST_OPERANDS and not accumulates:
+            joined = View.concat(views)
+            return self.add(Total, (len(views), size), [joined], [size], terms=len(views))[0]
+        return self.add(Sum, (len(views), accumulates), views, [size])[0]
+
+    def _write(self, effect: str, signal: Any, view: View, index: Any = None) -> None:
+        self._done.add(signal)
+        memory = self._memory(signal.base)
+        selection = self._select(signal)
+        if index is not None:
+            base = np.arange(signal.size) + selection if isinstance(selection, int) else selection
+            selection = base[np.asarray(index)]
+        elif view.size != signal.size:
+            raise ValueError(f"{signal} has {signal.size} elements, {view} has {view.size}")
+        getattr(memory, effect).append((selection, view))
+
+    def run(self, rules: Mapping[type, Rule], order: Sequence[Any]) -> Graph:
+        """Lower all operators and finish the graph."""
+        for op in order:
+            for signal in (*op.sets, *op.incs):
+                self._memory(signal.base).pending += 1
+        stepwise = self._stepwise_functions(order)
+        for position, op in enumerate(order):
+            self._position, self._operator = position, op
+            self._done.clear()
+            if op in stepwise:
+                self.host(op)
+            elif not self._lower_source(op):
+                rule = rules.get(type(op))
+                if rule is None or rule(op, self) is False:
+                    self.host(op)
+            for signal in (*op.sets, *op.incs):
+                self._memory(signal.base).pending -= 1
+        self._finish()
+        return self.graph
+
+    def _stepwise_functions(self, order: Iterable[Any]) -> AbstractSet[Any]:
+        """Python functions that have to be called step by step, in Nengo's order.
+
+        One with an input has to; and then all others, because they may share state with it.
+        In a program that is differentiated none with an input runs.
+        """
+        functions = [op for op in order if isinstance(op, SimPyFunc)]
+        with_input = [op for op in functions if op.x is not None]
+        alone = self.training.differentiate or not with_input
+        return frozenset(with_input if alone else functions)
+
+    def _lower_source(self, op: Any) -> bool:
+        """Lower an operator that depends on nothing but time; say whether it is one."""
+        model = self.model
+        if not op.reads and set(op.sets) == {model.step, model.time}:
+            for signal in op.sets:
+                is_step = signal is model.step
+                name = signal.name
+                self.set(signal, self.input(TimeSource(1, None, name, op, signal, is_step)))
+            return True
+        is_function = type(op) is SimPyFunc and op.x is None
+        is_process = type(op) is SimProcess and (op.input is None or op.output in self._feedable)
+        if not (is_function or is_process):
+            return False
+        output = op.output
+        size = 0 if output is None else output.size
+        node = None if output is None else self._feedable.get(output)
+        view = self.input(OperatorSource(size, node, _label(op), op, model.time))
+        if is_function:
+            if output is not None:
+                self.set(output, view)
+            return True
+        {"set": self.set, "inc": self.inc, "update": self.update}[op.mode](output, view)
+        return True
+
+    def _finish(self) -> None:
+        graph = self.graph
+        for probe in self.model.probes:
+            signal = self.model.sig[probe]["in"]
+            end = self._memory(signal.base).after()
+            selection = self._select(signal)
+            if isinstance(selection, int):
+                graph.outputs.append(end[selection : selection + signal.size])
+            else:
+                graph.outputs.append(end.take(selection))
+        for base, memory in list(self._memories.items()):
+            graph.signals[base] = memory.after()
+        # Reading the end of a step can make new states, but those update to themselves.
+        for base, memory in self._memories.items():
+            if memory.start is not None and memory.start.size:
+                source = memory.start.first[0]
+                role = graph.values[source].role
+                if role == "state":
+                    graph.updates[source] = graph.signals[base]
+                if role in ("state", "constant", "parameter"):
+                    graph.before[base] = memory.start
+
+
+def _label(op: Any) -> str:
+    return getattr(op, "tag", None) or type(op).__name__
+
+
+def stored_elements(matrix: Any) -> Any:
+    """The stored elements of a sparse matrix."""
+    return np.atleast_1d(matrix.data)
+
+
+def _feedable_signals(model: Any) -> dict[Any, Any]:
+    """Output signals of nodes without incoming connections -> the node."""
+    network = model.toplevel
+    if network is None:
+        return {}
+    targets = {connection.post_obj for connection in network.all_connections}
+    signals = {}
+    for node in network.all_nodes:
+        signal = model.sig[node].get("out") if node in model.sig else None
+        if signal is not None and node not in targets and not signal.is_view:
+            signals[signal] = node
+    return signals
+
+
+def lower(
+    model: Any,
+    rules: Mapping[type, Rule],
+    operators: Mapping[type, Any],
+    neurons: Mapping[type, NeuronBuilder],
+    processes: Mapping[type, ProcessBuilder],
+    order: Sequence[Any] | None = None,
+    training: Training = NO_TRAINING,
+) -> Graph:
+    """Lower a built model.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        A built model. It is not changed.
+    rules : mapping
+        Lowering rules by operator class.
+    operators, neurons, processes : mapping
+        Builders of the backend that the graph is made for.
+    order : sequence of Operator, optional
+        The model's step order, if it is known already.
+    training : Training, optional
+        What of the model is trained.
+
+    Returns
+    -------
+    graph : Graph
+        One step of the model.
+    """
+    order = step_order(model.operators) if order is None else order
+    return Lowering(model, operators, neurons, processes, training).run(rules, order)

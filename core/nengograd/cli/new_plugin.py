@@ -1,0 +1,44 @@
+"""``nengograd new-plugin``: the beginnings of a plugin."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import Any
+
+from ..plugin.scaffold import write_plugin
+
+__all__ = ["add"]
+
+_EPILOG = """\
+example:
+  nengograd new-plugin nengograd-mycells
+  cd nengograd-mycells && pip install -e ".[test]" && pytest
+
+Next: put your equations into nengograd_mycells/__init__.py, and run pytest again."""
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser's subcommands."""
+    parser = commands.add_parser(
+        "new-plugin",
+        help="write a package with a neuron type of your own, ready to test",
+        description="Write a distribution with a neuron type, its builder for every backend, the "
+        "entry point that nengograd finds it by, and tests that call the conformance kit. It "
+        "passes its tests at once.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", help="of the distribution, such as nengograd-mycells")
+    parser.add_argument("--folder", default=".", help="where to put it, by default here")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Write the files and say what to do next."""
+    for path in write_plugin(arguments.name, arguments.folder):
+        print(path)
+    root = Path(arguments.folder) / arguments.name
+    print(f'\nNext: cd {shlex.quote(str(root))} && pip install -e ".[test]" && pytest')
+    return 0

@@ -1,0 +1,127 @@
+"""``nengograd profile``: what each block and each builder of a model costs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import ValidationError
+
+from ..config import Settings, configure_settings
+from ..profile import load_profile
+from ..profile.session import DEFAULT_PATH
+from ..profile.table import print_comparison, print_profile
+from ..run.runtime import feedable_nodes
+from ..simulator.simulator import Simulator
+from ..training.data import sampled_steps
+from .model import add_model, add_options, options
+from .script import load_network
+
+__all__ = ["add"]
+
+_FILE_WIDTH = 140
+_STEPS = 1000
+_MINIBATCHES = 10
+_TRAINING_STEPS = 25
+
+_EPILOG = """\
+examples:
+  nengograd profile model.py --steps 2000
+  nengograd profile model.py --train --minibatch 64 --steps 25
+  nengograd profile model.py -o new.json --against old.json
+
+Next: open the written file in https://ui.perfetto.dev or chrome://tracing, or draw it with
+`nengograd graph model.py --profile FILE`."""
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser's subcommands."""
+    parser = commands.add_parser(
+        "profile",
+        help="measure what each block and each builder costs",
+        description="Run the model in a script, and measure for each block and each builder: "
+        "operators, time to build, to compile and to run, bytes moved, operations computed, and "
+        "how near that comes to this machine's bandwidth and product rate. The first half of "
+        "the steps runs unmeasured, for comparison.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_model(parser, "the best that is installed")
+    add_options(parser)
+    parser.add_argument(
+        "--steps",
+        type=int,
+        help=f"steps to run, by default {_STEPS}; with --train, steps of each item, by default "
+        f"{_TRAINING_STEPS}",
+    )
+    parser.add_argument(
+        "--train",
+        action="store_true",
+        help=f"measure {_MINIBATCHES} minibatches of training on random data instead",
+    )
+    parser.add_argument(
+        "--spike-gradient",
+        choices=("rate", "surrogate"),
+        help="with --train: how spiking neurons are trained, unless the script says so",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        default=DEFAULT_PATH,
+        metavar="FILE",
+        help=f"where to write report and Chrome trace, by default {DEFAULT_PATH}",
+    )
+    parser.add_argument("--against", metavar="FILE", help="show what has changed since a profile")
+    parser.add_argument(
+        "--tensorboard", metavar="DIR", help="leave what TensorFlow's profiler has written here"
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Measure, write and print."""
+    from rich.console import Console
+
+    # Before the run: it may name the file that is about to be replaced.
+    old = load_profile(arguments.against) if arguments.against else None
+    network = load_network(arguments.script, arguments.network)
+    if arguments.spike_gradient:
+        with network:
+            configure_settings(spike_gradient=arguments.spike_gradient)
+    folder = arguments.tensorboard or False
+    with Simulator(network, tensorboard=folder, **options(arguments)) as sim:
+        if arguments.train:
+            _train(sim, network, arguments)
+        else:
+            steps = _STEPS if arguments.steps is None else arguments.steps
+            sim.run_steps(steps, profile=arguments.output)
+        profile = sim.profile
+    assert profile is not None
+    # What is no terminal has no width; a file is as wide as it likes.
+    console = Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
+    print_profile(profile, console)
+    if old is not None:
+        print_comparison(old, profile, console)
+    console.print(f"Written to {arguments.output}.", highlight=False, markup=False)
+    return 0
+
+
+def _train(sim: Simulator, network: Any, arguments: argparse.Namespace) -> None:
+    """Train on random data: the time does not depend on them."""
+    nodes, probes = feedable_nodes(sim.program), sim.model.probes
+    if not nodes or not probes:
+        raise ValidationError(
+            "needs a node without incoming connections, and a probe, to train", attr="network"
+        )
+    steps = _TRAINING_STEPS if arguments.steps is None else arguments.steps
+    if steps < 1:
+        raise ValidationError(f"must be at least 1 (got {steps})", attr="steps")
+    items = _MINIBATCHES * (arguments.minibatch or 1)
+    keep = Settings.of(network).keep_history
+    samples = {p: len(sampled_steps(p, steps, sim.dt, keep(p))) for p in probes}
+    rng = np.random.RandomState(0)
+    inputs = {n: rng.uniform(-1, 1, (items, steps, n.size_out)) for n in nodes}
+    targets = {p: np.zeros((items, n, p.size_in)) for p, n in samples.items() if n}
+    sim.train(inputs, targets, "sgd", profile=arguments.output)

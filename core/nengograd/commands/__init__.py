@@ -1,1 +1,0 @@
-"""The commands of ``nengograd``, one module each."""

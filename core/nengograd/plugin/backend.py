@@ -1,0 +1,113 @@
+"""What a backend is: something that turns a program into a function of n steps."""
+
+from __future__ import annotations
+
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import ValidationError
+
+from ..program.program import Program
+from .executable import Executable, Options
+from .registry import Registry
+from .tensor_function import TensorFunction
+from .trainer import Trainer
+
+__all__ = ["Backend", "BackendInfo"]
+
+
+@dataclass(frozen=True)
+class BackendInfo:
+    """How to make a backend, and what it needs.
+
+    Attributes
+    ----------
+    load : callable
+        Imports the backend and returns its `Backend`. Called when a simulator needs it.
+    requires : tuple of str
+        Modules that have to be importable.
+    install : str
+        The command that brings what is missing.
+    """
+
+    load: Callable[[], Backend]
+    requires: tuple[str, ...] = ()
+    install: str = ""
+
+    def missing(self) -> list[str]:
+        """Required modules that are not installed."""
+        return [name for name in self.requires if importlib.util.find_spec(name) is None]
+
+
+class Backend(ABC):
+    """A way to run programs.
+
+    Attributes
+    ----------
+    name : str
+        What users write.
+    """
+
+    name: str = ""
+
+    @abstractmethod
+    def devices(self) -> list[str]:
+        """Names of the devices that are there, as ``device`` takes them."""
+
+    @abstractmethod
+    def compile(self, program: Program, registry: Registry, options: Options) -> Executable:
+        """Prepare a program for running.
+
+        Parameters
+        ----------
+        program : Program
+            What to run.
+        registry : Registry
+            Finds the builders.
+        options : Options
+            How to run it.
+        """
+
+    def trainer(self, program: Program, registry: Registry, options: Options) -> Trainer:
+        """Prepare a program for training; by default an error that says who can.
+
+        Parameters
+        ----------
+        program : Program
+            One that was assembled to be differentiated.
+        registry : Registry
+            Finds the builders.
+        options : Options
+            With a minibatch.
+        """
+        raise ValidationError(
+            f"the backend {self.name!r} cannot differentiate; backend='tensorflow' can",
+            attr="backend",
+        )
+
+    def tensor_function(
+        self, function: Callable[..., Any], shape_in: tuple[int, ...] | None, pass_time: bool
+    ) -> TensorFunction:
+        """Prepare what the user gave a `nengograd.TensorNode`.
+
+        Parameters
+        ----------
+        function : callable
+            A function on the backend's tensors, or a layer.
+        shape_in : tuple of int or None
+            Shape of one item's input, if there is one.
+        pass_time : bool
+            Whether the function takes the time, before the input.
+        """
+        raise ValidationError(
+            f"the backend {self.name!r} has no functions on tensors; tensorflow has",
+            attr="backend",
+        )
+
+    def evaluate(self, objective: Callable[[Any, Any], Any], output: Any, target: Any) -> float:
+        """Call a user's objective with NumPy arrays, or with the backend's own."""
+        return float(np.asarray(objective(output, target)))

@@ -1,0 +1,319 @@
+"""What a plugin implements: builders of operators, neurons and processes.
+
+Arrays passed to a builder have their elements on the last axis. A minibatch, where there is
+one, is the axis before; constants have none, so write for any leading axes and let them
+broadcast. ``xp`` is an array namespace (see `nengograd.plugin.namespace`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..program.program import Block
+
+__all__ = [
+    "Context",
+    "NeuronBuilder",
+    "OperatorBuilder",
+    "ProcessBuilder",
+    "State",
+    "Step",
+    "merge_values",
+]
+
+State = dict[str, Any]
+"""State arrays by name."""
+
+Step = Callable[..., Sequence[Any]]
+"""Operand arrays in, output arrays out."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a builder may use.
+
+    Attributes
+    ----------
+    xp : namespace
+        Array functions of the backend.
+    dtype : numpy.dtype
+        The dtype of the simulation.
+    dt : float
+        Length of a step, in seconds.
+    batched : tuple of bool
+        For each operand of the block, whether it has the batch axis (if there is one).
+    batch : tuple of int
+        ``(minibatch_size,)``, or ``()`` for a simulation without minibatches.
+    """
+
+    xp: Any
+    dtype: np.dtype[Any]
+    dt: float
+    batched: tuple[bool, ...] = ()
+    batch: tuple[int, ...] = ()
+
+    def constant(self, value: Any) -> Any:
+        """A backend array of the simulation's dtype; Python numbers stay as they are."""
+        if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
+            return value
+        if np.ndim(value) == 0:
+            # A NumPy scalar would promote float32 arrays to float64.
+            return np.asarray(value).item()
+        return self.xp.asarray(np.asarray(value, dtype=self.dtype))
+
+
+class OperatorBuilder(ABC):
+    """One implementation of one operator class."""
+
+    @abstractmethod
+    def build(self, block: Block, ctx: Context) -> Step:
+        """Make the function that runs a block.
+
+        Parameters
+        ----------
+        block : Block
+            Operators to run as one. ``block.ops[i].attrs`` is what the lowering rule stored.
+        ctx : Context
+            Namespace, dtype and time step.
+
+        Returns
+        -------
+        step : callable
+            Takes one array ``(..., size)`` per operand of the block and returns a sequence
+            of one array ``(..., size)`` per output.
+        """
+
+    def prepare(self, block: Block, ctx: Context, index: int, value: Any) -> Any:
+        """Turn an operand that is the same in all steps into what ``step`` gets, once.
+
+        Parameters
+        ----------
+        block : Block
+            As for `build`.
+        ctx : Context
+            As for `build`.
+        index : int
+            Which operand.
+        value : (size,) array
+            A constant, or parameters, which gradients flow into.
+
+        Returns
+        -------
+        operand : object
+            By default the flat array itself.
+        """
+        return value
+
+    def flops(self, block: Block, ctx: Context) -> float | None:
+        """Floating-point operations of one step, for profiles.
+
+        Parameters
+        ----------
+        block : Block
+            As for `build`.
+        ctx : Context
+            As for `build`; the batch counts.
+
+        Returns
+        -------
+        n : float or None
+            By default None: a profile runs ``step`` once on NumPy arrays and counts.
+        """
+        return None
+
+
+class NeuronBuilder(ABC):
+    """A neuron type, written once for every backend.
+
+    Attributes
+    ----------
+    params : tuple of str
+        Attributes of the neuron type that `step` reads from ``params``. Neurons that differ
+        only in these run in one block: each is a Python float there, or an array ``(n,)``
+        where the merged neurons differ.
+    states : tuple of str
+        Names of the state arrays, as in ``NeuronType.state``.
+    """
+
+    params: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+
+    def accepts(self, neurons: Any) -> bool:
+        """Whether this builder can run the given instance; if not, its own step runs."""
+        return True
+
+    def key(self, neurons: Any) -> Hashable:
+        """What neurons have to agree in, beyond their type, to run in one block."""
+        return None
+
+    @abstractmethod
+    def step(
+        self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float
+    ) -> tuple[Any, State]:
+        """Advance the neurons by one time step.
+
+        Parameters
+        ----------
+        xp : namespace
+            Array functions.
+        J : (..., n) array
+            Input current.
+        state : dict of (..., n) arrays
+            State before the step, by name. Do not change it in place. With `draw`, the
+            random numbers of this step are in ``state["random"]``.
+        params : namespace
+            The attributes listed in `params`.
+        dt : float
+            Length of the step, in seconds.
+
+        Returns
+        -------
+        output : (..., n) array
+            Rates in Hz, or spikes with amplitude ``1 / dt``.
+        state : dict of (..., n) arrays
+            State after the step, each of the names in `states`.
+        """
+
+    def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
+        """The smooth mean output of spiking neurons at a constant current, for gradients.
+
+        Only spiking types that are to be trained need one, and its derivative has to be
+        finite everywhere. Override `rate_step` instead where it has a state of its own.
+
+        Parameters
+        ----------
+        xp : namespace
+            Array functions.
+        J : (..., n) array
+            Input current.
+        params : namespace
+            The attributes listed in `params`.
+
+        Returns
+        -------
+        output : (..., n) array
+            Rates in the unit of `step`'s output.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no rate")
+
+    rate_states: tuple[str, ...] = ()
+    """Those of `states` that `rate_step` has."""
+
+    def rate_step(
+        self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float
+    ) -> tuple[Any, State]:
+        """Advance the neurons as rates: like `step`, with the states `rate_states`.
+
+        By default `rate`.
+        """
+        return self.rate(xp, J, params), {}
+
+    @property
+    def has_rate(self) -> bool:
+        """Whether the builder defines `rate` or `rate_step`."""
+        cls = type(self)
+        return cls.rate is not NeuronBuilder.rate or cls.rate_step is not NeuronBuilder.rate_step
+
+    draw: Callable[[np.random.RandomState, int], NDArray[Any]] | None = None
+    """``draw(rng, n)``: the random numbers of n neurons for one step, drawn ahead on the
+    host from the neurons' own generator. None for neurons without randomness."""
+
+
+class ProcessBuilder(ABC):
+    """A process or synapse with an input, written once for every backend.
+
+    Attributes
+    ----------
+    merges : bool
+        Whether processes of equal key may run in one block. False where a state has another
+        size than the input.
+    """
+
+    merges: bool = True
+
+    @abstractmethod
+    def prepare(
+        self, process: Any, shape: tuple[int, ...], dt: float
+    ) -> tuple[Hashable, dict[str, Any]] | None:
+        """Turn a process into numbers.
+
+        Parameters
+        ----------
+        process : Process
+            The process.
+        shape : tuple of int
+            Shape of its input and output.
+        dt : float
+            Length of a step, in seconds.
+
+        Returns
+        -------
+        key : hashable
+            Processes of equal key run in one block.
+        params : dict
+            Numbers for `step`: each a float. Where merged processes differ in one, `step`
+            gets an array ``(n,)``. None instead of the pair: this instance cannot be run
+            by the builder.
+        """
+
+    @abstractmethod
+    def rows(self, name: str, initial: NDArray[Any], shape: tuple[int, ...]) -> int:
+        """Into how many state arrays of the input's size a state signal is split.
+
+        A linear filter of order k has one state signal ``(k, *shape)``: k rows. Return 0
+        for a state that is not made of such rows.
+        """
+
+    def output_row(self, key: Hashable) -> tuple[str, int] | None:
+        """The row of the new state that equals the output, if one does.
+
+        A lowpass filter's output is its state; it is then kept once.
+        """
+        return None
+
+    @abstractmethod
+    def step(
+        self, xp: Any, u: Any, state: dict[str, list[Any]], params: SimpleNamespace, dt: float
+    ) -> tuple[Any, dict[str, list[Any]]]:
+        """Advance the process by one time step.
+
+        Parameters
+        ----------
+        xp : namespace
+            Array functions.
+        u : (..., n) array
+            Input.
+        state : dict of lists of (..., n) arrays
+            Rows of each state signal.
+        params : namespace
+            The numbers made by `prepare`.
+        dt : float
+            Length of the step, in seconds.
+
+        Returns
+        -------
+        output : (..., n) array
+            Output of this step.
+        state : dict of lists of (..., n) arrays
+            State after the step.
+        """
+
+
+def merge_values(values: Sequence[Any], sizes: Sequence[int]) -> Any:
+    """One parameter of merged operators: the common float, or one number per element."""
+    first = values[0]
+    if all(value is first or value == first for value in values):
+        return first
+    return np.repeat(np.asarray(values, dtype=np.float64), sizes)
+
+
+def merge_params(params: Sequence[Mapping[str, Any]], sizes: Sequence[int]) -> dict[str, Any]:
+    """`merge_values` for each name of several operators' parameters."""
+    return {name: merge_values([p[name] for p in params], sizes) for name in params[0]}

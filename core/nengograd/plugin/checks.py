@@ -1,0 +1,56 @@
+"""Checking what a plugin's hook returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .backend import BackendInfo
+from .builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
+
+__all__ = ["wrong_offer"]
+
+_VALUES: dict[str, type] = {
+    "nengograd_backends": BackendInfo,
+    "nengograd_operators": OperatorBuilder,
+    "nengograd_neurons": NeuronBuilder,
+    "nengograd_processes": ProcessBuilder,
+}
+_BY_NAME = ("nengograd_backends", "nengograd_passes")
+
+
+def wrong_offer(hook: str, offer: Any) -> str | None:
+    """What is wrong with what a hook has returned, or None.
+
+    Parameters
+    ----------
+    hook : str
+        Name of the hook.
+    offer : object
+        A mapping, or None for nothing.
+    """
+    if offer is None:
+        return None
+    if not isinstance(offer, Mapping):
+        return f"a {type(offer).__name__}; a dict is needed"
+    for key, value in offer.items():
+        if hook in _BY_NAME:
+            if not isinstance(key, str):
+                return f"the key {key!r}; its keys are names"
+        elif not isinstance(key, type):
+            return f"the key {key!r}; its keys are classes, not instances"
+        wrong = _wrong_value(hook, value)
+        if wrong:
+            return f"{wrong} for {getattr(key, '__name__', key)}"
+    return None
+
+
+def _wrong_value(hook: str, value: Any) -> str | None:
+    needed = _VALUES.get(hook)
+    if needed is None:
+        return None if callable(value) else f"{value!r}, which cannot be called,"
+    if isinstance(value, needed):
+        return None
+    if isinstance(value, type) and issubclass(value, needed):
+        return f"the class {value.__name__}; make an instance, {value.__name__}(),"
+    return f"{value!r}, which is no {needed.__name__},"

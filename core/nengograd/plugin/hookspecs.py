@@ -1,0 +1,117 @@
+"""Hook specifications: all the places where a plugin can add to nengograd.
+
+A plugin is a module or object whose functions, marked with `nengograd.hookimpl`, have the
+names below. A distribution announces it with an entry point in the group ``nengograd``::
+
+    [project.entry-points.nengograd]
+    my_neurons = "my_package.plugin"
+
+Entry points are imported when the first simulator is made, so keep them cheap: import a
+backend inside the hook, never at the top. A hook that raises is reported with the name of
+its distribution; the other plugins go on working. Return only what you add; an
+implementation from outside takes precedence over one that ships with nengograd, and two
+from outside for one type are an error that names both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from .backend import BackendInfo
+    from .builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
+
+PROJECT = "nengograd"
+
+API_VERSION = 1
+"""The version of these specifications and of what builders have to do.
+
+A plugin may say which it was written for, ``nengograd_api = 1``, as an attribute beside its
+hooks; one that says another is left out with a warning.
+"""
+
+_NEVER_CALLED = "a specification is never called, only its implementations"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def nengograd_backends() -> Mapping[str, BackendInfo]:
+    """Backends: name -> how to make it and what it needs installed.
+
+    Called when the names of the backends are asked for. Do not import the backend here;
+    `BackendInfo.load` does when a simulator is made for it.
+    """
+    raise AssertionError(_NEVER_CALLED)
+
+
+@hookspec
+def nengograd_operators(backend: str) -> Mapping[type, OperatorBuilder]:
+    """Operator builders: operator class -> builder, for the named backend.
+
+    Called once per backend. Return builders written against ``xp`` alone for any name, and
+    special ones only for the backend they are made for. A special builder replaces a general
+    one of the same plugin generation: outside before inside, special before general.
+    """
+    raise AssertionError(_NEVER_CALLED)
+
+
+@hookspec
+def nengograd_neurons(backend: str) -> Mapping[type, NeuronBuilder]:
+    """Neuron builders: NeuronType class -> builder, for the named backend.
+
+    Looked up by exact type, so that a subclass that changes ``step`` never inherits its
+    parent's builder by accident. A type without one runs its own NumPy ``step`` on the host.
+    """
+    raise AssertionError(_NEVER_CALLED)
+
+
+@hookspec
+def nengograd_processes(backend: str) -> Mapping[type, ProcessBuilder]:
+    """Process builders: Process or Synapse class -> builder, for the named backend.
+
+    For processes with an input. A process that depends on time alone needs no builder: its
+    own code runs ahead of the simulation. Looked up by exact type.
+    """
+    raise AssertionError(_NEVER_CALLED)
+
+
+@hookspec
+def nengograd_lowering() -> Mapping[type, Callable[..., Any]]:
+    """Lowering rules: Nengo Operator class -> ``rule(operator, lowering)``.
+
+    The rule says how the operator reads, writes and merges, by calls on the
+    `nengograd.assembly.lowering.Lowering` it gets. Return ``False`` from it to decline an instance,
+    which then runs its own NumPy ``make_step`` on the host.
+    """
+    raise AssertionError(_NEVER_CALLED)
+
+
+@hookspec
+def nengograd_passes() -> Mapping[str, Callable[..., Any]]:
+    """Graph passes: name -> ``rewrite(graph)``, run on each model before scheduling.
+
+    A pass gets a `nengograd.assembly.graph.Graph` and changes it in place. Passes run in the
+    order of their names; each has to leave a graph that is right without the others.
+    """
+    raise AssertionError(_NEVER_CALLED)
+
+
+@hookspec
+def nengograd_event(name: str, info: Mapping[str, Any]) -> None:
+    """Build and run events, for profilers and loggers.
+
+    Parameters
+    ----------
+    name : str
+        ``"assembled"``, ``"compiled"``, ``"ran"`` or ``"trained"``.
+    info : mapping
+        What happened: ``seconds`` always; with ``assembled`` the ``program``; with
+        ``compiled`` the ``backend``; with ``ran`` the ``steps``; with ``trained`` the
+        ``epochs``. An exception raised here is shown as a warning and does not stop the
+        simulation.
+    """

@@ -1,0 +1,145 @@
+"""The contract for training: a program that can be differentiated."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .measuring import Measurable
+
+__all__ = ["Course", "Goal", "Trainer"]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What one probe is trained for.
+
+    Attributes
+    ----------
+    output : int
+        Which of the program's outputs the probe records.
+    name : str
+        For people.
+    objective : str or callable
+        ``"mse"`` or ``f(output, target) -> scalar``.
+    steps : (n_samples,) array of int
+        Which steps, counted from 0, the objective sees.
+    """
+
+    output: int
+    name: str
+    objective: Any
+    steps: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a training goes.
+
+    Attributes
+    ----------
+    n_epochs : int
+        How often to go through the data.
+    first : int
+        Number of the first epoch; random numbers depend on it.
+    shuffle : bool
+        Whether to deal the items out in random order.
+    progress : bool
+        Whether to show a progress bar.
+    callbacks : object
+        The backend's own: for TensorFlow, those of Keras.
+    publish : callable or None
+        To be called after each epoch, before anything that may ask the simulator what the
+        parameters are.
+    validate : callable or None
+        Returns the loss on data that is not trained on.
+    folder : str or None
+        Where to write losses for TensorBoard.
+    watch : callable or None
+        ``watch(number)`` is called before each minibatch, counted from 0 over all epochs.
+    """
+
+    n_epochs: int = 1
+    first: int = 0
+    shuffle: bool = True
+    progress: bool = False
+    callbacks: Any = ()
+    publish: Callable[[], None] | None = None
+    validate: Callable[[], float] | None = None
+    folder: str | None = None
+    watch: Callable[[int], None] | None = None
+
+
+class Trainer(Measurable, ABC):
+    """A program that can be differentiated, with the parameters it has now."""
+
+    @abstractmethod
+    def read(self) -> dict[int, NDArray[Any]]:
+        """The parameter arrays, by id."""
+
+    @abstractmethod
+    def set_parameters(self, values: Mapping[int, NDArray[Any]]) -> None:
+        """Change parameter arrays, by id."""
+
+    @abstractmethod
+    def start_over(self) -> None:
+        """Forget the slots of optimizers that were given by name."""
+
+    @abstractmethod
+    def fit(
+        self, batches: Any, goals: Sequence[Goal], optimizer: Any, course: Course
+    ) -> dict[str, list[float]]:
+        """Minimize the mean loss of the goals.
+
+        Whatever stops it, the parameters are those after the last complete minibatch.
+
+        Parameters
+        ----------
+        batches : nengograd.training.data.Batches
+            Inputs, and targets in the order of ``goals``.
+        goals : sequence of Goal
+            What to minimize.
+        optimizer : object
+            An optimizer of the backend, or its name. It keeps its slots over calls.
+        course : Course
+            How to go about it.
+
+        Returns
+        -------
+        history : dict
+            ``"loss"`` and other figures, one number per epoch.
+        """
+
+    @abstractmethod
+    def differentiate(
+        self,
+        parameters: Mapping[int, NDArray[Any]],
+        inputs: NDArray[Any],
+        weights: Mapping[int, NDArray[Any]],
+    ) -> tuple[float, dict[int, NDArray[Any]], NDArray[Any]]:
+        """Differentiate a weighted sum of outputs over a run from the initial state.
+
+        Parameters
+        ----------
+        parameters : mapping
+            Parameter arrays, by id.
+        inputs : (n_steps, minibatch, size) array
+            The input array of the program.
+        weights : mapping
+            For some of the program's outputs, by index, the ``(n_steps, minibatch, size)``
+            weights of what they record.
+
+        Returns
+        -------
+        total : float
+            The weighted sum.
+        by_parameters : dict
+            Its gradient with respect to each parameter array, by id.
+        by_inputs : (n_steps, minibatch, size) array
+            Its gradient with respect to the inputs.
+        """

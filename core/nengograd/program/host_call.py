@@ -1,0 +1,56 @@
+"""Which signals of an operator go to the host and come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nengo.builder.operator import SimPyFunc
+
+__all__ = ["HostCall"]
+
+
+@dataclass(eq=False)
+class HostCall:
+    """Which signals of an operator go to the host and come back.
+
+    Attributes
+    ----------
+    operator : nengo.builder.Operator
+        What is called.
+    reads : tuple of Signal
+        Written before the call, time excepted.
+    sets_before : tuple of Signal
+        Signals the operator sets, whose value before the step it may read.
+    sets, incs, updates : tuple of Signal
+        Taken back after the call. An update is written before it, too.
+    times : tuple of Signal
+        Those of its reads that are the time or the step counter.
+    node : nengo.Node or None
+        The node whose output this is, if ``input_feeds`` may replace it.
+    """
+
+    operator: Any
+    reads: tuple[Any, ...]
+    sets_before: tuple[Any, ...]
+    sets: tuple[Any, ...]
+    incs: tuple[Any, ...]
+    updates: tuple[Any, ...]
+    times: tuple[Any, ...]
+    node: Any = None
+
+    @classmethod
+    def of(cls, op: Any, is_time: Callable[[Any], bool], node: Any = None) -> HostCall:
+        """Read an operator's effects."""
+        return cls(
+            operator=op,
+            reads=tuple(s for s in op.reads if not is_time(s)),
+            # A Python function cannot see what it returned last time.
+            sets_before=() if type(op) is SimPyFunc else tuple(op.sets),
+            sets=tuple(op.sets),
+            incs=tuple(op.incs),
+            updates=tuple(op.updates),
+            times=tuple(s for s in op.reads if is_time(s)),
+            node=node,
+        )

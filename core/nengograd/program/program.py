@@ -1,0 +1,222 @@
+"""The program: one time step of a model as plain data.
+
+A step is a pure function ``(parameters, state, inputs) -> (state', outputs)``. The program
+lists the arrays it works on, the blocks that compute new arrays from views of others, the
+views that become the next state, and the views that are probed. It holds no backend object,
+compares by value, prints as text and can be run by any backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .views import View
+
+__all__ = ["Array", "Block", "Op", "Program"]
+
+Role = Literal["constant", "parameter", "state", "input", "block"]
+
+
+@dataclass(eq=False)
+class Op:
+    """One operation of the step, before and after it is merged into a block.
+
+    Attributes
+    ----------
+    kind : type
+        The operator class. A backend finds the builder by it.
+    key : hashable
+        Operators of one kind and equal key may run as one block.
+    operands : list of View
+        What is read.
+    outputs : list of int
+        The values that are computed, as sources of views.
+    attrs : dict
+        Static data for the builder, made by the lowering rule.
+    label : str
+        Says which part of the model this is.
+    position : int
+        Place in Nengo's step order; host operators run in this order.
+    host : bool
+        Whether the operator runs as Python on the host.
+    mixes : bool
+        Whether an operand may be constant in one of the merged operators and not in
+        another. Joining the two costs a copy in each step.
+    operator : object
+        The Nengo operator behind it, where there is one.
+    """
+
+    kind: type
+    key: Any
+    operands: list[View]
+    outputs: list[int]
+    sizes: list[int]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    label: str = ""
+    position: int = 0
+    host: bool = False
+    operator: Any = None
+    mixes: bool = False
+
+    @property
+    def name(self) -> str:
+        """What people call the operation: the type of the neurons or the process, say."""
+        return str(self.attrs.get("name", self.kind.__name__))
+
+    def __repr__(self) -> str:
+        return f"<Op {self.name} {self.label}>"
+
+
+@dataclass(eq=False)
+class Array:
+    """A one-dimensional array of the program; a batch axis may stand before it.
+
+    Attributes
+    ----------
+    id : int
+        Its name as the source of views.
+    role : str
+        ``constant`` (never changes), ``parameter`` (changes in training, not from step to
+        step), ``state`` (lives from one step to the next), ``input`` (given for each step)
+        or ``block`` (computed in the step).
+    size : int
+        Number of elements.
+    initial : (size,) array or None
+        Value of a constant, of a parameter before training, or of a state before the first
+        step.
+    label : str
+        What it holds, for people.
+    """
+
+    id: int
+    role: Role
+    size: int
+    initial: NDArray[Any] | None = None
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """Short name in a program's text: ``c0``, ``s1``, ``i2``, ``b3``."""
+        return f"{self.role[0]}{self.id}"
+
+
+@dataclass(eq=False)
+class Block:
+    """Operators of one kind that run as one.
+
+    Operand j of the block is operand j of each operator, joined in the order of ``ops``;
+    output j likewise.
+    """
+
+    kind: type
+    ops: list[Op]
+    operands: list[View]
+    outputs: list[int]
+    host: bool = False
+
+    @property
+    def label(self) -> str:
+        """Kind and number of operators."""
+        return f"{self.ops[0].name} x{len(self.ops)}"
+
+
+@dataclass(eq=False)
+class Program:
+    """One time step of a model.
+
+    Attributes
+    ----------
+    arrays : dict of int to Array
+        All arrays by id.
+    blocks : list of Block
+        In the order in which they run.
+    updates : dict of int to View
+        For each state array, where its next value lies.
+    outputs : list of View
+        What is recorded after each step, in the order of the model's probes.
+    sources : list
+        What fills each input array (see `nengograd.program.sources`).
+    signals : dict
+        For each signal of the model, the view of its memory between steps.
+    parts : dict
+        Views of states that stand for a signal without being one, by signal and name.
+    parameters : dict
+        For each trainable signal, the view that holds it.
+    dt : float
+        Length of a step, in seconds.
+    """
+
+    arrays: dict[int, Array]
+    blocks: list[Block]
+    updates: dict[int, View]
+    outputs: list[View]
+    sources: list[Any]
+    signals: dict[Any, View]
+    dt: float
+    parts: dict[Any, View] = field(default_factory=dict)
+    parameters: dict[Any, View] = field(default_factory=dict)
+
+    def by_role(self, role: Role) -> list[Array]:
+        """The arrays of one role, in order of id."""
+        return [array for array in self.arrays.values() if array.role == role]
+
+    @property
+    def host_blocks(self) -> list[Block]:
+        """Blocks that run as Python on the host."""
+        return [block for block in self.blocks if block.host]
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> list[str]:
+        name = self._name
+        lines = [f"program: {len(self.blocks)} blocks, dt={self.dt:g}"]
+        for role in ("constant", "parameter", "state", "input"):
+            for array in self.by_role(role):  # type: ignore[arg-type]
+                lines.append(f"{role:9} {array.name}: {array.size}  {array.label}".rstrip())
+        for block in self.blocks:
+            outs = " ".join(f"{name(i)}:{self.arrays[i].size}" for i in block.outputs)
+            where = " on the host" if block.host else ""
+            lines.append(f"block     {outs} = {block.label}{where}")
+            for view in block.operands:
+                lines.append(f"            {view.text(name)}")
+        for target, view in self.updates.items():
+            lines.append(f"update    {name(target)} <- {view.text(name)}")
+        for index, view in enumerate(self.outputs):
+            lines.append(f"output    {index} <- {view.text(name)}")
+        return lines
+
+    def _name(self, source: int) -> str:
+        return self.arrays[source].name
+
+    def initial_state(self, dtype: Any = np.float64) -> dict[int, NDArray[Any]]:
+        """The state before the first step, without a batch axis."""
+        state = {}
+        for array in self.by_role("state"):
+            assert array.initial is not None
+            state[array.id] = np.asarray(array.initial, dtype=dtype)
+        return state
+
+    def carry_over(
+        self, other: Program, arrays: Mapping[int, NDArray[Any]], state: dict[int, NDArray[Any]]
+    ) -> None:
+        """Take over the state of another program of the same model.
+
+        Parameters
+        ----------
+        other : Program
+            The other program.
+        arrays : mapping
+            Its states, constants and parameters, by id.
+        state : dict
+            The state arrays of this program, by id; changed in place.
+        """
+        for mine, theirs in ((self.signals, other.signals), (self.parts, other.parts)):
+            for key, view in mine.items():
+                if key in theirs and any(source in state for source in view.sources):
+                    view.scatter(theirs[key].evaluate(arrays), state)

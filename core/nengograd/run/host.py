@@ -1,0 +1,140 @@
+"""Host operators: Nengo operators that run their own NumPy code.
+
+Python nodes with an input run this way, and whatever no plugin implements. The operator gets
+a private copy of its signals; before each step the values it reads are written there, and
+after it the values that it wrote are taken out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from nengo.builder.processes import SimProcess
+from nengo.builder.signal import SignalDict
+from numpy.typing import NDArray
+
+from ..program.host_call import HostCall
+
+__all__ = ["HostRunner", "item_generator"]
+
+
+class HostRunner:
+    """One host operator in one simulation.
+
+    Parameters
+    ----------
+    call : HostCall
+        What to run.
+    dt : float
+        Length of a step, in seconds.
+    rngs : sequence of RandomState
+        One generator per item of the minibatch (one in all without minibatches). For a
+        process it is the process's own, for another operator the simulator's.
+    """
+
+    def __init__(self, call: HostCall, dt: float, rngs: Sequence[np.random.RandomState]):
+        self.call = call
+        self.dt = dt
+        self._items = [self._make_item(dt, rng, i) for i, rng in enumerate(rngs)]
+
+    def _make_item(
+        self, dt: float, rng: np.random.RandomState, index: int
+    ) -> tuple[SignalDict, Callable[[], None]]:
+        op = self.call.operator
+        signals = SignalDict()
+        op.init_signals(signals)
+        op = _with_private_generators(op, rng, index)
+        return signals, op.make_step(signals, dt, rng)
+
+    def __call__(
+        self, step: int, operands: Sequence[NDArray[Any]], batched: bool
+    ) -> list[NDArray[Any]]:
+        """Run one step.
+
+        Parameters
+        ----------
+        step : int
+            Number of the step, from 1.
+        operands : sequence of (..., size) arrays
+            In the order of the call's reads, sets_before, updates.
+        batched : bool
+            Whether there is a batch axis.
+
+        Returns
+        -------
+        outputs : list of (..., size) arrays
+            In the order of the call's sets, incs, updates.
+        """
+        results = []
+        for index, (signals, run) in enumerate(self._items):
+            own = [x[index] if batched and x.ndim > 1 else x for x in operands]
+            results.append(self._run_item(step, own, signals, run))
+        if not batched:
+            return results[0]
+        return [np.stack(parts) for parts in zip(*results, strict=True)]
+
+    def _run_item(
+        self,
+        step: int,
+        operands: Sequence[NDArray[Any]],
+        signals: SignalDict,
+        run: Callable[[], None],
+    ) -> list[NDArray[Any]]:
+        call = self.call
+        written = (*call.reads, *call.sets_before, *call.updates)
+        for signal, value in zip(written, operands, strict=True):
+            target = signals[signal]
+            if signal.sparse:
+                continue
+            if target.flags.writeable:
+                target[...] = value.reshape(signal.shape)
+        for signal in call.incs:
+            signals[signal][...] = 0
+        for signal in call.times:
+            signals[signal][...] = step if signal.dtype.kind == "i" else step * self.dt
+        run()
+        taken = (*call.sets, *call.incs, *call.updates)
+        return [np.array(signals[signal]).reshape(-1) for signal in taken]
+
+
+def _with_private_generators(op: Any, rng: np.random.RandomState, index: int) -> Any:
+    """The operator with generators of its own, so that no simulation disturbs another.
+
+    Neurons keep a RandomState that Nengo shares between all simulators of a model.
+    """
+    changed: dict[str, Any] = {}
+    extra = getattr(op, "state_extra", None)
+    if extra:
+        changed["state_extra"] = {name: item_generator(own, index) for name, own in extra.items()}
+    if type(op) is SimProcess:
+        changed["process"] = _SeededProcess(op.process, rng)
+    if not changed:
+        return op
+    twin = object.__new__(type(op))
+    twin.__dict__.update(op.__dict__, **changed)
+    return twin
+
+
+class _SeededProcess:
+    """A process with a given generator."""
+
+    def __init__(self, process: Any, rng: np.random.RandomState):
+        self._process = process
+        self._rng = rng
+
+    def get_rng(self, rng: np.random.RandomState) -> np.random.RandomState:
+        return self._rng
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._process, name)
+
+
+def item_generator(rng: np.random.RandomState, index: int) -> np.random.RandomState:
+    """The generator of one item of a minibatch: item 0 continues ``rng``, others differ."""
+    twin = np.random.RandomState()
+    twin.set_state(rng.get_state())
+    if index == 0:
+        return twin
+    return np.random.RandomState([twin.randint(2**31 - 1), index])

@@ -1,0 +1,191 @@
+"""Inputs of a run: sources evaluated ahead, and what the user feeds instead."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import nengo
+import numpy as np
+from nengo.exceptions import ValidationError
+from numpy.typing import NDArray
+
+from ..program.sources import Source, StepFunction
+
+__all__ = ["Feeds", "Inputs", "check_feeds", "check_node", "numbers"]
+
+Feeds = dict[Any, NDArray[Any]]
+"""Node -> array (n_steps, [minibatch,] size_out)."""
+
+
+def check_feeds(
+    feeds: Mapping[Any, Any] | None,
+    nodes: Collection[Any],
+    n_steps: int,
+    minibatch_size: int | None,
+) -> Feeds:
+    """Check what a user wants to feed, and put time first.
+
+    Parameters
+    ----------
+    feeds : mapping or None
+        Node -> array ``(minibatch, n_steps, size_out)``; without a minibatch also
+        ``(n_steps, size_out)``.
+    nodes : collection of nengo.Node
+        Those that may be fed.
+    n_steps : int
+        Steps of the run.
+    minibatch_size : int or None
+        Items of the minibatch.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If something that cannot be fed is, or shape, length or values do not fit. Nothing
+        has run then.
+    """
+    if feeds is None:
+        return {}
+    if not isinstance(feeds, Mapping):
+        raise ValidationError(
+            f"must be a dict from nodes to arrays, not {type(feeds).__name__}",
+            attr="input_feeds",
+        )
+    checked: Feeds = {}
+    for node, values in feeds.items():
+        check_node(node, nodes, "input_feeds")
+        checked[node] = _check_values(node, values, n_steps, minibatch_size)
+    return checked
+
+
+def check_node(node: Any, nodes: Collection[Any], attr: str) -> None:
+    """Raise an error about argument ``attr`` if a node is none of those that may be fed."""
+    if not isinstance(node, nengo.Node):
+        raise ValidationError(f"keys must be nodes, not {node!r}", attr=attr)
+    if node not in nodes:
+        raise ValidationError(
+            f"{node} cannot be fed: it has incoming connections, no output, or is not "
+            "part of this simulator's network",
+            attr=attr,
+        )
+
+
+def numbers(key: Any, values: Any, attr: str, dtype: Any = np.float64) -> NDArray[Any]:
+    """What a user gave for a node or a probe, as an array."""
+    try:
+        if np.iscomplexobj(values):
+            raise TypeError("they are complex")
+        return np.asarray(values, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise ValidationError(
+            f"values for {key} are no array of numbers: {error}", attr=attr
+        ) from error
+
+
+def _check_values(node: Any, values: Any, n_steps: int, minibatch_size: int | None) -> NDArray[Any]:
+    array = numbers(node, values, "input_feeds")
+    expected = (minibatch_size or 1, n_steps, node.size_out)
+    if minibatch_size is None and array.shape == expected[1:]:
+        array = array[None]
+    if array.shape != expected:
+        raise ValidationError(
+            f"values for {node} have shape {array.shape}; (minibatch, n_steps, size_out) is "
+            f"{expected}",
+            attr="input_feeds",
+        )
+    if not np.isfinite(array).all():
+        where = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise ValidationError(
+            f"values for {node} are not finite, first at [item, step, dimension] {where}",
+            attr="input_feeds",
+        )
+    array = np.moveaxis(array, 1, 0)
+    return array[:, 0] if minibatch_size is None else array
+
+
+class Inputs:
+    """Evaluates a program's sources for a chunk of steps at a time.
+
+    Parameters
+    ----------
+    sources : sequence of (Source, int, int)
+        Each with start and length of its place in the input array.
+    dt : float
+        Length of a step, in seconds.
+    rngs : mapping
+        For each source, one generator per item.
+    batch : tuple of int
+        The batch axis, if there is one.
+    dtype : dtype
+        Of the input array.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[tuple[Source, int, int]],
+        dt: float,
+        rngs: Mapping[Source, Sequence[np.random.RandomState]],
+        batch: tuple[int, ...],
+        dtype: Any,
+    ):
+        self._batch = batch
+        self._dtype = dtype
+        self._dt = dt
+        self._functions = {source.key: source.start(dt, rngs[source]) for source, _, _ in sources}
+        self.follow(sources)
+
+    def follow(self, sources: Sequence[tuple[Source, int, int]]) -> None:
+        """Go on with the same sources, which now lie elsewhere."""
+        self.size = sum(length for _, _, length in sources)
+        self._steps: list[tuple[Any, slice, StepFunction]] = []
+        for source, start, length in sources:
+            # A program may do without the time, which has no state.
+            function = self._functions.get(source.key) or source.start(self._dt, [])
+            self._steps.append((source.node, slice(start, start + length), function))
+
+    def evaluate(
+        self, first: int, n: int, feeds: Feeds, offset: int = 0
+    ) -> tuple[NDArray[Any], int, BaseException | None]:
+        """Inputs of steps ``first`` to ``first + n - 1``.
+
+        Parameters
+        ----------
+        first : int
+            Number of the first step; a simulation begins with step 1.
+        n : int
+            Number of steps.
+        feeds : dict
+            What replaces the output of nodes. Steps past its end repeat the last.
+        offset : int
+            Place of the first step in the feeds.
+
+        Returns
+        -------
+        inputs : (n, ..., size) array
+            All sources, side by side.
+        done : int
+            Number of steps that are complete.
+        error : BaseException or None
+            What stopped the evaluation before the end.
+        """
+        out = np.zeros((n, *self._batch, self.size), dtype=self._dtype)
+        active = []
+        for node, place, step in self._steps:
+            if node in feeds:
+                values = feeds[node]
+                taken = values[offset : offset + n]
+                out[: len(taken), ..., place] = taken
+                out[len(taken) :, ..., place] = values[-1]
+            else:
+                active.append((place, step))
+        old = np.seterr(invalid="raise", divide="ignore")
+        try:
+            for i in range(n):
+                try:
+                    for place, step in active:
+                        out[i, ..., place] = step(first + i)
+                except BaseException as error:
+                    return out[:i], i, error
+        finally:
+            np.seterr(**old)  # type: ignore[arg-type]
+        return out, n, None

@@ -1,0 +1,195 @@
+"""What a simulation has recorded, and the parameters its model was built with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..assembly.memory import select
+from ..program.views import View
+
+__all__ = ["Recorder", "SignalValues", "SimulationData", "Timeline", "probe_names"]
+
+
+def probe_names(probes: Sequence[Any]) -> list[str]:
+    """What files, pictures and histories call each probe: its label if no other has the same."""
+    labels = [probe.label for probe in probes]
+    return [
+        str(label) if label is not None and labels.count(label) == 1 else f"probes[{index}]"
+        for index, label in enumerate(labels)
+    ]
+
+
+def without_address(label: str) -> str:
+    """Return a label of Nengo's without what differs in each process."""
+    return re.sub(r" \(unlabeled\) at 0x[0-9a-f]+| at 0x[0-9a-f]+", "", label)
+
+
+class Recorder:
+    """Data of one probe, kept in the pieces in which it arrived.
+
+    Parameters
+    ----------
+    period : float
+        Steps between two samples; a step is kept where ``step % period < 1``, as in Nengo.
+    size : int
+        Elements per sample.
+    batch : tuple of int
+        The batch axis, if there is one.
+    dtype : dtype
+        Of the data.
+    """
+
+    def __init__(self, period: float, shape: tuple[int, ...], batch: tuple[int, ...], dtype: Any):
+        self.period = period
+        self.shape = shape
+        self.batch = batch
+        self.dtype = dtype
+        self._pieces: list[NDArray[Any]] = []
+        self._joined: NDArray[Any] | None = None
+
+    def add(self, first: int, values: NDArray[Any]) -> None:
+        """Keep values of steps ``first, first + 1, ...``, shape (n, [minibatch,] size)."""
+        if self.period != 1:
+            steps = np.arange(first, first + len(values))
+            values = values[steps % self.period < 1]
+        if len(values):
+            self._pieces.append(values)
+            self._joined = None
+
+    def clear(self) -> None:
+        """Forget all samples."""
+        self._pieces = []
+        self._joined = None
+
+    @property
+    def samples(self) -> NDArray[Any]:
+        """All samples, time first and flat: (n, [minibatch,] size)."""
+        if not self._pieces:
+            return np.zeros((0, *self.batch, int(np.prod(self.shape))), dtype=self.dtype)
+        if len(self._pieces) > 1:
+            self._pieces = [np.concatenate(self._pieces)]
+        return self._pieces[0]
+
+    def restore(self, samples: NDArray[Any]) -> None:
+        """Replace all samples by what `samples` returned."""
+        self._pieces = [samples] if len(samples) else []
+        self._joined = None
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """All samples, read-only: (n, size), or (minibatch, n, size) with minibatches."""
+        if self._joined is None:
+            array = self.samples.view()
+            array = array.reshape(array.shape[:-1] + self.shape)
+            if self.batch:
+                array = np.moveaxis(array, 1, 0)
+            array.setflags(write=False)
+            self._joined = array
+        return self._joined
+
+    def __len__(self) -> int:
+        return sum(len(piece) for piece in self._pieces)
+
+
+class Timeline:
+    """Which steps have been recorded: all that were run, but for those of a cut-off turn."""
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[int, int]] = []
+
+    def add(self, start: int, stop: int) -> None:
+        """Add the steps from ``start`` up to ``stop``; spans that touch become one."""
+        if start == stop:
+            return
+        if self._spans and self._spans[-1][1] == start:
+            start = self._spans.pop()[0]
+        self._spans.append((start, stop))
+
+    def steps(self, period: float) -> NDArray[np.int64]:
+        """The recorded steps that a probe with this period, in steps, has sampled."""
+        spans = [np.arange(start, stop) for start, stop in self._spans]
+        steps = np.concatenate([np.zeros(0, dtype=np.int64), *spans])
+        sampled: NDArray[np.int64] = steps[steps % period < 1]
+        return sampled
+
+
+class SimulationData(Mapping[Any, Any]):
+    """Probe data and parameters by Nengo object, as ``sim.data``.
+
+    Parameters
+    ----------
+    params : mapping
+        What Nengo's build step made of each object.
+    recorders : mapping
+        The recorder of each probe.
+    built : callable
+        ``built(obj)``: the same as in ``params``, as it is after training.
+    """
+
+    def __init__(
+        self,
+        params: Mapping[Any, Any],
+        recorders: Mapping[Any, Recorder],
+        built: Callable[[Any], Any],
+    ):
+        self._params = params
+        self._recorders = recorders
+        self._built = built
+
+    def __getitem__(self, key: Any) -> Any:
+        recorder = self._recorders.get(key)
+        return self._built(key) if recorder is None else recorder.array
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._params)
+
+    def __len__(self) -> int:
+        return len(self._params)
+
+    def __repr__(self) -> str:
+        return f"<SimulationData of {len(self)} objects>"
+
+
+class SignalValues(Mapping[Any, Any]):
+    """What signals hold between two steps, as ``sim.signals``.
+
+    Only constants and states are kept; to see another signal, probe it.
+
+    Parameters
+    ----------
+    views : mapping
+        For each base signal that is kept, where its elements lie.
+    read : callable
+        Returns the arrays of the program, without those that change within a step.
+    """
+
+    def __init__(self, views: Mapping[Any, View], read: Callable[[], Mapping[int, Any]]):
+        self._views = views
+        self._read = read
+
+    def __getitem__(self, signal: Any) -> NDArray[Any]:
+        base = signal.base
+        if base not in self._views:
+            raise KeyError(f"{signal} is not kept between steps; probe it to see its values")
+        flat = self._views[base].evaluate(self._read())
+        lead = flat.shape[:-1]
+        if signal.is_view:
+            chosen = _indices(select(signal), signal.size)
+            return flat[..., chosen].reshape(lead + signal.shape)
+        shape = signal.shape if not signal.sparse else flat.shape[-1:]
+        return flat.reshape(lead + shape)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+
+def _indices(selection: Any, size: int) -> Any:
+    return slice(selection, selection + size) if isinstance(selection, int) else selection

@@ -1,0 +1,171 @@
+"""A simulation in progress: its generators, its sources and its host operators."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from nengo.builder.operator import SimPyFunc
+from nengo.builder.processes import SimProcess
+from nengo.exceptions import BuildError, NengoWarning
+from numpy.typing import NDArray
+
+from ..plugin.builders import NeuronBuilder
+from ..plugin.executable import Options
+from ..plugin.registry import Registry
+from ..program.program import Program
+from ..program.sources import DrawSource, Source
+from .host import HostRunner, item_generator
+from .inputs import Feeds, Inputs
+
+__all__ = ["Runtime", "feedable_nodes", "warn_about_host"]
+
+Generators = list[np.random.RandomState]
+
+
+def feedable_nodes(program: Program) -> set[Any]:
+    """Nodes whose output ``input_feeds`` may replace."""
+    nodes = {source.node for source, _, _ in program.sources}
+    nodes |= {block.ops[0].attrs["call"].node for block in program.host_blocks}
+    return nodes - {None}
+
+
+def warn_about_host(program: Program, registry: Registry) -> None:
+    """Name the operators that run on the host for want of a builder, once per model."""
+    named: set[str] = set()
+    for block in program.host_blocks:
+        op = block.ops[0].operator
+        if isinstance(op, SimPyFunc):
+            continue
+        if hasattr(op, "neurons"):
+            what, hook = type(op.neurons).__name__, "nengograd_neurons"
+        elif type(op) is SimProcess:
+            what, hook = type(op.process).__name__, "nengograd_processes"
+        else:
+            what, hook = type(op).__name__, "nengograd_lowering"
+        if what in named:
+            continue
+        named.add(what)
+        builder, origin = registry.offered(op)
+        if builder is None:
+            reason = f"{what} has no builder for the backend {registry.backend!r}"
+            cure = f"a plugin can make it fast with the hook {hook}"
+        else:
+            reason = f"{type(builder).__name__} ({origin}) does not run this {what}"
+            cure = _why_declined(builder, op)
+        warnings.warn(
+            f"{reason}: its own NumPy code runs on the host, in each step. That is right, but "
+            f"slow and without gradients; {cure}.",
+            NengoWarning,
+            stacklevel=3,
+        )
+
+
+def _why_declined(builder: Any, op: Any) -> str:
+    """Why a builder runs an operator's type but not this one."""
+    if not isinstance(builder, NeuronBuilder):
+        return "its prepare has returned None, or input and output differ in shape"
+    if set(builder.states) != set(op.state):
+        return f"its states are {sorted(builder.states)}, and those of the type {sorted(op.state)}"
+    if bool(op.state_extra) != (builder.draw is not None):
+        return "it has to have a draw if the type draws random numbers, and none if not"
+    if not builder.accepts(op.neurons):
+        return "its accepts has returned False"
+    return "a state of the type has not one number for each neuron"
+
+
+class Runtime:
+    """Everything of a simulation that runs as Python on the host.
+
+    Parameters
+    ----------
+    program : Program
+        What is simulated.
+    order : sequence of nengo.builder.Operator
+        The model's step order; generators are seeded in it, as `nengo.Simulator` does.
+    seed : int
+        Seed of the simulation.
+    options : Options
+        dtype and minibatch.
+    """
+
+    def __init__(self, program: Program, order: Sequence[Any], seed: int, options: Options):
+        self._dt = program.dt
+        self._dtype = options.dtype
+        self._batched = options.minibatch_size is not None
+        self._items = options.minibatch_size or 1
+        self._feeds: Feeds = {}
+        self._feed_start = 1
+        calls = [block.ops[0].attrs["call"] for block in program.host_blocks]
+        by_operator = {call.operator: i for i, call in enumerate(calls)}
+        runners: list[HostRunner | None] = [None] * len(calls)
+        rng = np.random.RandomState(seed)
+        own_rngs: dict[Any, np.random.RandomState] = {}
+        for op in order:
+            own = rng
+            if isinstance(op, SimProcess):
+                own = op.process.get_rng(rng)
+            if op in by_operator:
+                number = by_operator[op]
+                runners[number] = HostRunner(calls[number], self._dt, self._share(own))
+            elif isinstance(op, SimProcess):
+                own_rngs[op] = own
+        self._calls = calls
+        self._runners = runners
+        rngs = {
+            source: self._source_generators(source, own_rngs) for source, _, _ in program.sources
+        }
+        self._inputs = Inputs(program.sources, self._dt, rngs, options.batch, options.dtype)
+
+    def _share(self, rng: np.random.RandomState) -> Generators:
+        """One generator per item; the first is ``rng`` itself."""
+        return [rng, *(item_generator(rng, i) for i in range(1, self._items))]
+
+    def _source_generators(
+        self, source: Source, known: dict[Any, np.random.RandomState]
+    ) -> Generators:
+        if isinstance(source, DrawSource):
+            (rng,) = source.operator.state_extra.values()
+            return [item_generator(rng, i) for i in range(self._items)]
+        if source.operator in known:
+            return self._share(known[source.operator])
+        return [np.random.RandomState(0)] * self._items
+
+    def follow(self, program: Program) -> None:
+        """Go on with another program of the same model.
+
+        Generators, functions and processes keep their own state: they are those of the
+        same Nengo operators.
+        """
+        calls = [block.ops[0].attrs["call"] for block in program.host_blocks]
+        runners = {call.operator: r for call, r in zip(self._calls, self._runners, strict=True)}
+        missing = [call.operator for call in calls if call.operator not in runners]
+        if missing:
+            raise BuildError(f"{missing[0]} runs on the host in one program of the model only")
+        self._runners = [runners[call.operator] for call in calls]
+        self._calls = calls
+        self._inputs.follow(program.sources)
+
+    def feed(self, feeds: Feeds, first: int) -> None:
+        """Replace the output of nodes in the run that begins with step ``first``."""
+        self._feeds, self._feed_start = feeds, first
+
+    def inputs(self, first: int, n: int) -> tuple[NDArray[Any], int, BaseException | None]:
+        """Inputs of n steps; see `Inputs.evaluate`."""
+        return self._inputs.evaluate(first, n, self._feeds, first - self._feed_start)
+
+    def host(self, number: int, step: int, operands: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Run one host block of the program; see `nengograd.plugin.backend.Host`."""
+        call = self._calls[number]
+        if call.node in self._feeds:
+            values = self._feeds[call.node]
+            return [values[min(step - self._feed_start, len(values) - 1)]]
+        runner = self._runners[number]
+        assert runner is not None
+        old = np.seterr(invalid="raise", divide="ignore")
+        try:
+            return runner(step, operands, self._batched)
+        finally:
+            np.seterr(**old)  # type: ignore[arg-type]

@@ -1,0 +1,354 @@
+"""Executing a program: the part that all array-based backends share.
+
+A `StepFunction` runs blocks one after the other on a table of arrays. It is written against
+an array namespace, so that one backend calls it with NumPy arrays in every step, and another
+calls it once to trace a compiled function.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import BuildError
+
+from ..plugin.builders import Context, OperatorBuilder, Step
+from ..plugin.executable import Options
+from ..plugin.registry import Registry
+from ..program.program import Array, Block, Program
+from ..program.views import ZERO, View
+from .stepcheck import CheckedStep
+
+__all__ = ["StepFunction", "has_batch", "make_reader"]
+
+Operand = tuple[int, int]
+"""A block's index and an operand's."""
+
+Arrays = dict[Any, Any]
+Reader = Callable[[Arrays], Any]
+Wrap = Callable[[Block, Step], Step]
+Scope = Callable[[int], AbstractContextManager[Any]]
+
+_MOST_SLICES = 8
+
+
+class StepFunction:
+    """Runs blocks of a program on a table of arrays.
+
+    Parameters
+    ----------
+    program : Program
+        The program.
+    registry : Registry
+        Finds the builder of each block.
+    options : Options
+        dtype and minibatch.
+    xp : namespace
+        Array functions.
+    wrap : callable, optional
+        ``wrap(block, step) -> step``: lets a backend change how a block is run.
+    scope : callable, optional
+        ``scope(index)`` is a context in which a block's operands are read and it is called.
+
+    Attributes
+    ----------
+    build_seconds : dict of int to float
+        How long it took to build the function of each block, its constants included.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        registry: Registry,
+        options: Options,
+        xp: Any,
+        wrap: Wrap | None = None,
+        scope: Scope | None = None,
+    ):
+        self.program = program
+        self.xp = xp
+        self.options = options
+        self._steps: dict[int, Step] = {}
+        self._readers: dict[int, list[Reader]] = {}
+        self._parameters: dict[Operand, Reader] = {}
+        self.scope: Scope | None = scope
+        self.build_seconds: dict[int, float] = {}
+        for index, block in enumerate(program.blocks):
+            if block.host:
+                self._readers[index] = [self.reader(view) for view in block.operands]
+                continue
+            begin = time.perf_counter()
+            step, self._readers[index] = self._build(index, registry)
+            self.build_seconds[index] = time.perf_counter() - begin
+            self._steps[index] = wrap(block, step) if wrap else step
+
+    def constants(self) -> list[Array]:
+        """Constant arrays that have to be in the table.
+
+        Most are prepared for the one block that reads them, and are not.
+        """
+        program = self.program
+        views = [*program.updates.values(), *program.outputs]
+        for block in program.blocks:
+            views += [v for v in block.operands if block.host or not self._is_constant(v)]
+        read = {source for view in views for source in view.sources}
+        return [array for array in program.by_role("constant") if array.id in read]
+
+    def is_batched(self, view: View) -> bool:
+        """Whether a view has the batch axis, if there is one."""
+        return has_batch(self.program, view)
+
+    def _is_constant(self, view: View) -> bool:
+        return all(self.program.arrays[s].role == "constant" for s in view.sources)
+
+    def reader(self, view: View) -> Reader:
+        """A function that reads a view from a table of arrays."""
+        return make_reader(view, self.xp, self.options.dtype)
+
+    def _build(self, index: int, registry: Registry) -> tuple[Step, list[Reader]]:
+        block = self.program.blocks[index]
+        builder = registry.operators.get(block.kind)
+        if builder is None:
+            raise BuildError(
+                f"Backend {registry.backend!r} has no builder for {block.kind.__name__}; "
+                "a plugin can add one with the hook nengograd_operators"
+            )
+        context = Context(
+            xp=self.xp,
+            dtype=self.options.dtype,
+            dt=self.program.dt,
+            batched=tuple(self.is_batched(view) for view in block.operands),
+            batch=self.options.batch,
+        )
+        name = _name(block, registry)
+        try:
+            step = builder.build(block, context)
+            readers = [
+                self._operand((index, j), view, builder, context)
+                for j, view in enumerate(block.operands)
+            ]
+        except Exception as error:
+            raise BuildError(f"{name} failed: {type(error).__name__}: {error}") from error
+        sizes = [self.program.arrays[i].size for i in block.outputs]
+        return CheckedStep(step, block, sizes, context, name), readers
+
+    def _operand(
+        self, place: Operand, view: View, builder: OperatorBuilder, context: Context
+    ) -> Reader:
+        """A reader of an operand; what is the same in all steps is prepared once."""
+        if self.is_batched(view):
+            return self.reader(view)
+        block, j = self.program.blocks[place[0]], place[1]
+        if self._is_constant(view):
+            value = self.xp.asarray(self._value(view))
+            return _constant_reader(builder.prepare(block, context, j, value))
+        read = self.reader(view)
+        self._parameters[place] = lambda arrays: builder.prepare(block, context, j, read(arrays))
+        return lambda arrays: arrays[place]
+
+    def prepare(self, arrays: Arrays) -> Arrays:
+        """What blocks read instead of parameters, made of the parameters.
+
+        Add it to the table of arrays before the first step, and when a parameter has changed.
+
+        Parameters
+        ----------
+        arrays : dict
+            All parameter arrays, and those of `constants`.
+
+        Returns
+        -------
+        operands : dict
+            Keys are pairs of a block's index and an operand's.
+        """
+        return {place: read(arrays) for place, read in self._parameters.items()}
+
+    def _value(self, view: View) -> Any:
+        """The elements of a constant view."""
+        arrays = {s: self.program.arrays[s].initial for s in view.sources}
+        value = view.evaluate(arrays, dtype=self.options.dtype)  # type: ignore[arg-type]
+        return np.ascontiguousarray(value)
+
+    def read_operands(self, index: int, arrays: Arrays) -> list[Any]:
+        """The operands of a block."""
+        if self.scope is None:
+            return [read(arrays) for read in self._readers[index]]
+        with self.scope(index):
+            return [read(arrays) for read in self._readers[index]]
+
+    def read_operand(self, index: int, j: int, arrays: Arrays) -> Any:
+        """One operand of a block."""
+        if self.scope is None:
+            return self._readers[index][j](arrays)
+        with self.scope(index):
+            return self._readers[index][j](arrays)
+
+    def call(self, index: int, operands: Sequence[Any]) -> Sequence[Any]:
+        """The outputs of a block, of its operands."""
+        if self.scope is None:
+            return self._steps[index](*operands)
+        with self.scope(index):
+            return self._steps[index](*operands)
+
+    def run_block(self, index: int, arrays: Arrays, batch: tuple[int, ...] | None = None) -> None:
+        """Run one block and put its outputs into the table; see `put`."""
+        outputs = self.call(index, self.read_operands(index, arrays))
+        self.put(self.program.blocks[index], outputs, arrays, batch)
+
+    def put(
+        self,
+        block: Block,
+        outputs: Sequence[Any],
+        arrays: Arrays,
+        batch: tuple[int, ...] | None = None,
+    ) -> None:
+        """Put the outputs of a block into the table.
+
+        Parameters
+        ----------
+        block : Block
+            What was run.
+        outputs : sequence of array
+            What its builder returned.
+        arrays : dict
+            The table.
+        batch : tuple of int, optional
+            Leading axes of the table's arrays, by default those of the simulation.
+        """
+        if len(outputs) != len(block.outputs):
+            raise BuildError(
+                f"{block.label} has {len(block.outputs)} outputs; its builder returned "
+                f"{len(outputs)}"
+            )
+        batch = self.options.batch if batch is None else batch
+        for identity, output in zip(block.outputs, outputs, strict=True):
+            size = self.program.arrays[identity].size
+            if len(output.shape) < 1 + len(batch):
+                output = self.xp.broadcast_to(output, (*batch, size))
+            if tuple(output.shape) != (*batch, size):
+                raise BuildError(
+                    f"The builder of {block.label} returned an array of shape "
+                    f"{tuple(output.shape)}; {(*batch, size)} is needed"
+                )
+            arrays[identity] = output
+
+
+def _name(block: Block, registry: Registry) -> str:
+    """What runs a block, for people who have to mend it."""
+    builder, origin = registry.behind(block)
+    return f"{type(builder).__name__}, the builder of {block.label} ({origin or 'unknown plugin'}),"
+
+
+def has_batch(program: Program, view: View) -> bool:
+    """Whether a view has the batch axis, if there is one."""
+    return any(program.arrays[s].role not in ("constant", "parameter") for s in view.sources)
+
+
+def _constant_reader(value: Any) -> Reader:
+    return lambda arrays: value
+
+
+def make_reader(view: View, xp: Any, dtype: Any) -> Reader:
+    """A function that reads a view from arrays whose last axis holds the elements.
+
+    One run is a slice; a few are joined; many are gathered.
+    """
+    runs = view.runs
+    if len(runs) == 0:
+        empty = np.zeros(0, dtype=dtype)
+        return lambda arrays: xp.asarray(empty)
+    if len(runs) == 1:
+        source, start, length = runs[0].tolist()
+        if source == ZERO:
+            zeros = np.zeros(length, dtype=dtype)
+            return lambda arrays: xp.asarray(zeros)
+        return _slice_reader(source, start, length)
+    parts = _gather_parts(view, xp, dtype)
+    if len(parts) == 1:
+        return parts[0]
+
+    def read(arrays: Arrays) -> Any:
+        return _concat([part(arrays) for part in parts], xp)
+
+    return read
+
+
+def _concat(arrays: list[Any], xp: Any) -> Any:
+    ndim = max(len(a.shape) for a in arrays)
+    if any(len(a.shape) < ndim for a in arrays):
+        lead = next(tuple(a.shape[:-1]) for a in arrays if len(a.shape) == ndim)
+        arrays = [
+            a if len(a.shape) == ndim else xp.broadcast_to(a, (*lead, a.shape[-1])) for a in arrays
+        ]
+    return xp.concat(arrays, axis=-1)
+
+
+def _slice_reader(source: int, start: int, length: int) -> Reader:
+    def read(arrays: Arrays) -> Any:
+        array = arrays[source]
+        if array.shape[-1] == length:
+            return array
+        return array[..., start : start + length]
+
+    return read
+
+
+def _gather_parts(view: View, xp: Any, dtype: Any) -> list[Reader]:
+    """Readers whose results, joined, are the view."""
+    runs = view.runs
+    if len(runs) <= _MOST_SLICES:
+        return [make_reader(View(run[None]), xp, dtype) for run in runs]
+    # Runs of one array next to each other are one gather; if the arrays alternate too often,
+    # join them all and gather once.
+    borders = np.flatnonzero(np.diff(runs[:, 0])) + 1
+    pieces = np.split(runs, borders)
+    if len(pieces) > _MOST_SLICES:
+        return [_joint_gather(view, xp, dtype)]
+    readers = []
+    for piece in pieces:
+        if len(piece) == 1:
+            readers.append(make_reader(View(piece), xp, dtype))
+        else:
+            readers.append(_gather(int(piece[0, 0]), View(piece), xp))
+    return readers
+
+
+def _gather(source: int, view: View, xp: Any) -> Reader:
+    _, offsets = view.elements()
+    low, high = int(offsets.min()), int(offsets.max()) + 1
+    index = (offsets - low).astype(np.int32)
+
+    def read(arrays: Arrays) -> Any:
+        array = arrays[source]
+        if high - low < array.shape[-1]:
+            array = array[..., low:high]
+        return xp.take(array, index, axis=-1)
+
+    return read
+
+
+def _joint_gather(view: View, xp: Any, dtype: Any) -> Reader:
+    sources, offsets = view.elements()
+    index = np.zeros(view.size, dtype=np.int32)
+    spans: list[tuple[int, int, int]] = []
+    start = 0
+    for source in view.sources:
+        own = sources == source
+        low, high = int(offsets[own].min()), int(offsets[own].max()) + 1
+        spans.append((source, low, high))
+        index[own] = start + offsets[own] - low
+        start += high - low
+    has_zeros = bool((sources == ZERO).any())
+    index[sources == ZERO] = start
+    zero = np.zeros(1, dtype=dtype)
+
+    def read(arrays: Arrays) -> Any:
+        parts = [arrays[source][..., low:high] for source, low, high in spans]
+        if has_zeros:
+            parts.append(xp.asarray(zero))
+        return xp.take(_concat(parts, xp), index, axis=-1)
+
+    return read

@@ -1,0 +1,132 @@
+"""Checking what a builder's function returns, the first time it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nengo.exceptions import BuildError, NengoException
+
+from ..plugin.builders import Context, NeuronBuilder, ProcessBuilder, Step
+from ..program.program import Block
+
+__all__ = ["CheckedStep"]
+
+
+def _advice(error: Exception) -> str:
+    """What would be right, for what went wrong on the arrays of some backend."""
+    text = str(error)
+    if isinstance(error, AttributeError):
+        if text.startswith("xp has no"):
+            return "Write what is missing with those that there are."
+        if "SimpleNamespace" in text:
+            return "params has what the builder names in its attribute `params`."
+        return (
+            "Arrays of every backend have operators, `shape` and `dtype`, but no methods: "
+            "xp.max(J, axis=-1), not J.max()."
+        )
+    if "truth value" in text or "Python `bool`" in text:
+        return (
+            "A condition on arrays is an array, and `if`, `and`, `or` and `not` need one truth: "
+            "choose by xp.where, and combine conditions by `&`, `|` and `~`."
+        )
+    if "item assignment" in text or "read-only" in text:
+        return "Arrays are never changed in place: return new ones, such as xp.where(mask, 0.0, x)."
+    return (
+        "On the arrays of every backend work the functions of xp, Python's operators and Python "
+        "numbers; NumPy's functions and NumPy arrays of another dtype do not."
+    )
+
+
+class CheckedStep:
+    """A block's function; errors in it name its builder.
+
+    The number of arrays it returns, their shapes and their dtype are checked in the first
+    call: a compiled backend makes but one, and the others cost nothing.
+
+    Parameters
+    ----------
+    step : callable
+        What `nengograd.plugin.builders.OperatorBuilder.build` returned.
+    block : Block
+        What it runs.
+    sizes : sequence of int
+        Elements of each output.
+    context : Context
+        What the builder was given.
+    who : str
+        The builder, for people.
+    """
+
+    def __init__(self, step: Step, block: Block, sizes: Sequence[int], context: Context, who: str):
+        self._step = step
+        self._block = block
+        self._sizes = sizes
+        self._context = context
+        self._who = who
+        self._is_checked = False
+        builder = block.ops[0].attrs.get("builder")
+        # A builder of neurons or processes has no context.
+        self._in_dtype = "so do ctx.constant and xp.astype(x, ctx.dtype)"
+        if isinstance(builder, (NeuronBuilder, ProcessBuilder)):
+            name = "J" if isinstance(builder, NeuronBuilder) else "u"
+            self._in_dtype = f"so does xp.astype(x, {name}.dtype)"
+        states = builder.states if isinstance(builder, NeuronBuilder) else ()
+        self._names = {number: f"the state {name!r}" for number, name in enumerate(states, 1)}
+
+    def __call__(self, *operands: Any) -> Sequence[Any]:
+        """The outputs of the block."""
+        try:
+            outputs = self._step(*operands)
+        except BuildError as error:
+            raise self._error(f"failed: {error}") from error
+        except NengoException:
+            raise
+        except Exception as error:
+            raise BuildError(
+                f"{self._who} failed: {type(error).__name__}: {error}\n{_advice(error)}"
+            ) from error
+        if not self._is_checked:
+            self._check(operands, outputs)
+            self._is_checked = True
+        return outputs
+
+    def _check(self, operands: Sequence[Any], outputs: Any) -> None:
+        if not isinstance(outputs, (list, tuple)):
+            raise self._error(f"returned a {type(outputs).__name__}, not a sequence of arrays")
+        if len(outputs) != len(self._sizes):
+            raise self._error(f"returned {len(outputs)} arrays; {len(self._sizes)} are needed")
+        leads = [
+            tuple(operand.shape[:-1])
+            for operand, is_batched in zip(operands, self._context.batched, strict=True)
+            if is_batched
+        ]
+        lead = max(leads, key=len, default=None)
+        for number, (output, size) in enumerate(zip(outputs, self._sizes, strict=True)):
+            self._check_array(self._names.get(number, f"output {number}"), output, size, lead)
+
+    def _check_array(self, what: str, output: Any, size: int, lead: Any) -> None:
+        if not hasattr(output, "shape") or not hasattr(output, "dtype"):
+            raise self._error(f"returned a {type(output).__name__} as {what}, not an array")
+        dtype = getattr(output.dtype, "name", str(output.dtype))
+        if dtype != self._context.dtype.name:
+            raise self._error(
+                f"returned {what} in {dtype}; the simulation is in {self._context.dtype.name}. "
+                f"Python numbers take the dtype of the simulation, and {self._in_dtype}; NumPy's "
+                "numbers and arrays do not."
+            )
+        shape = tuple(output.shape)
+        if lead is None:
+            # Nothing that it reads changes from step to step.
+            if shape[-1:] != (size,):
+                raise self._error(f"returned {what} of shape {shape}; {(size,)} is needed")
+        elif shape != (*lead, size):
+            lost = " The batch axis is lost: work along the last axis alone, with axis=-1."
+            hint = lost if len(shape) < 1 + len(lead) else ""
+            raise self._error(
+                f"returned {what} of shape {shape}; {(*lead, size)} is needed, the elements on "
+                f"the last axis.{hint}"
+            )
+
+    def _error(self, what: str) -> BuildError:
+        return BuildError(f"{self._who} {what}")

@@ -1,0 +1,1 @@
+"""What users see: the simulator and what belongs to it alone."""

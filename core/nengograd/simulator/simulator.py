@@ -1,0 +1,761 @@
+"""The simulator: a drop-in replacement for `nengo.Simulator`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import NengoWarning, ReadonlyError, SimulatorClosed, ValidationError
+from nengo.utils.progress import Progress, ProgressTracker
+from numpy.typing import NDArray
+
+from ..assembly.assemble import without_collector
+from ..assembly.build import Build
+from ..assembly.order import step_order
+from ..config import Settings, float_dtype
+from ..plugin.executable import Options, PartialRun
+from ..plugin.manager import get_registry
+from ..plugin.trainer import Course, Goal
+from ..profile import Profile, save_profile
+from ..profile.session import Observed, TrainingWatch, observe_run, profile_path, summarize
+from ..program.program import Program
+from ..run.inputs import Feeds, check_feeds
+from ..run.recording import Recorder, SignalValues, SimulationData, Timeline, probe_names
+from ..run.runtime import Runtime, feedable_nodes, warn_about_host
+from ..training.data import Objective, TrainingData, by_probe, check_data, sampled_steps
+from ..training.evaluation import evaluate
+from ..training.learning import Learning
+from ..training.params_file import load, save
+from .arguments import choose_seed, new_model, positive
+from .pickling import get_state, set_state
+from .tensorboard import run_folder
+
+__all__ = ["Simulator"]
+
+logger = logging.getLogger(__name__)
+
+ProfileTo = bool | str | Path | None
+"""Whether to profile, or the file to write."""
+
+
+class Simulator:
+    """Run a Nengo network on one of several backends.
+
+    Parameters
+    ----------
+    network : nengo.Network or None
+        The network to build and simulate. If None, ``model`` has to be given.
+    dt : float
+        Length of a time step, in seconds.
+    seed : int, optional
+        Seed of all random processes, by default ``network.seed + 1``.
+    model : nengo.builder.Model, optional
+        A model that holds build artifacts already.
+    dtype : dtype or str, optional
+        float32 or float64, as a NumPy or TensorFlow dtype or its name; by default that of
+        `configure_settings`, else float32.
+    device : str, optional
+        Where to run, such as ``"/cpu:0"`` or ``"/gpu:0"``.
+    unroll_simulation : int
+        Steps per turn of the backend's loop. Runs execute whole turns.
+    minibatch_size : int, optional
+        How many simulations run side by side. Probe data then has the shape
+        ``(minibatch_size, n_steps, size)``, otherwise ``(n_steps, size)``.
+    tensorboard : bool or str
+        Write the compiled graph for TensorBoard, below the given folder.
+    step_blocks : object
+        Deprecated and ignored.
+    progress_bar : bool or ProgressBar
+        Nengo's progress bar, for building and running.
+    optimize : bool
+        Whether to simplify the program; the results agree to rounding.
+    backend : str, optional
+        ``"tensorflow"``, ``"numpy"`` or that of a plugin. By default the environment
+        variable ``NENGOGRAD_BACKEND``, else TensorFlow where it is installed, else NumPy.
+    plugins : sequence of object
+        Plugins that are not installed: modules or objects with hook implementations.
+    jit : bool, optional
+        Whether to use the backend's optimizing compiler; by default the backend decides.
+
+    Attributes
+    ----------
+    closed : bool
+        Whether the simulator has been closed.
+    data : SimulationData
+        Probe data and built parameters by Nengo object.
+    model : nengo.builder.Model
+        The built model.
+    seed : int
+        Seed of the simulation.
+    backend : str
+        Name of the backend.
+    program : Program
+        One step of the model as data; prints as text.
+    profile : Profile or None
+        What the last profiled run or training cost.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        dt: float = 0.001,
+        seed: int | None = None,
+        model: Any = None,
+        dtype: Any = None,
+        device: str | None = None,
+        unroll_simulation: int = 1,
+        minibatch_size: int | None = None,
+        tensorboard: bool | str = False,
+        step_blocks: Any = "deprecated",
+        progress_bar: Any = True,
+        optimize: bool = True,
+        backend: str | None = None,
+        plugins: Sequence[Any] = (),
+        jit: bool | None = None,
+    ):
+        self.closed = True  # until all of the constructor has succeeded
+        self._n_steps: int = 0
+        if step_blocks != "deprecated":
+            warnings.warn(
+                "step_blocks is deprecated and ignored: runs of any length share one program",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+        if network is None and model is None:
+            raise ValidationError("either a network or a model is needed", attr="network")
+        settings = Settings.of(model.toplevel if network is None else network)
+        options = Options(
+            dtype=float_dtype(dtype or settings.dtype),
+            device=device,
+            minibatch_size=positive("minibatch_size", minibatch_size, optional=True),
+            unroll=positive("unroll_simulation", unroll_simulation) or 1,
+            jit=jit,
+        )
+        builders = get_registry(backend, plugins)
+        self._plugins = builders.manager
+        self.backend = builders.backend
+        self.optimize = optimize
+        self.progress_bar = progress_bar
+        self.options = options
+        engine = self._plugins.backends[self.backend].load()
+
+        self.model = new_model(network, dt) if model is None else model
+        tracker = ProgressTracker(progress_bar, Progress("Building", "Build"))
+        with tracker:
+            if network is not None:
+                stage = tracker.next_stage("Building", "Build")
+                self.model.build(network, progress=stage)
+            begin = time.perf_counter()
+            with without_collector():
+                self._order = step_order(self.model.operators)
+                self._build = Build(self.model, self._order, builders, engine, options, optimize)
+                self.program = self._build.assemble()
+            self._assemble_seconds = time.perf_counter() - begin
+            self._event("assembled", begin, program=self.program)
+            self._compile()
+        self._learning = Learning(self._build, settings)
+        warn_about_host(self.program, builders)
+
+        self._recorders = {probe: self._recorder(probe) for probe in self.model.probes}
+        self.data = SimulationData(self.model.params, self._recorders, self._learning.built)
+        self._feedable = feedable_nodes(self.program)
+        self._folder: str | None = None
+        if tensorboard:
+            self._folder = run_folder(tensorboard, network, self.model)
+            self._executable.write_graph(self._folder)
+        self.profile: Profile | None = None
+        self.seed = choose_seed(seed, network)
+        self.closed = False
+        self.reset()
+
+    def _recorder(self, probe: Any) -> Recorder:
+        every = probe.sample_every
+        period = 1 if every is None else every / self.dt
+        shape = self.model.sig[probe]["in"].shape
+        return Recorder(period, shape, self.options.batch, self.options.dtype)
+
+    def _compile(self) -> None:
+        begin = time.perf_counter()
+        build = self._build
+        self._executable = build.engine.compile(self.program, build.registry, build.options)
+        self._event("compiled", begin, backend=self.backend)
+
+    def _event(self, name: str, begin: float, **info: Any) -> None:
+        self._plugins.event(name, seconds=time.perf_counter() - begin, **info)
+
+    # -- what it is
+
+    @property
+    def dt(self) -> float:
+        """Length of a time step, in seconds; cannot be changed."""
+        return float(self.model.dt)
+
+    @dt.setter
+    def dt(self, value: Any) -> None:
+        raise ReadonlyError(attr="dt", obj=self)
+
+    @property
+    def n_steps(self) -> int:
+        """Number of steps simulated so far."""
+        return self._n_steps
+
+    @property
+    def time(self) -> float:
+        """Simulated time, in seconds."""
+        return float(self._n_steps * self.dt)
+
+    @property
+    def step_order(self) -> list[Any]:
+        """Nengo's operators in the order in which their effects take place."""
+        return [op for op in self._order if hasattr(op, "make_step")]
+
+    @property
+    def signals(self) -> SignalValues | None:
+        """Current values of the signals that are kept between steps."""
+        if self.closed:
+            return None
+        views = self.program.signals
+        return SignalValues(views, self._arrays)
+
+    def _arrays(self) -> dict[int, NDArray[Any]]:
+        dtype = self.options.dtype
+        arrays = {
+            a.id: np.asarray(a.initial, dtype=dtype) for a in self.program.by_role("constant")
+        }
+        if self.program.parameters:
+            arrays.update(self._learning.arrays(self.program))
+        arrays.update(self._executable.read(self._state))
+        return arrays
+
+    @property
+    def compilations(self) -> int:
+        """How often the model has been compiled: once, unless an option changes it."""
+        count: int = self._executable.compilations
+        return count
+
+    # -- running
+
+    def step(self, input_feeds: Mapping[Any, Any] | None = None, profile: ProfileTo = None) -> None:
+        """Advance by one time step.
+
+        Parameters
+        ----------
+        input_feeds : dict, optional
+            See `run_steps`, with one step.
+        profile : bool, str or path, optional
+            See `run_steps`.
+        """
+        self.run_steps(1, progress_bar=False, input_feeds=input_feeds, profile=profile)
+
+    def run(
+        self,
+        time_in_seconds: float,
+        progress_bar: Any = None,
+        input_feeds: Mapping[Any, Any] | None = None,
+        profile: ProfileTo = None,
+    ) -> None:
+        """Simulate for a length of time, rounded to whole steps.
+
+        Parameters
+        ----------
+        time_in_seconds : float
+            Simulated time; not negative.
+        progress_bar : bool or ProgressBar, optional
+            By default that of the simulator.
+        input_feeds : dict, optional
+            See `run_steps`.
+        profile : bool, str or path, optional
+            See `run_steps`.
+        """
+        self._check_open("run")
+        if time_in_seconds < 0:
+            raise ValidationError(
+                f"Must be positive (got {time_in_seconds:g})", attr="time_in_seconds"
+            )
+        steps = int(np.round(float(time_in_seconds) / self.dt))
+        if steps == 0:
+            warnings.warn(
+                f"{time_in_seconds} results in running for 0 timesteps. Simulator still at "
+                f"time {self.time}.",
+                stacklevel=2,
+            )
+            return
+        self.run_steps(steps, progress_bar, input_feeds, profile)
+
+    def run_steps(
+        self,
+        steps: int,
+        progress_bar: Any = None,
+        input_feeds: Mapping[Any, Any] | None = None,
+        profile: ProfileTo = None,
+    ) -> None:
+        """Simulate for a number of steps.
+
+        If an error or Ctrl-C stops the run, the data and the state of all complete steps
+        are kept, and the simulator can go on from there.
+
+        Parameters
+        ----------
+        steps : int
+            Number of steps; at least 1. With ``unroll_simulation`` k, whole multiples of k
+            are executed, and the data of the extra steps is dropped.
+        progress_bar : bool or ProgressBar, optional
+            By default that of the simulator.
+        input_feeds : dict, optional
+            Values that replace the output of nodes without incoming connections:
+            ``{node: (minibatch_size, steps, size_out)}``, or ``(steps, size_out)`` without
+            a minibatch.
+        profile : bool, str or path, optional
+            Measure what each block and each builder costs: in the second half of the steps,
+            with the first half run as ever beside it. The report is kept as `profile` and
+            written to the given file, by default ``nengograd_profile.json``, which is a
+            Chrome trace as well.
+        """
+        self._check_open("run")
+        path = profile_path(profile)
+        if steps < 1 or steps != int(steps):
+            raise ValidationError(f"must be at least 1 (got {steps})", attr="steps")
+        steps = int(steps)
+        feeds = check_feeds(input_feeds, self._feedable, steps, self.options.minibatch_size)
+        unroll = self.options.unroll
+        executed = -(-steps // unroll) * unroll
+        if executed != steps:
+            warnings.warn(
+                f"{steps} steps are not a multiple of unroll_simulation={unroll}: {executed} are "
+                f"executed, and the data of the last {executed - steps} is dropped",
+                NengoWarning,
+                stacklevel=2,
+            )
+        begin = time.perf_counter()
+        bar = self.progress_bar if progress_bar is None else progress_bar
+        progress = Progress("Simulating", "Simulation", steps)
+        # A tracker makes a thread, which takes longer than a step, even for no bar.
+        with ProgressTracker(bar, progress) if bar else progress:
+            self._run(steps, executed, feeds, progress, path)
+        self._event("ran", begin, steps=executed)
+
+    def _run(
+        self, steps: int, executed: int, feeds: Feeds, progress: Any, profile: Path | None
+    ) -> None:
+        start, unroll = self._n_steps, self.options.unroll
+        self._runtime.feed(feeds, start + 1)
+        chunk = max(self._executable.chunk // unroll, 1) * unroll
+        end, last = start + executed, start + steps
+
+        def until(stop: int, executable: Any, runtime: Any) -> None:
+            while self._n_steps < stop:
+                n = min(chunk, stop - self._n_steps)
+                progress.step(self._run_chunk(n, last, executable, runtime))
+
+        try:
+            if profile is None:
+                until(end, self._executable, self._runtime)
+            else:
+                middle = start + executed // 2 // unroll * unroll
+                parts = (start, min(start + unroll, middle), middle, end)
+                seen = observe_run(until, self._executable, self._runtime, parts, self._folder)
+                self._report(seen, self.program, self.options, profile)
+        finally:
+            self._runtime.feed({}, end + 1)
+
+    def _report(
+        self,
+        seen: Observed,
+        program: Program,
+        options: Options,
+        path: Path,
+        steps: int | None = None,
+    ) -> None:
+        """Keep and write a profile."""
+        self.profile = summarize(
+            seen, program, self._build, self.backend, self._assemble_seconds, options, steps
+        )
+        save_profile(self.profile, path)
+
+    def _run_chunk(self, n: int, last: int, executable: Any, runtime: Any) -> int:
+        """Run n steps and keep the data up to step ``last``; return how many were kept."""
+        first = self._n_steps + 1
+        inputs, ready, error = runtime.inputs(first, n)
+        kept = 0
+        ready -= ready % self.options.unroll
+        if ready:
+            try:
+                state, outputs = executable.run(
+                    self._state, inputs[:ready], ready, first, runtime.host
+                )
+                stopped = None
+            except PartialRun as partial:
+                state, outputs, ready = partial.state, partial.outputs, partial.steps
+                stopped = partial.__cause__
+            kept = self._keep(first, ready, last, state, outputs)
+            if stopped is not None:
+                raise stopped
+        if error is not None:
+            raise error
+        return kept
+
+    def _keep(
+        self, first: int, done: int, last: int, state: Any, outputs: list[NDArray[Any]]
+    ) -> int:
+        kept = max(min(done, last - first + 1), 0)
+        self._state = state
+        self._n_steps += done
+        for recorder, values in zip(self._recorders.values(), outputs, strict=True):
+            recorder.add(first, values[:kept])
+        self._timeline.add(first, first + kept)
+        return kept
+
+    def _check_open(self, what: str) -> None:
+        if self.closed:
+            raise SimulatorClosed(f"Simulator cannot {what} because it is closed.")
+
+    # -- learning
+
+    def train(
+        self,
+        inputs: Mapping[Any, Any],
+        targets: Mapping[Any, Any],
+        optimizer: Any,
+        n_epochs: int = 1,
+        objective: Objective | Mapping[Any, Objective] = "mse",
+        shuffle: bool = True,
+        validation_data: tuple[Mapping[Any, Any], Mapping[Any, Any]] | None = None,
+        callbacks: Any = (),
+        summary_folder: str | None = None,
+        progress_bar: Any = None,
+        profile: ProfileTo = None,
+    ) -> dict[str, list[float]]:
+        """Change the trainable parameters so that probes come near to targets.
+
+        Each item is a simulation of its own that begins at the first step. A simulation in
+        progress keeps its state, and goes on with the new parameters. If an error or Ctrl-C
+        stops the training, the parameters of all complete minibatches are kept.
+
+        Parameters
+        ----------
+        inputs : dict
+            Output of nodes: ``{node: (batch_size, n_steps, size_out)}``.
+        targets : dict
+            ``{probe: (batch_size, n_steps, size_in)}``. With ``sample_every`` or
+            ``keep_history=False`` the probe gives, and needs, fewer steps.
+        optimizer : str or optimizer
+            For TensorFlow a Keras optimizer or its name, or a
+            ``tf.compat.v1.train.Optimizer``. It keeps its slots over calls.
+        n_epochs : int
+            How often to go through the data.
+        objective : str, callable or dict
+            ``"mse"``, in which a NaN target does not count, a function
+            ``f(output, target) -> scalar`` of ``(minibatch_size, n_steps, size)`` tensors, or
+            a dict of them by probe. Losses are averaged over probes.
+        shuffle : bool
+            Whether to deal out the items in random order.
+        validation_data : tuple, optional
+            Inputs and targets whose `loss` is taken after each epoch.
+        callbacks : sequence, optional
+            Callbacks of Keras, such as early stopping. At the end of an epoch they find the
+            parameters of that epoch in the simulator, too.
+        summary_folder : str, optional
+            Where to write the losses for TensorBoard.
+        progress_bar : bool, optional
+            By default that of the simulator.
+        profile : bool, str or path, optional
+            See `run_steps`; what is measured is the second half of the minibatches.
+
+        Returns
+        -------
+        history : dict
+            ``"loss"`` and, where there are several probes or validation data, other losses:
+            one number per epoch.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If data do not fit, or part of the network has no gradient. Nothing has changed
+            then.
+        """
+        self._check_open("train")
+        path = profile_path(profile)
+        watch = TrainingWatch(self._folder) if path else None
+        epochs = positive("n_epochs", n_epochs) or 1
+        data, goals = self._lesson(inputs, targets, objective)
+        validate = None
+        if validation_data is not None:
+            if not isinstance(validation_data, Sequence) or len(validation_data) != 2:
+                raise ValidationError("must be (inputs, targets)", attr="validation_data")
+            held_out = self._lesson(*validation_data, objective)
+
+            def validate() -> float:
+                return self._loss(*held_out)
+
+        bar = self.progress_bar if progress_bar is None else progress_bar
+        course = Course(
+            n_epochs=epochs,
+            shuffle=shuffle,
+            progress=bool(bar),
+            callbacks=callbacks,
+            validate=validate,
+            folder=summary_folder,
+        )
+        begin = time.perf_counter()
+        history = self._learning.fit(
+            data, goals, optimizer, course, self.seed, self._use_parameters, watch
+        )
+        if watch is not None and path is not None:
+            options = replace(self.options, minibatch_size=self.options.minibatch_size or 1)
+            self._report(watch.seen, self._learning.differentiable, options, path, data.n_steps)
+        self._event("trained", begin, epochs=len(history["loss"]))
+        return history
+
+    def loss(
+        self,
+        inputs: Mapping[Any, Any],
+        targets: Mapping[Any, Any],
+        objective: Objective | Mapping[Any, Objective] = "mse",
+    ) -> float:
+        """The mean loss of the network as it runs, over all minibatches.
+
+        Spiking neurons spike, and nothing is dropped out. A simulation in progress is not
+        disturbed.
+
+        Parameters
+        ----------
+        inputs, targets, objective
+            See `train`.
+        """
+        self._check_open("compute a loss")
+        return self._loss(*self._lesson(inputs, targets, objective))
+
+    def _lesson(self, inputs: Any, targets: Any, objective: Any) -> tuple[TrainingData, list[Goal]]:
+        """What to learn, checked."""
+
+        def steps(probe: Any, n_steps: int) -> Any:
+            keep = self._learning.settings.keep_history(probe)
+            return sampled_steps(probe, n_steps, self.dt, keep)
+
+        samples = {probe: lambda n, p=probe: len(steps(p, n)) for probe in self.model.probes}
+        sizes = {probe: self.model.sig[probe]["in"].size for probe in self.model.probes}
+        data = check_data(inputs, targets, self._feedable, samples, sizes, self.options)
+        objectives = by_probe(objective, data.targets)
+        probes, names = self.model.probes, probe_names(self.model.probes)
+        goals = [
+            Goal(probes.index(p), names[probes.index(p)], f, steps(p, data.n_steps))
+            for p, f in objectives.items()
+        ]
+        return data, goals
+
+    def _loss(self, data: TrainingData, goals: list[Goal]) -> float:
+        return evaluate(self._build, self.program, self._executable, data, goals, self.seed)
+
+    def check_gradients(
+        self,
+        outputs: Any = None,
+        atol: float = 1e-5,
+        rtol: float = 1e-3,
+        n_steps: int = 10,
+    ) -> None:
+        """Compare the gradients that training uses with finite differences, in float64.
+
+        The derivative of random weighted sums of what probes record is checked with respect
+        to the output of each node and each trainable parameter: all elements at once, along
+        random directions, and some one by one. Spiking neurons that train with a stand-in
+        are checked as their rate, and what learning rules change online as it begins.
+
+        Parameters
+        ----------
+        outputs : Probe or sequence of Probe, optional
+            By default all probes.
+        atol, rtol : float
+            What may differ: ``atol + rtol * |numeric|``.
+        n_steps : int
+            Length of the run that is differentiated. Values pass one synapse per step.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            If gradients differ, with the entries that do; or if there are none.
+        """
+        self._check_open("check gradients")
+        wanted = self.model.probes if outputs is None else outputs
+        wanted = wanted if isinstance(wanted, Sequence) else [wanted]
+        unknown = [probe for probe in wanted if probe not in self.model.probes]
+        if unknown:
+            raise ValidationError(f"{unknown[0]} is no probe of this network", attr="outputs")
+        named = {self.model.probes.index(probe): str(probe) for probe in wanted}
+        self._learning.check_gradients(named, atol, rtol, self.seed, n_steps)
+
+    def save_params(self, path: str | os.PathLike[str]) -> None:
+        """Write the trainable parameters into an ``.npz`` file, without pickles.
+
+        Names follow the structure of the network, so the file fits another simulator of the
+        same network. An old file is replaced in one go, or stays whole.
+
+        Parameters
+        ----------
+        path : str or path
+            ``.npz`` is added where it is missing.
+        """
+        save(path, self._learning.named)
+
+    def load_params(self, path: str | os.PathLike[str]) -> None:
+        """Take over the parameters that `save_params` has written.
+
+        A simulation in progress goes on with them.
+
+        Parameters
+        ----------
+        path : str or path
+            With or without ``.npz``.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is no such file, or it does not fit: with all missing, extra and
+            misshapen names. Nothing has changed then.
+        """
+        self._check_open("load parameters")
+        self._learning.set_named(load(path))
+        self._use_parameters()
+
+    def print_params(self, msg: str | None = None) -> None:
+        """Print names, shapes and ranges of the trainable parameters.
+
+        Parameters
+        ----------
+        msg : str, optional
+            A line to print before them.
+        """
+        if msg is not None:
+            print(msg)
+        print(self._learning.table())
+
+    def _use_parameters(self) -> None:
+        """Run with the values that learning has found, from where the simulation is."""
+        if not self.program.parameters:
+            old, arrays = self.program, self._arrays()
+            self.program = self._learning.program
+            self._compile()
+            state = {
+                i: np.array(x)
+                for i, x in self._executable.read(self._executable.initial_state()).items()
+            }
+            self.program.carry_over(old, arrays, state)
+            self._state = self._executable.make_state(state)
+            self._runtime.follow(self.program)
+        self._executable.set_parameters(self._learning.arrays(self.program))
+
+    # -- starting over
+
+    def reset(self, seed: int | None = None) -> None:
+        """Go back to the state before the first step, and forget all probe data.
+
+        Parameters
+        ----------
+        seed : int, optional
+            A new seed for all random processes. What the model was built with stays.
+        """
+        if self.closed:
+            raise SimulatorClosed("Cannot reset closed Simulator.")
+        if seed is not None:
+            self.seed = seed
+        self.soft_reset(include_trainable=True, include_probes=True)
+
+    def soft_reset(self, include_trainable: bool = False, include_probes: bool = False) -> None:
+        """Restore the state of the simulation, not the build.
+
+        Parameters
+        ----------
+        include_trainable : bool
+            Whether to restore parameters that training has changed, too; the next training
+            then goes as the first one. Weights that a learning rule changes online are state
+            and always restored.
+        include_probes : bool
+            Whether to forget all probe data, too.
+        """
+        if self.closed:
+            raise SimulatorClosed("Cannot reset closed Simulator.")
+        if include_trainable:
+            is_changed = self._learning.is_changed
+            self._learning.start_over()
+            if is_changed:
+                self._use_parameters()
+        self._state = self._executable.initial_state()
+        self._runtime = Runtime(self.program, self._order, self.seed, self.options)
+        self._n_steps = 0
+        if include_probes:
+            self._timeline = Timeline()
+            self.clear_probes()
+
+    def clear_probes(self) -> None:
+        """Forget all probe data."""
+        for recorder in self._recorders.values():
+            recorder.clear()
+
+    def trange(self, dt: float | None = None, sample_every: float | None = None) -> Any:
+        """Times of the steps whose data probes have recorded.
+
+        Parameters
+        ----------
+        dt : float, optional
+            Deprecated name of ``sample_every``.
+        sample_every : float, optional
+            Sampling period of the probe, in seconds; by default every step.
+
+        Returns
+        -------
+        times : (n_samples,) array
+            In seconds; the first step is at ``dt``.
+        """
+        if dt is not None:
+            if sample_every is not None:
+                raise ValidationError(
+                    "Cannot specify both `dt` and `sample_every`. Use `sample_every` only.",
+                    attr="dt",
+                    obj=self,
+                )
+            warnings.warn(
+                "`dt` is deprecated. Use `sample_every` instead.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            sample_every = dt
+        period = 1 if sample_every is None else sample_every / self.dt
+        return self.dt * self._timeline.steps(period)
+
+    # -- ending
+
+    def close(self) -> None:
+        """Free what the simulator holds. Its data stays readable; it cannot run again."""
+        if not self.closed:
+            self.closed = True
+            self._executable.close()
+            self._state = None
+
+    def __enter__(self) -> Simulator:
+        if self.closed:
+            raise SimulatorClosed("Cannot re-open after simulator is closed")
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return get_state(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        set_state(self, state)
+
+    def __del__(self) -> None:
+        if not getattr(self, "closed", True):
+            warnings.warn(
+                f"Simulator with model={self.model} was deallocated while open. Please close "
+                "simulators manually to ensure resources are properly freed.",
+                ResourceWarning,
+                stacklevel=2,
+            )

@@ -1,0 +1,1 @@
+"""What changes the parameters of a model, and what is needed for it."""

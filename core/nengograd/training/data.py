@@ -1,0 +1,324 @@
+"""Training data: what users pass, checked, and dealt out in minibatches."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import NengoWarning, ValidationError
+from numpy.typing import NDArray
+
+from ..plugin.executable import Options
+from ..program.program import Program
+from ..program.sources import KeySource
+from ..run.inputs import check_node, numbers
+from ..run.runtime import Runtime
+
+__all__ = ["Batches", "Objective", "TrainingData", "by_probe", "check_data", "sampled_steps"]
+
+Objective = str | Callable[[Any, Any], Any]
+"""``"mse"`` or ``f(output, target) -> scalar``; both arguments (minibatch, n_steps, size)."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Inputs and targets of whole minibatches.
+
+    Attributes
+    ----------
+    inputs : dict
+        Node -> array (n_items, n_steps, size_out).
+    targets : dict
+        Probe -> array (n_items, n_samples, size_in); NaN where nothing is asked.
+    n_steps : int
+        Steps of each item.
+    n_items : int
+        A multiple of the minibatch.
+    """
+
+    inputs: dict[Any, NDArray[Any]]
+    targets: dict[Any, NDArray[Any]]
+    n_steps: int
+    n_items: int
+
+
+def sampled_steps(probe: Any, n_steps: int, dt: float, keep_history: bool) -> NDArray[np.int64]:
+    """Which of the first steps, counted from 0, a probe gives to an objective."""
+    period = 1 if probe.sample_every is None else probe.sample_every / dt
+    steps = np.flatnonzero(np.arange(1, n_steps + 1) % period < 1)
+    return steps if keep_history else steps[-1:]
+
+
+def check_data(
+    inputs: Any,
+    targets: Any,
+    nodes: Collection[Any],
+    probes: Mapping[Any, Callable[[int], int]],
+    sizes: Mapping[Any, int],
+    options: Options,
+) -> TrainingData:
+    """Check what a user wants to train on.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Node -> array ``(batch_size, n_steps, size_out)``.
+    targets : mapping
+        Probe -> array ``(batch_size, n_samples, size_in)``.
+    nodes : collection of nengo.Node
+        Those that may be fed.
+    probes : mapping
+        For each probe, the number of samples it gives for a number of steps.
+    sizes : mapping
+        For each probe, how many elements it records.
+    options : Options
+        dtype and minibatch.
+
+    Returns
+    -------
+    data : TrainingData
+        In the dtype of the options, without what does not fill a minibatch.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If shapes or values do not fit, or there is too little for one minibatch.
+    """
+    for name, given in (("inputs", inputs), ("targets", targets)):
+        if not isinstance(given, Mapping):
+            what = "nodes" if name == "inputs" else "probes"
+            raise ValidationError(
+                f"must be a dict from {what} to arrays, not {type(given).__name__}", attr=name
+            )
+    if not targets:
+        raise ValidationError("at least one probe needs a target", attr="targets")
+    fed = {node: _input(node, values, nodes, options) for node, values in inputs.items()}
+    wanted = {probe: _target(probe, values, sizes, options) for probe, values in targets.items()}
+    n_steps = _number_of_steps(fed, wanted, probes)
+    for probe, array in wanted.items():
+        samples = probes[probe](n_steps)
+        if array.shape[1] != samples:
+            raise ValidationError(
+                f"targets for {probe} have {array.shape[1]} time steps; with inputs of {n_steps} "
+                f"steps the probe gives {samples}",
+                attr="targets",
+            )
+    items = {str(key): len(array) for key, array in (*fed.items(), *wanted.items())}
+    if len(set(items.values())) > 1:
+        raise ValidationError(f"numbers of items differ: {items}", attr="inputs")
+    n_items = _whole_minibatches(next(iter(items.values())), options.minibatch_size or 1)
+    return TrainingData(
+        {node: array[:n_items] for node, array in fed.items()},
+        {probe: array[:n_items] for probe, array in wanted.items()},
+        n_steps,
+        n_items,
+    )
+
+
+def _input(node: Any, values: Any, nodes: Collection[Any], options: Options) -> NDArray[Any]:
+    check_node(node, nodes, "inputs")
+    array = numbers(node, values, "inputs", options.dtype)
+    _check_shape(node, array, node.size_out, "inputs")
+    if not np.isfinite(array).all():
+        where = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise ValidationError(
+            f"values for {node} are not finite, first at [item, step, dimension] {where}",
+            attr="inputs",
+        )
+    return array
+
+
+def _target(probe: Any, values: Any, sizes: Mapping[Any, int], options: Options) -> NDArray[Any]:
+    if probe not in sizes:
+        raise ValidationError(
+            f"keys must be probes of this simulator's network, not {probe!r}", attr="targets"
+        )
+    array = numbers(probe, values, "targets", options.dtype)
+    _check_shape(probe, array, sizes[probe], "targets")
+    if np.isinf(array).any():
+        raise ValidationError(f"values for {probe} are infinite", attr="targets")
+    return array
+
+
+def _check_shape(key: Any, array: NDArray[Any], size: int, attr: str) -> None:
+    if array.ndim != 3 or array.shape[2] != size:
+        raise ValidationError(
+            f"values for {key} have shape {array.shape}; (batch_size, n_steps, {size}) is needed",
+            attr=attr,
+        )
+
+
+def _number_of_steps(
+    fed: Mapping[Any, Any], wanted: Mapping[Any, Any], probes: Mapping[Any, Callable[[int], int]]
+) -> int:
+    """Steps of the inputs; without any, as few as give all targets."""
+    counts = {str(key): array.shape[1] for key, array in fed.items()}
+    if len(set(counts.values())) > 1:
+        raise ValidationError(f"numbers of time steps differ: {counts}", attr="inputs")
+    needed = [_fewest_steps(probes[probe], array.shape[1]) for probe, array in wanted.items()]
+    steps: int = next(iter(counts.values()), max(needed))
+    if steps < 1:
+        raise ValidationError("at least one time step is needed", attr="inputs")
+    return steps
+
+
+def _fewest_steps(samples: Callable[[int], int], count: int) -> int:
+    """The smallest number of steps that gives a number of samples."""
+    low, high = 0, max(count, 1)
+    while samples(high) < count:
+        low, high = high, 2 * high
+        if high > 10_000 * count:
+            return count  # no run is long enough; comparing the samples will say so
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if samples(middle) < count else (low, middle)
+    return high
+
+
+def _whole_minibatches(n_items: int, size: int) -> int:
+    if n_items < size:
+        raise ValidationError(
+            f"{n_items} items do not fill one minibatch of {size}; give more, or a smaller "
+            "minibatch_size to the simulator",
+            attr="inputs",
+        )
+    whole = n_items - n_items % size
+    if whole != n_items:
+        warnings.warn(
+            f"{n_items} items are not a multiple of minibatch_size={size}: the last "
+            f"{n_items - whole} are not used",
+            NengoWarning,
+            stacklevel=5,
+        )
+    return whole
+
+
+def by_probe(objective: Any, probes: Collection[Any]) -> dict[Any, Objective]:
+    """The objective of each probe that has a target.
+
+    Parameters
+    ----------
+    objective : str, callable or dict
+        One for all, or one for each probe.
+    probes : collection of nengo.Probe
+        Those that have targets.
+    """
+    if not isinstance(objective, Mapping):
+        return {probe: _checked(objective) for probe in probes}
+    found = {str(probe) for probe in objective}
+    if set(objective) != set(probes):
+        raise ValidationError(
+            f"objectives are given for {sorted(found)}, targets for "
+            f"{sorted(str(probe) for probe in probes)}; each target needs one objective",
+            attr="objective",
+        )
+    return {probe: _checked(objective[probe]) for probe in probes}
+
+
+def _checked(objective: Any) -> Objective:
+    if isinstance(objective, type):
+        raise ValidationError(
+            f"must be an object of {objective.__name__}, not the class itself: call it",
+            attr="objective",
+        )
+    if objective == "mse" or (callable(objective) and not isinstance(objective, str)):
+        checked: Objective = objective
+        return checked
+    raise ValidationError(
+        f'must be "mse", a function (output, target) -> scalar, or a dict of them by probe, '
+        f"not {objective!r}",
+        attr="objective",
+    )
+
+
+class Batches:
+    """Deals out training data in minibatches, as the input array of a program.
+
+    Parameters
+    ----------
+    data : TrainingData
+        What to deal out.
+    program : Program
+        Whose input array is filled.
+    order : sequence of nengo.builder.Operator
+        The model's step order.
+    options : Options
+        With a minibatch.
+    seed : int
+        Of the order of the items, and of all random processes.
+
+    Attributes
+    ----------
+    begun : int
+        How many epochs have begun.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        program: Program,
+        order: Sequence[Any],
+        options: Options,
+        seed: int,
+    ):
+        self.data = data
+        self.n_steps = data.n_steps
+        self.begun = 0
+        self._size = options.minibatch_size or 1
+        self._program = program
+        self._order = order
+        self._options = options
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return self.data.n_items // self._size
+
+    def epoch(
+        self, number: int, shuffle: bool
+    ) -> Iterator[tuple[NDArray[Any], list[NDArray[Any]]]]:
+        """Go through the data once.
+
+        Random processes of the model run anew in each epoch, from seed plus ``number``.
+
+        Yields
+        ------
+        inputs : (n_steps, minibatch, size) array
+            All sources, side by side. Reused: valid until the next minibatch.
+        targets : list of (minibatch, n_samples, size_in) arrays
+            In the order of the data's probes.
+        """
+        self.begun += 1
+        items = np.arange(self.data.n_items)
+        if shuffle:
+            np.random.RandomState([self._seed % 2**32, number]).shuffle(items)
+        inputs = self._sources(number)
+        places = {source.node: slice(at, at + n) for source, at, n in self._program.sources}
+        for start in range(0, len(items), self._size):
+            chosen = items[start : start + self._size]
+            for node, values in self.data.inputs.items():
+                if node in places:
+                    inputs[..., places[node]] = np.moveaxis(values[chosen], 1, 0)
+            self._draw_keys(inputs, [self._seed % 2**32, number, start])
+            yield inputs, [values[chosen] for values in self.data.targets.values()]
+
+    def _draw_keys(self, inputs: NDArray[Any], seed: list[int]) -> None:
+        rng = np.random.RandomState(seed)
+        for source, at, length in self._program.sources:
+            if isinstance(source, KeySource):
+                inputs[..., at : at + length] = source.draw(rng, self.n_steps)
+
+    def _sources(self, number: int) -> NDArray[Any]:
+        """Inputs of all steps, as far as they do not come from the data."""
+        runtime = Runtime(self._program, self._order, self._seed + number, self._options)
+        feeds = {
+            node: np.moveaxis(values[: self._size], 1, 0)
+            for node, values in self.data.inputs.items()
+        }
+        runtime.feed(feeds, 1)
+        inputs, _, error = runtime.inputs(1, self.n_steps)
+        if error is not None:
+            raise error
+        return inputs

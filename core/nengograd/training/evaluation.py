@@ -1,0 +1,98 @@
+"""The loss of a model as it runs, without training it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..assembly.build import Build
+from ..plugin.executable import Executable, PartialRun
+from ..plugin.trainer import Goal
+from ..program.program import Program
+from ..run.runtime import Runtime
+from .data import TrainingData
+
+__all__ = ["evaluate", "mean_squared_error"]
+
+
+def evaluate(
+    build: Build,
+    program: Program,
+    executable: Executable,
+    data: TrainingData,
+    goals: Sequence[Goal],
+    seed: int,
+) -> float:
+    """The mean over goals and minibatches of what objectives say.
+
+    Each minibatch is a simulation that begins anew, with a state of its own.
+
+    Parameters
+    ----------
+    build : Build
+        The model.
+    program, executable : Program, Executable
+        How it runs, with the parameters it has.
+    data : TrainingData
+        Inputs and targets.
+    goals : sequence of Goal
+        In the order of the data's targets.
+    seed : int
+        Of random processes.
+    """
+    size = build.options.minibatch_size or 1
+    losses = []
+    for start in range(0, data.n_items, size):
+        items = slice(start, start + size)
+        feeds = {node: np.moveaxis(x[items], 1, 0) for node, x in data.inputs.items()}
+        recorded = _run(build, program, executable, feeds, data.n_steps, seed)
+        for goal, target in zip(goals, data.targets.values(), strict=True):
+            output = np.moveaxis(recorded[goal.output][goal.steps], 0, 1)
+            losses.append(_loss(build, goal.objective, output, target[items]))
+    return float(np.mean(losses))
+
+
+def _run(
+    build: Build,
+    program: Program,
+    executable: Executable,
+    feeds: Mapping[Any, NDArray[Any]],
+    n_steps: int,
+    seed: int,
+) -> list[NDArray[Any]]:
+    """What a simulation from the start records: (n_steps, minibatch, size) arrays."""
+    single = build.options.minibatch_size is None
+    runtime = Runtime(program, build.order, seed, build.options)
+    runtime.feed({node: x[:, 0] if single else x for node, x in feeds.items()}, 1)
+    state = executable.initial_state()
+    pieces = []
+    chunk = max(executable.chunk // build.options.unroll, 1) * build.options.unroll
+    for first in range(1, n_steps + 1, chunk):
+        n = min(chunk, n_steps + 1 - first)
+        whole = -(-n // build.options.unroll) * build.options.unroll
+        inputs, _, error = runtime.inputs(first, whole)
+        if error is not None:
+            raise error
+        try:
+            state, outputs = executable.run(state, inputs, whole, first, runtime.host)
+        except PartialRun as stopped:
+            raise stopped.__cause__ or stopped from None
+        pieces.append([x[:n] for x in outputs])
+    joined = [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+    return [x[:, None] for x in joined] if single else joined
+
+
+def _loss(build: Build, objective: Any, output: NDArray[Any], target: NDArray[Any]) -> float:
+    if objective == "mse":
+        return mean_squared_error(output, target)
+    return build.engine.evaluate(objective, output, target)
+
+
+def mean_squared_error(output: NDArray[Any], target: NDArray[Any]) -> float:
+    """Mean square of the differences; where a target is NaN nothing counts."""
+    counts = ~np.isnan(target)
+    difference = np.where(counts, output - np.where(counts, target, 0), 0)
+    return float(np.square(difference).sum() / max(counts.sum(), 1))

@@ -1,0 +1,173 @@
+"""Which operators of a program keep its outputs from being differentiated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from nengo.builder.neurons import SimNeurons
+from nengo.builder.operator import SimPyFunc
+
+from ..program.operators import Detach
+from ..program.program import Op, Program
+from .surrogates import RateStandIn, SurrogateStandIn
+
+__all__ = ["without_gradient"]
+
+
+def without_gradient(program: Program, outputs: Sequence[int], inputs: bool = False) -> list[str]:
+    """What keeps outputs from being differentiated, one line each.
+
+    Parameters
+    ----------
+    program : Program
+        A program that was assembled to be differentiated.
+    outputs : sequence of int
+        Which of its outputs.
+    inputs : bool
+        Whether to differentiate with respect to the output of nodes, besides parameters.
+    """
+    marks = _Marks(program)
+    marks.mark_needed(outputs)
+    marks.mark_changing(inputs)
+    lines = []
+    for op, is_changing in marks.operators():
+        if op.host:
+            lines.append(_host_line(op))
+        elif is_changing and _spikes(op):
+            lines.append(_spiking_line(op))
+    return list(dict.fromkeys(lines))
+
+
+def _spikes(op: Op) -> bool:
+    builder = op.attrs.get("builder")
+    return (
+        op.kind is SimNeurons
+        and bool(op.operator.neurons.spiking)
+        and not isinstance(builder, (RateStandIn, SurrogateStandIn))
+    )
+
+
+def _spiking_line(op: Op) -> str:
+    has_rate = op.attrs["builder"].has_rate
+    advice = (
+        "ask for a stand-in with nengograd.configure_settings(spike_gradient='rate') or 'surrogate'"
+        if has_rate
+        else "its builder needs a `rate` to be trained"
+    )
+    return f"{op.name} of {_neurons_of(op.operator)}, which spikes: {advice}"
+
+
+def _neurons_of(operator: Any) -> str:
+    return str(operator.J.base.name).rsplit(".", 1)[0]
+
+
+def _host_line(op: Op) -> str:
+    operator = op.operator
+    if isinstance(operator, SimNeurons):
+        return (
+            f"{type(operator.neurons).__name__} of {_neurons_of(operator)}, whose own NumPy code "
+            "runs: give it a builder with the hook nengograd_neurons"
+        )
+    if isinstance(operator, SimPyFunc):
+        target = operator.output if operator.output is not None else operator.x
+        name = getattr(operator.fn, "__name__", type(operator.fn).__name__)
+        return (
+            f"the Python function {name!r} that computes {target.base.name}: write it with tensors "
+            "in a nengograd.TensorNode, or let neurons other than Direct compute it"
+        )
+    return (
+        f"{op.name} {op.label}, whose own NumPy code runs: give its class a lowering rule or a "
+        "builder"
+    )
+
+
+class _Marks:
+    """Which elements of a program's arrays are needed, and which parameters change."""
+
+    def __init__(self, program: Program):
+        self._program = program
+        self._needed = self._nothing()
+        self._changing = self._nothing()
+
+    def _nothing(self) -> dict[int, Any]:
+        return {i: np.zeros(a.size, dtype=bool) for i, a in self._program.arrays.items()}
+
+    def operators(self) -> Iterator[tuple[Op, bool]]:
+        """Operators that outputs need, in order, and whether a parameter reaches each."""
+        for block in self._program.blocks:
+            for op, places, operands in _members(block):
+                if any(self._needed[i][place].any() for i, place in places):
+                    yield op, self._reaches(operands)
+
+    def _reaches(self, operands: list[Any]) -> bool:
+        return any(view.evaluate(self._changing, dtype=bool).any() for view in operands)
+
+    def mark_needed(self, outputs: Sequence[int]) -> None:
+        """Go from outputs to what they read, in this step and the one before."""
+        program, needed = self._program, self._needed
+        for index in outputs:
+            _mark(program.outputs[index], needed)
+        members = [m for block in program.blocks for m in _members(block)][::-1]
+        is_growing = True
+        while is_growing:
+            count = _count(needed)
+            for _, places, operands in members:
+                if any(needed[i][place].any() for i, place in places):
+                    for view in operands:
+                        _mark(view, needed)
+            for state, view in program.updates.items():
+                chosen = np.flatnonzero(needed[state])
+                if len(chosen):
+                    _mark(view.take(chosen), needed)
+            is_growing = count != _count(needed)
+
+    def mark_changing(self, inputs: bool) -> None:
+        """Go from parameters, and nodes if wanted, to what reads them."""
+        program, changing = self._program, self._changing
+        for array in program.by_role("parameter"):
+            changing[array.id][:] = True
+        if inputs:
+            for array in program.by_role("input"):
+                for source, start, length in program.sources:
+                    if source.node is not None:
+                        changing[array.id][start : start + length] = True
+        members = [m for block in program.blocks for m in _members(block)]
+        is_growing = True
+        while is_growing:
+            count = _count(changing)
+            for op, places, operands in members:
+                if op.kind is not Detach and self._reaches(operands):
+                    for i, place in places:
+                        changing[i][place] = True
+            for state, view in program.updates.items():
+                changing[state] |= view.evaluate(changing, dtype=bool)
+            is_growing = count != _count(changing)
+
+
+def _members(block: Any) -> list[tuple[Op, list[tuple[int, slice]], list[Any]]]:
+    """Each operator of a block, with the places of its outputs and the views of its operands."""
+    found = []
+    starts = [0] * len(block.outputs)
+    reads = [0] * len(block.operands)
+    for op in block.ops:
+        places, operands = [], []
+        for k, size in enumerate(op.sizes):
+            places.append((block.outputs[k], slice(starts[k], starts[k] + size)))
+            starts[k] += size
+        for k, view in enumerate(op.operands):
+            operands.append(block.operands[k][reads[k] : reads[k] + view.size])
+            reads[k] += view.size
+        found.append((op, places, operands))
+    return found
+
+
+def _mark(view: Any, marks: Mapping[int, Any]) -> None:
+    for source, start, length in view.runs.tolist():
+        if source in marks:
+            marks[source][start : start + length] = True
+
+
+def _count(marks: Mapping[int, Any]) -> int:
+    return sum(int(mark.sum()) for mark in marks.values())

@@ -1,0 +1,338 @@
+"""Learning: the trainable parameters of a model, their values, and what changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import SimulationError, ValidationError
+from numpy.typing import NDArray
+
+from ..assembly.build import Build
+from ..assembly.lowering import Training
+from ..config import Settings
+from ..plugin.trainer import Course, Goal, Trainer
+from ..profile.session import TrainingWatch
+from ..program.program import Program
+from ..program.views import View
+from ..run.runtime import Runtime
+from .data import Batches, TrainingData
+from .gradcheck import Quantity, disagreements
+from .gradient_paths import without_gradient
+from .parameters import Parameter, find_parameters, parameter_arrays, parameter_values
+from .params_file import check_fit
+from .surrogates import stand_ins
+from .trained import with_values
+
+__all__ = ["Learning"]
+
+_SHIFT = 1e-3
+"""By how much parameters are moved, relative to what they are, before gradients are checked."""
+
+
+class Learning:
+    """What of a model is trained.
+
+    Parameters
+    ----------
+    build : Build
+        The model.
+    settings : Settings
+        What the user has configured in the network.
+
+    Attributes
+    ----------
+    n_epochs : int
+        How many epochs have begun, over all calls of `fit` since the start.
+    """
+
+    def __init__(self, build: Build, settings: Settings):
+        self.settings = settings
+        self.n_epochs = 0
+        self._build = build
+        self._values: dict[Any, NDArray[Any]] | None = None
+
+    @cached_property
+    def parameters(self) -> list[Parameter]:
+        """What training may change."""
+        return find_parameters(self._build.model, self.settings)
+
+    @cached_property
+    def program(self) -> Program:
+        """One step of the model, with parameters that can change without compiling anew."""
+        return self._build.assemble(Training(self._signals()))
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """What computes gradients and changes parameters."""
+        return self._make_trainer(self.differentiable, self._build.options.dtype)
+
+    @cached_property
+    def differentiable(self) -> Program:
+        """One step of the model as it is while it is trained."""
+        return self._build.assemble(self._training(self.settings.spike_gradient))
+
+    def _signals(self) -> frozenset[Any]:
+        return frozenset(parameter.signal for parameter in self.parameters)
+
+    def _training(self, spike_gradient: str | None, hold: bool = False) -> Training:
+        build = self._build
+        replaced = stand_ins(
+            build.model, build.registry, spike_gradient, surrogate=self.settings.surrogate
+        )
+        return Training(self._signals(), replaced, differentiate=True, hold=hold)
+
+    def _make_trainer(self, program: Program, dtype: Any) -> Trainer:
+        options = self._build.options
+        options = replace(
+            options, dtype=np.dtype(dtype), minibatch_size=options.minibatch_size or 1
+        )
+        return self._build.engine.trainer(program, self._build.registry, options)
+
+    # -- values
+
+    @property
+    def values(self) -> dict[Any, NDArray[Any]]:
+        """The value of each parameter, by signal."""
+        return self._built if self._values is None else self._values
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether values differ from those the model was built with."""
+        return self._values is not None
+
+    @cached_property
+    def _built(self) -> dict[Any, NDArray[Any]]:
+        dtype = self._build.options.dtype
+        return {p.signal: p.built.astype(dtype) for p in self.parameters}
+
+    def set_values(self, values: Mapping[Any, NDArray[Any]]) -> None:
+        """Change the value of each parameter, by signal."""
+        self._values = dict(values)
+
+    def start_over(self) -> None:
+        """Forget all training: values, slots of optimizers known by name, the count of epochs."""
+        self.n_epochs = 0
+        self._values = None
+        if "trainer" in self.__dict__:
+            self.trainer.start_over()
+
+    @property
+    def named(self) -> dict[str, NDArray[Any]]:
+        """The value of each parameter, by name."""
+        return {p.name: self.values[p.signal] for p in self.parameters}
+
+    def set_named(self, given: Mapping[str, NDArray[Any]]) -> None:
+        """Change all parameters.
+
+        Parameters
+        ----------
+        given : mapping
+            The value of each parameter, by name.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If names or shapes are not those of the parameters. Nothing has changed then.
+        """
+        check_fit(given, {name: value.shape for name, value in self.named.items()})
+        dtype = self._build.options.dtype
+        self.set_values({p.signal: given[p.name].astype(dtype) for p in self.parameters})
+
+    def built(self, obj: Any) -> Any:
+        """What the build step made of an object, with the values that it has now."""
+        model = self._build.model
+        return with_values(model, obj, self.values) if self.is_changed else model.params[obj]
+
+    def table(self) -> str:
+        """The parameters as text: names, shapes and ranges."""
+        rows: list[tuple[str, ...]] = [("parameter", "shape", "min", "mean", "max")]
+        for name, x in self.named.items():
+            figures = (x.min(), x.mean(), x.max()) if x.size else ()
+            shape = "x".join(str(n) for n in x.shape) or "scalar"
+            rows.append((name, shape, *(f"{y:.4g}" for y in figures)))
+        widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(5)]
+        return "\n".join(
+            "  ".join(
+                cell.ljust(width) if i < 2 else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=False))
+            ).rstrip()
+            for row in rows
+        )
+
+    def arrays(self, program: Program) -> dict[int, NDArray[Any]]:
+        """The parameter arrays of a program, by id."""
+        return parameter_arrays(program, self.values)
+
+    # -- training
+
+    def fit(
+        self,
+        data: TrainingData,
+        goals: Sequence[Goal],
+        optimizer: Any,
+        course: Course,
+        seed: int,
+        changed: Callable[[], None],
+        watch: TrainingWatch | None = None,
+    ) -> dict[str, list[float]]:
+        """Train; see `Trainer.fit`.
+
+        Parameters
+        ----------
+        data, goals, optimizer, course
+            What to learn, and how.
+        seed : int
+            Of the order of the items, and of random processes.
+        changed : callable
+            Called when `values` have changed: at the end, however training ends, and after
+            each epoch if callbacks or validation may look at them.
+        watch : TrainingWatch, optional
+            Measures.
+        """
+        program = self.differentiable
+        self._check_gradients_exist([goal.output for goal in goals])
+        trainer, options = self.trainer, self._build.options
+        trainer.set_parameters(self.arrays(program))
+        options = replace(options, minibatch_size=options.minibatch_size or 1)
+        batches = Batches(data, program, self._build.order, options, seed)
+
+        def take() -> None:
+            self.set_values({**self.values, **parameter_values(program, trainer.read())})
+            changed()
+
+        course = replace(course, first=self.n_epochs)
+        if course.callbacks or course.validate is not None:
+            course = replace(course, publish=take)
+        if watch is not None:
+            watch.attach(trainer, course.n_epochs * len(batches))
+            course = replace(course, watch=watch.before)
+        try:
+            return trainer.fit(batches, goals, optimizer, course)
+        finally:
+            if watch is not None:
+                watch.finish()
+            if batches.begun:
+                self.n_epochs += batches.begun
+                take()
+
+    def _check_gradients_exist(self, outputs: Sequence[int]) -> None:
+        lacking = without_gradient(self.differentiable, outputs)
+        if lacking:
+            lines = "\n".join(f"- {line}" for line in lacking)
+            raise ValidationError(
+                f"the network cannot be differentiated because of\n{lines}", attr="network"
+            )
+        if not self.differentiable.parameters:
+            raise ValidationError("the network has no trainable parameters", attr="network")
+
+    # -- checking gradients
+
+    def check_gradients(
+        self, outputs: Mapping[int, str], atol: float, rtol: float, seed: int, n_steps: int
+    ) -> None:
+        """Compare gradients with finite differences, in float64.
+
+        Parameters
+        ----------
+        outputs : mapping
+            Indices and names of the program's outputs that are checked.
+        atol, rtol : float
+            What may differ.
+        seed : int
+            Of inputs, weights of the outputs, and directions.
+        n_steps : int
+            Length of the run that is differentiated.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            If they differ; it names the entries.
+        """
+        # Spikes have no finite differences: their rates stand in.
+        rated = "rate" if self.settings.spike_gradient else None
+        program = self._build.assemble(self._training(rated, hold=True))
+        lacking = without_gradient(program, list(outputs), inputs=True)
+        if lacking:
+            raise SimulationError("There is no gradient through " + "; ".join(lacking))
+        trainer = self._make_trainer(program, np.float64)
+        rng = np.random.RandomState(seed % 2**32)
+        inputs = self._random_inputs(program, rng, seed, n_steps)
+        # A little off: neurons often sit just where they begin to fire, which has no slope.
+        arrays = {
+            i: x * (1 + _SHIFT * rng.uniform(-1, 1, x.shape))
+            for i, x in self.arrays(program).items()
+        }
+        messages = []
+        for index, name in outputs.items():
+            size = program.outputs[index].size
+            weights = {index: rng.normal(size=(*inputs.shape[:2], size))}
+            for quantity in self._quantities(program, trainer, inputs, weights, arrays):
+                found = disagreements(quantity, rng, atol, rtol)
+                messages += [f"{name} by {message}" for message in found]
+        if messages:
+            raise SimulationError("Analytic and numeric gradients differ:\n" + "\n".join(messages))
+
+    def _random_inputs(
+        self, program: Program, rng: np.random.RandomState, seed: int, n_steps: int
+    ) -> NDArray[Any]:
+        """Inputs of a run, those of nodes replaced by random numbers."""
+        options = self._build.options
+        options = replace(
+            options, dtype=np.dtype("float64"), minibatch_size=options.minibatch_size or 1
+        )
+        runtime = Runtime(program, self._build.order, seed, options)
+        inputs, _, error = runtime.inputs(1, n_steps)
+        if error is not None:
+            raise error
+        for source, start, length in program.sources:
+            if source.node is not None:
+                shape = (*inputs.shape[:2], length)
+                inputs[..., start : start + length] = rng.uniform(-1, 1, shape)
+        return inputs
+
+    def _quantities(
+        self,
+        program: Program,
+        trainer: Trainer,
+        inputs: NDArray[Any],
+        weights: Mapping[int, NDArray[Any]],
+        arrays: Mapping[int, NDArray[Any]],
+    ) -> list[Quantity]:
+        """What outputs depend on: parameters, and outputs of nodes."""
+        _, by_parameters, by_inputs = trainer.differentiate(arrays, inputs, weights)
+
+        def change_parameter(view: View) -> Callable[[NDArray[Any]], float]:
+            def changed(direction: NDArray[Any]) -> float:
+                moved = {i: x.copy() for i, x in arrays.items()}
+                view.scatter(view.evaluate(moved) + direction, moved)
+                return trainer.differentiate(moved, inputs, weights)[0]
+
+            return changed
+
+        def change_input(place: slice) -> Callable[[NDArray[Any]], float]:
+            def changed(direction: NDArray[Any]) -> float:
+                moved = inputs.copy()
+                moved[..., place] += direction.reshape(moved[..., place].shape)
+                return trainer.differentiate(arrays, moved, weights)[0]
+
+            return changed
+
+        found = []
+        for parameter in self.parameters:
+            view = program.parameters.get(parameter.signal)
+            if view is not None and all(source in arrays for source in view.sources):
+                shape = self.values[parameter.signal].shape
+                analytic = view.evaluate(by_parameters)
+                found.append(Quantity(parameter.name, shape, analytic, change_parameter(view)))
+        for source, start, length in program.sources:
+            if source.node is not None:
+                place = slice(start, start + length)
+                part = by_inputs[..., place]
+                found.append(
+                    Quantity(str(source.node), part.shape, part.reshape(-1), change_input(place))
+                )
+        return found

@@ -1,0 +1,136 @@
+"""Trainable parameters: which signals of a model they are, and where a program has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import nengo
+import numpy as np
+from numpy.typing import NDArray
+
+from ..assembly.lowering import stored_elements
+from ..config import Settings
+from ..program.program import Program
+from ..tensor_node import TensorNode, layer_weights
+
+__all__ = ["Parameter", "find_parameters", "parameter_arrays", "parameter_values"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A signal that training may change.
+
+    Attributes
+    ----------
+    name : str
+        Says by structure what it belongs to, such as ``networks[0].connections[2].weights``:
+        the same for the same network in every process.
+    signal : Signal
+        The signal. Of a sparse one the stored elements are the parameter.
+    obj : NengoObject
+        What it belongs to.
+    attribute : str
+        ``"weights"``, ``"encoders"``, ``"bias"``, or what a layer calls it.
+    """
+
+    name: str
+    signal: Any
+    obj: Any
+    attribute: str
+
+    @property
+    def built(self) -> NDArray[Any]:
+        """The value that the model was built with."""
+        value = self.signal.initial_value
+        return np.asarray(stored_elements(value) if self.signal.sparse else value)
+
+
+def find_parameters(model: Any, settings: Settings) -> list[Parameter]:
+    """The trainable parameters of a model, in the order of its network.
+
+    What an operator of the model writes, such as weights that a learning rule changes, is
+    state and never a parameter.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        A built model.
+    settings : Settings
+        What may be trained.
+    """
+    if model.toplevel is None:
+        return []
+    written = {s.base for op in model.operators for s in (*op.sets, *op.incs, *op.updates)}
+    found: dict[Any, Parameter] = {}
+    for parameter in _candidates(model, model.toplevel, ""):
+        signal = parameter.signal
+        if signal is None or signal.base in written or not settings.trainable(parameter.obj):
+            continue
+        found.setdefault(signal, parameter)  # a layer's may belong to several nodes
+    return list(found.values())
+
+
+def _candidates(model: Any, network: Any, path: str) -> Iterator[Parameter]:
+    """What could be a parameter; the signal is None where an object has no such thing."""
+    for i, ensemble in enumerate(network.ensembles):
+        if isinstance(ensemble.neuron_type, nengo.Direct):
+            continue
+        name, neurons = f"{path}ensembles[{i}]", ensemble.neurons
+        encoders, bias = model.sig[ensemble].get("encoders"), model.sig[neurons].get("bias")
+        yield Parameter(f"{name}.encoders", encoders, ensemble, "encoders")
+        yield Parameter(f"{name}.bias", bias, neurons, "bias")
+    for i, node in enumerate(network.nodes):
+        if isinstance(node, TensorNode):
+            for attribute, signal in layer_weights(model, node).items():
+                if attribute in node.function.trainable:
+                    yield Parameter(f"{path}nodes[{i}].{attribute}", signal, node, attribute)
+    for i, connection in enumerate(network.connections):
+        weights = model.sig[connection].get("weights")
+        yield Parameter(f"{path}connections[{i}].weights", weights, connection, "weights")
+    for i, inner in enumerate(network.networks):
+        yield from _candidates(model, inner, f"{path}networks[{i}].")
+
+
+def parameter_arrays(
+    program: Program, values: Mapping[Any, NDArray[Any]]
+) -> dict[int, NDArray[Any]]:
+    """The parameter arrays of a program.
+
+    Parameters
+    ----------
+    program : Program
+        A program with parameters.
+    values : mapping
+        By signal; what is missing is as it was built.
+
+    Returns
+    -------
+    arrays : dict
+        By id.
+    """
+    arrays = {array.id: np.array(array.initial) for array in program.by_role("parameter")}
+    for signal, view in program.parameters.items():
+        if signal in values:
+            view.scatter(np.asarray(values[signal]).reshape(-1), arrays)
+    return arrays
+
+
+def parameter_values(
+    program: Program, arrays: Mapping[int, NDArray[Any]]
+) -> dict[Any, NDArray[Any]]:
+    """The value of each parameter that a program has, by signal; undoes `parameter_arrays`.
+
+    Parameters
+    ----------
+    program : Program
+        A program with parameters.
+    arrays : mapping
+        Its parameter arrays, by id.
+    """
+    values = {}
+    for signal, view in program.parameters.items():
+        flat = view.evaluate(arrays)
+        values[signal] = flat if signal.sparse else flat.reshape(signal.shape)
+    return values
