@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from nengograd.plugin.backend import Backend
 from nengograd.plugin.executable import Executable, Options
+from nengograd.plugin.namespace import Namespace
 from nengograd.plugin.registry import Registry
 from nengograd.plugin.tensor_function import TensorFunction
 from nengograd.plugin.trainer import Trainer
 from nengograd.program.program import Program
 
 from .devices import device_names, find_device
-from .library import tf
 from .loop import LoopExecutable
-from .objectives import as_function
+from .namespace import make_namespace
 from .segments import SegmentExecutable
 from .tensor_functions import tensor_function
 from .trainer import TensorFlowTrainer
@@ -48,7 +50,6 @@ class TensorFlowBackend(Backend):
         """Prepare a function on tensors, or a Keras layer."""
         return tensor_function(function, shape_in, pass_time)
 
-    def evaluate(self, objective: Callable[[Any, Any], Any], output: Any, target: Any) -> float:
-        """Call a user's objective with tensors."""
-        value = as_function(objective)(tf.constant(output), tf.constant(target))
-        return float(value.numpy())
+    def namespace(self, dtype: np.dtype[Any]) -> Namespace:
+        """Functions of tensors."""
+        return make_namespace(dtype)

@@ -16,7 +16,7 @@ from .library import tf
 __all__ = ["fit"]
 
 Train = Callable[[NDArray[Any], list[NDArray[Any]]], NDArray[Any]]
-"""Changes the parameters by one minibatch; returns the loss of each goal."""
+"""Changes the parameters by one minibatch; returns the loss of each goal, and its weight."""
 
 
 def fit(
@@ -66,15 +66,18 @@ def fit(
     # Where a callback has restored an interrupted training, it goes on.
     for epoch in range(getattr(model, "_initial_epoch", None) or 0, course.n_epochs):
         callbacks.on_epoch_begin(epoch)
-        total = np.zeros(len(names))
+        total, weight = np.zeros((2, len(names)))
         data = batches.epoch(course.first + epoch, course.shuffle)
         for number, (inputs, targets) in enumerate(data, 1):
             callbacks.on_train_batch_begin(number - 1)
             if watch is not None:
                 watch(seen)
             seen += 1
-            total += train(inputs, targets)
-            logs = _logs(total / number, names)
+            losses, weights = train(inputs, targets)
+            total += losses * weights
+            weight += weights
+            # Until the first target that asks for anything, there is no loss.
+            logs = _logs(total / np.where(weight > 0, weight, 1), names)
             callbacks.on_train_batch_end(number - 1, logs)
             if model.stop_training:
                 break

@@ -1,59 +1,90 @@
-"""What training minimizes."""
+"""Losses of what a program records, and their gradients."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 from nengo.exceptions import ValidationError
 
+from nengograd.plugin.trainer import Goal
+
 from .library import tf
 
-__all__ = ["as_function"]
+__all__ = ["descent"]
 
 
-def as_function(objective: Any) -> Callable[[Any, Any], Any]:
-    """The function ``f(output, target) -> scalar`` that an objective stands for.
-
-    Parameters
-    ----------
-    objective : str, keras.losses.Loss or callable
-        ``"mse"``, a loss of Keras, whose arguments are the other way round, or the function.
-    """
-    if objective == "mse":
-        return mean_squared_error
-    if isinstance(objective, tf.keras.losses.Loss):
-        return lambda output, target: _scalar(objective(target, output), objective)
-    return lambda output, target: _scalar(objective(output, target), objective)
-
-
-def mean_squared_error(output: Any, target: Any) -> Any:
-    """Mean square of the differences; where a target is NaN nothing counts.
+def descent(
+    goals: Sequence[Goal], xp: Any, outputs: Sequence[Any], targets: Sequence[Any]
+) -> tuple[Any, list[Any]]:
+    """Compute losses, and the gradient of their mean with respect to the outputs.
 
     Parameters
     ----------
-    output, target : (minibatch, n_steps, size) tensors
-        Of one dtype.
+    goals : sequence of Goal
+        What is minimized.
+    xp : Namespace
+        Functions of tensors.
+    outputs, targets : sequences of (minibatch, n_samples, size) tensors
+        In the order of the goals.
+
+    Returns
+    -------
+    figures : (2, n_goals) tensor
+        The loss of each goal, and how much it counts beside other minibatches.
+    gradients : list of tensors
+        As the outputs.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a loss cannot be traced, or none has a gradient.
     """
-    counts = ~tf.math.is_nan(target)
-    # The gradient of a masked NaN is NaN: the mask has to come before the difference.
-    difference = tf.where(counts, output - tf.where(counts, target, 0), 0)
-    number = tf.reduce_sum(tf.cast(counts, output.dtype))
-    return tf.reduce_sum(tf.square(difference)) / tf.maximum(number, 1)
-
-
-def _scalar(value: Any, objective: Any) -> Any:
-    name = getattr(objective, "__name__", repr(objective))
-    try:
-        value = tf.convert_to_tensor(value)
-    except (TypeError, ValueError) as error:
+    figures, found = _descent(goals, xp, outputs, targets)
+    if all(gradient is None for gradient in found):
+        names = " and ".join(sorted({goal.loss.name for goal in goals}))
         raise ValidationError(
-            f"{name} has to return one number, not {type(value).__name__}", attr="objective"
-        ) from error
-    if value.shape.rank != 0:
-        raise ValidationError(
-            f"{name} has to return one number, not an array of shape {tuple(value.shape)}; "
-            "take its mean",
+            f"{names} has no gradient with respect to what the probe records, so that training "
+            "could change nothing: compute the loss from the output, with operations that have "
+            "a derivative",
             attr="objective",
         )
-    return value
+    pairs = zip(outputs, found, strict=True)
+    return figures, [tf.zeros_like(x) if g is None else g for x, g in pairs]
+
+
+def _descent(
+    goals: Sequence[Goal], xp: Any, outputs: Sequence[Any], targets: Sequence[Any]
+) -> tuple[Any, list[Any]]:
+    """The same, with None in place of gradients that there are not."""
+    dtype = outputs[0].dtype
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(outputs)
+        found = [_traced(*given, xp) for given in zip(goals, outputs, targets, strict=True)]
+        losses = [tf.cast(loss, dtype) for loss, _ in found]
+        mean = tf.add_n(losses) / len(losses)
+    weights = [tf.cast(weight, dtype) for _, weight in found]
+    figures = tf.stack([tf.stack(losses), tf.stack(weights)])
+    return figures, tape.gradient(mean, list(outputs))
+
+
+def _traced(goal: Goal, output: Any, target: Any, xp: Any) -> tuple[Any, Any]:
+    """The loss and weight of a goal, where a graph is made of the user's function."""
+    try:
+        loss, weight = goal.loss(xp, output, target)
+    except tf.errors.OperatorNotAllowedInGraphError as error:
+        raise ValidationError(
+            f"{goal.loss.name} uses the value of a tensor in Python, as `if` and `for` do, but for "
+            "training it is compiled before there are values: decorate it with @tf.function, "
+            "or use tf.where",
+            attr="objective",
+        ) from error
+    except (NotImplementedError, AttributeError) as error:
+        if "Tensor" not in str(error) or "numpy" not in str(error):
+            raise
+        raise ValidationError(
+            f"{goal.loss.name} makes a NumPy array of a tensor, which has no gradient: use "
+            "functions of TensorFlow, such as tf.reduce_mean for np.mean",
+            attr="objective",
+        ) from error
+    return loss, weight

@@ -12,7 +12,7 @@ from .library import tf
 __all__ = ["Optimizers"]
 
 Gradients = Callable[[Any, Any], tuple[Any, list[Any]]]
-"""``(inputs, targets) -> (losses, gradients)``"""
+"""``(inputs, targets) -> (losses, gradients)``; losses come with their weights, see `descent`."""
 
 
 class Optimizers:
@@ -70,10 +70,22 @@ class Optimizers:
         """Let names stand for new optimizers, with empty slots."""
         self._named.clear()
 
-    def update(self, optimizer: Any, gradients: Gradients) -> Callable[..., Any]:
-        """A function that computes gradients and applies them; returns the losses."""
+    def update(
+        self, optimizer: Any, gradients: Gradients, specs: Sequence[Any]
+    ) -> Callable[..., Any]:
+        """A function that computes gradients and applies them; returns the losses.
+
+        Parameters
+        ----------
+        optimizer : object
+            What `find` has returned.
+        gradients : tf.function
+            See `Gradients`.
+        specs : sequence of tf.TensorSpec
+            Of its arguments.
+        """
         if isinstance(optimizer, tf.compat.v1.train.Optimizer):
-            return self._update_v1(optimizer, gradients)
+            return self._update_v1(optimizer, gradients, specs)
 
         def update(inputs: Any, targets: Any) -> Any:
             losses, found = gradients(inputs, targets)
@@ -81,12 +93,14 @@ class Optimizers:
             optimizer.apply([optimizer.scale_loss(g) for g in found], self._variables)
             return losses
 
-        return _traced_once(tf.function(update, autograph=False))
+        return _traced(tf.function(update, autograph=False), specs)
 
-    def _update_v1(self, optimizer: Any, gradients: Callable[..., Any]) -> Callable[..., Any]:
+    def _update_v1(
+        self, optimizer: Any, gradients: Gradients, specs: Sequence[Any]
+    ) -> Callable[..., Any]:
         # These make their slots when they are first called, which a tf.function forbids.
         targets_of = [variable.value for variable in self._variables]
-        gradients = _traced_once(gradients)
+        gradients = _traced(gradients, specs)
 
         def update(inputs: Any, targets: Any) -> Any:
             losses, found = gradients(inputs, targets)
@@ -96,20 +110,14 @@ class Optimizers:
         return update
 
 
-def _traced_once(function: Any) -> Callable[..., Any]:
-    """Call a tf.function by its trace for the first arguments, whose shapes all others have.
+def _traced(function: Any, specs: Sequence[Any]) -> Callable[..., Any]:
+    """A tf.function's trace for arguments of given shapes, which all have.
 
     TensorFlow would look for the trace in each call, and where functions are many and calls
     few warn of retracing.
     """
-    traced: list[Any] = []
-
-    def call(*arguments: Any) -> Any:
-        if not traced:
-            traced.append(function.get_concrete_function(*arguments))
-        return traced[0](*arguments)
-
-    return call
+    trace: Callable[..., Any] = function.get_concrete_function(*specs)
+    return trace
 
 
 def _by_name(name: str) -> Any:

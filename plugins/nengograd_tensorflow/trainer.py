@@ -16,11 +16,12 @@ from nengograd.program.program import Program
 
 from .devices import on_device
 from .fit import fit
+from .gradients import Record, compile_gradients
 from .library import tf
-from .objectives import as_function
+from .namespace import make_namespace
 from .optimizers import Optimizers
 from .overtime import OverTime
-from .tracing import Traced, Tracer, optimized
+from .tracing import Tracer
 
 __all__ = ["TensorFlowTrainer"]
 
@@ -57,8 +58,7 @@ class TensorFlowTrainer(Trainer):
         self._optimizers = Optimizers(list(self._variables.values()))
         self._lessons: dict[Any, tuple[Any, Any]] = {}
         self._updates: dict[Any, tuple[Callable[..., Any], Any]] = {}
-        self._running: Any = None
-        self._arguments: Sequence[Any] = ()
+        self._running: Any = None  # the gradients that were used last
         self._tracer: Tracer | None = None
         self._sums: dict[Any, Callable[..., Any]] = {}
 
@@ -80,13 +80,15 @@ class TensorFlowTrainer(Trainer):
     ) -> dict[str, list[float]]:
         """Minimize the mean loss of the goals; see `Trainer.fit`."""
         found = self._optimizers.find(optimizer)
-        update = self._update(batches.n_steps, goals, found)
+        with on_device(self._device):
+            # Whatever is wrong with an objective has to turn out before an epoch begins.
+            update = self._update(batches, goals, found)
 
         def train(inputs: NDArray[Any], targets: list[NDArray[Any]]) -> NDArray[Any]:
             with on_device(self._device):
-                self._arguments = tf.constant(inputs), [tf.constant(t) for t in targets]
-                losses: NDArray[Any] = update(*self._arguments).numpy()
-            return losses
+                figures = update(tf.constant(inputs), [tf.constant(t) for t in targets])
+                found: NDArray[Any] = figures.numpy()
+            return found
 
         variables = list(self._variables.values())
         return fit(train, batches, [g.name for g in goals], variables, found, course)
@@ -99,45 +101,41 @@ class TensorFlowTrainer(Trainer):
         """What each block has taken, forward and backward."""
         tracer, self._tracer = self._tracer, None
         assert tracer is not None
-        text = optimized(self._running, self._arguments) if self._jit else None
-        return tracer.stop([Traced("gradients", text)], self._over_time.function.build_seconds)
+        return tracer.stop(self._running.traced(), self._over_time.function.build_seconds)
 
-    def _update(self, steps: int, goals: Sequence[Goal], optimizer: Any) -> Callable[..., Any]:
-        """A compiled function that changes the parameters; returns the loss of each goal."""
+    def _update(self, batches: Any, goals: Sequence[Goal], optimizer: Any) -> Callable[..., Any]:
+        """A traced function that changes the parameters; returns losses and their weights."""
         # What ids belong to is kept along, so that no other object gets them.
-        lesson = (steps, *((g.output, id(g.objective), g.steps.tobytes()) for g in goals))
+        steps = batches.n_steps
+        lesson = (steps, *((g.output, _identity(g), g.steps.tobytes()) for g in goals))
+        inputs, targets = batches.shapes
+        dtype = tf.dtypes.as_dtype(self._dtype)
+        specs = tf.TensorSpec(inputs, dtype), [tf.TensorSpec(shape, dtype) for shape in targets]
         if lesson not in self._lessons:
-            gradients = tf.function(
-                self._gradients(steps, goals), jit_compile=self._jit or None, autograph=False
+            gradients = compile_gradients(
+                self._record(steps, goals),
+                self._variables,
+                goals,
+                make_namespace(self._dtype),
+                specs,
+                jit=self._jit,
             )
-            self._lessons[lesson] = gradients, [g.objective for g in goals]
+            self._lessons[lesson] = gradients, goals
         self._running, _ = self._lessons[lesson]
         key = (lesson, id(optimizer))
         if key not in self._updates:
-            update = self._optimizers.update(optimizer, self._running)
+            update = self._optimizers.update(optimizer, self._running.function, specs)
             self._updates[key] = update, optimizer
         return self._updates[key][0]
 
-    def _gradients(self, steps: int, goals: Sequence[Goal]) -> Callable[..., Any]:
-        """A function that returns the loss of each goal and the gradients of their mean."""
-        objectives = [as_function(goal.objective) for goal in goals]
+    def _record(self, steps: int, goals: Sequence[Goal]) -> Record:
         outputs = [goal.output for goal in goals]
 
-        def gradients(inputs: Any, targets: Any) -> tuple[Any, list[Any]]:
-            parameters = {i: tf.convert_to_tensor(v.value) for i, v in self._variables.items()}
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(parameters)
-                recorded = self._over_time.run(parameters, inputs, steps, outputs)
-                losses = [
-                    tf.cast(f(_samples(x, goal.steps), target), self._dtype)
-                    for f, x, goal, target in zip(objectives, recorded, goals, targets, strict=True)
-                ]
-                loss = tf.add_n(losses) / len(losses)
-            zero = tf.UnconnectedGradients.ZERO
-            found = tape.gradient(loss, parameters, unconnected_gradients=zero)
-            return tf.stack(losses), [found[i] for i in self._variables]
+        def recorded_outputs(parameters: Any, inputs: Any) -> list[Any]:
+            recorded = self._over_time.run(parameters, inputs, steps, outputs)
+            return [_samples(x, g.steps) for x, g in zip(recorded, goals, strict=True)]
 
-        return gradients
+        return recorded_outputs
 
     def differentiate(
         self,
@@ -176,6 +174,12 @@ class TensorFlowTrainer(Trainer):
             return total, *tape.gradient(total, [parameters, inputs], unconnected_gradients=zero)
 
         return differentiate
+
+
+def _identity(goal: Goal) -> Any:
+    """What two goals share if their losses are the same."""
+    given = goal.loss.given
+    return given if isinstance(given, str) else id(given)
 
 
 def _samples(recorded: Any, steps: NDArray[np.int64]) -> Any:

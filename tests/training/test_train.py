@@ -126,6 +126,42 @@ def test_missing_targets_do_not_count(trained: tuple[Model, Any]) -> None:
     assert history["loss"][0] > history["loss"][1] > 0
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("minibatch", [None, 2, 3])
+def test_a_step_goes_down_the_mean_over_targets_that_are_there(
+    minibatch: int | None, dtype: str
+) -> None:
+    """By hand: outputs w x, errors w x - y, of which NaN ones do not count."""
+    with nengo.Network() as linear:
+        source, sink = nengo.Node([0.0]), nengo.Node(size_in=1)
+        shape = nengo.Dense((1, 1), [[1.0]])
+        connection = nengo.Connection(source, sink, transform=shape, synapse=None)
+        probe = nengo.Probe(sink)
+    inputs = np.arange(1.0, 13).reshape(6, 2, 1)
+    targets = inputs - np.arange(12.0).reshape(6, 2, 1)
+    targets[[0, 3], 1] = targets[1:3] = np.nan  # with minibatches of 1 or 2, some ask for nothing
+    size = minibatch or 1
+    names: tuple[tuple[str, Any], ...] = (
+        ("mse", lambda e: np.sum(~np.isnan(e))),
+        ("nan_mse", lambda e: e.size),
+    )
+    for name, count in names:
+        options: Any = {"dtype": dtype, "minibatch_size": minibatch, "progress_bar": False}
+        with nengograd.Simulator(linear, backend="tensorflow", **options) as sim:
+            data = {source: inputs}, {probe: targets}
+            still = sim.train(*data, SGD(0.0), objective=name, shuffle=False)["loss"]
+            errors = inputs - targets
+            expected = np.nansum(errors**2) / count(errors)
+            assert still == pytest.approx([expected], rel=1e-5)
+            assert sim.loss(*data, name) == pytest.approx(expected, rel=1e-5)
+            sim.train(*data, SGD(1e-3), objective=name, shuffle=False)
+            weight = 1.0
+            for i in range(0, 6, size):
+                e = weight * inputs[i : i + size] - targets[i : i + size]
+                weight -= 1e-3 * 2 * np.nansum(e * inputs[i : i + size]) / max(count(e), 1)
+            assert sim.data[connection].weights[0, 0] == pytest.approx(weight, rel=1e-5)
+
+
 def test_objectives_are_functions_by_probe(trained: tuple[Model, Any]) -> None:
     model, sim = trained
     inputs, targets = model.inputs(), model.targets()

@@ -13,6 +13,7 @@ from nengo.exceptions import ValidationError
 
 from ..program.program import Program
 from .executable import Executable, Options
+from .namespace import Namespace, make_namespace
 from .registry import Registry
 from .tensor_function import TensorFunction
 from .trainer import Trainer
@@ -108,6 +109,12 @@ class Backend(ABC):
             attr="backend",
         )
 
-    def evaluate(self, objective: Callable[[Any, Any], Any], output: Any, target: Any) -> float:
-        """Call a user's objective with NumPy arrays, or with the backend's own."""
-        return float(np.asarray(objective(output, target)))
+    def namespace(self, dtype: np.dtype[Any]) -> Namespace:
+        """Functions of the arrays that users' losses are given; by default NumPy's.
+
+        Parameters
+        ----------
+        dtype : numpy.dtype
+            That of the simulation.
+        """
+        return make_namespace(dtype)

@@ -25,15 +25,18 @@ class Goal:
         Which of the program's outputs the probe records.
     name : str
         For people.
-    objective : str or callable
-        ``"mse"`` or ``f(output, target) -> scalar``.
+    loss : nengograd.training.losses.Loss
+        ``loss(xp, output, target) -> (loss, weight)`` computes it for a minibatch, in the
+        backend's namespace: of ``(minibatch, n_samples, size)`` arrays a number, and how much that
+        counts in the mean over minibatches. ``loss.given`` is what the user gave, by whose
+        identity, or by whose value if it is a name, a backend may keep what it has compiled.
     steps : (n_samples,) array of int
-        Which steps, counted from 0, the objective sees.
+        Which steps, counted from 0, the loss sees.
     """
 
     output: int
     name: str
-    objective: Any
+    loss: Any
     steps: NDArray[np.int64]
 
 

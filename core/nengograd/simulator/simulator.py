@@ -29,9 +29,10 @@ from ..program.program import Program
 from ..run.inputs import Feeds, check_feeds
 from ..run.recording import Recorder, SignalValues, SimulationData, Timeline, probe_names
 from ..run.runtime import Runtime, feedable_nodes, warn_about_host
-from ..training.data import Objective, TrainingData, by_probe, check_data, sampled_steps
+from ..training.data import TrainingData, check_data, sampled_steps
 from ..training.evaluation import evaluate
 from ..training.learning import Learning
+from ..training.losses import Objective, by_probe, check_trainable
 from ..training.params_file import load, save
 from .arguments import choose_seed, new_model, positive
 from .pickling import get_state, set_state
@@ -451,9 +452,17 @@ class Simulator:
         n_epochs : int
             How often to go through the data.
         objective : str, callable or dict
-            ``"mse"``, in which a NaN target does not count, a function
-            ``f(output, target) -> scalar`` of ``(minibatch_size, n_steps, size)`` tensors, or
-            a dict of them by probe. Losses are averaged over probes.
+            What to minimize, or a dict of such by probe. Losses are averaged over probes.
+
+            - ``"mse"``: the mean of squared errors over those elements whose target is not NaN.
+            - ``"nan_mse"``: the same sum, divided by the number of all elements, as if a NaN
+              target were met. Of errors 3 and 4 among ten elements, eight of them NaN, this is
+              2.5, and ``"mse"`` 12.5.
+            - A function of two ``(minibatch_size, n_steps, size)`` tensors that returns one
+              number. It gets them by the names of its parameters: ``(output, target)``,
+              Keras' ``(y_true, y_pred)``, or ``labels``, ``predictions`` and ``logits``; under
+              other names, the output comes first.
+            - A loss object of Keras.
         shuffle : bool
             Whether to deal out the items in random order.
         validation_data : tuple, optional
@@ -485,6 +494,7 @@ class Simulator:
         watch = TrainingWatch(self._folder) if path else None
         epochs = positive("n_epochs", n_epochs) or 1
         data, goals = self._lesson(inputs, targets, objective)
+        check_trainable(goals)
         validate = None
         if validation_data is not None:
             if not isinstance(validation_data, Sequence) or len(validation_data) != 2:
@@ -519,15 +529,24 @@ class Simulator:
         targets: Mapping[Any, Any],
         objective: Objective | Mapping[Any, Objective] = "mse",
     ) -> float:
-        """The mean loss of the network as it runs, over all minibatches.
+        """The loss of the network as it runs, over all data.
 
         Spiking neurons spike, and nothing is dropped out. A simulation in progress is not
         disturbed.
 
         Parameters
         ----------
-        inputs, targets, objective
+        inputs, targets
             See `train`.
+        objective : str, callable or dict
+            See `train`; or a metric object, such as ``keras.metrics.Recall()``. It forgets what
+            it has counted, counts over all minibatches, and keeps its count until the next call.
+
+        Returns
+        -------
+        loss : float
+            The mean over probes: of a named loss over all elements that count, of a function or
+            a Keras loss the mean over minibatches, of a metric its result for all data.
         """
         self._check_open("compute a loss")
         return self._loss(*self._lesson(inputs, targets, objective))
@@ -542,11 +561,11 @@ class Simulator:
         samples = {probe: lambda n, p=probe: len(steps(p, n)) for probe in self.model.probes}
         sizes = {probe: self.model.sig[probe]["in"].size for probe in self.model.probes}
         data = check_data(inputs, targets, self._feedable, samples, sizes, self.options)
-        objectives = by_probe(objective, data.targets)
+        losses = by_probe(objective, data.targets)
         probes, names = self.model.probes, probe_names(self.model.probes)
         goals = [
-            Goal(probes.index(p), names[probes.index(p)], f, steps(p, data.n_steps))
-            for p, f in objectives.items()
+            Goal(probes.index(p), names[probes.index(p)], loss, steps(p, data.n_steps))
+            for p, loss in losses.items()
         ]
         return data, goals
 

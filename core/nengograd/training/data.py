@@ -17,10 +17,7 @@ from ..program.sources import KeySource
 from ..run.inputs import check_node, numbers
 from ..run.runtime import Runtime
 
-__all__ = ["Batches", "Objective", "TrainingData", "by_probe", "check_data", "sampled_steps"]
-
-Objective = str | Callable[[Any, Any], Any]
-"""``"mse"`` or ``f(output, target) -> scalar``; both arguments (minibatch, n_steps, size)."""
+__all__ = ["Batches", "TrainingData", "check_data", "sampled_steps"]
 
 
 @dataclass(frozen=True)
@@ -196,44 +193,6 @@ def _whole_minibatches(n_items: int, size: int) -> int:
     return whole
 
 
-def by_probe(objective: Any, probes: Collection[Any]) -> dict[Any, Objective]:
-    """The objective of each probe that has a target.
-
-    Parameters
-    ----------
-    objective : str, callable or dict
-        One for all, or one for each probe.
-    probes : collection of nengo.Probe
-        Those that have targets.
-    """
-    if not isinstance(objective, Mapping):
-        return {probe: _checked(objective) for probe in probes}
-    found = {str(probe) for probe in objective}
-    if set(objective) != set(probes):
-        raise ValidationError(
-            f"objectives are given for {sorted(found)}, targets for "
-            f"{sorted(str(probe) for probe in probes)}; each target needs one objective",
-            attr="objective",
-        )
-    return {probe: _checked(objective[probe]) for probe in probes}
-
-
-def _checked(objective: Any) -> Objective:
-    if isinstance(objective, type):
-        raise ValidationError(
-            f"must be an object of {objective.__name__}, not the class itself: call it",
-            attr="objective",
-        )
-    if objective == "mse" or (callable(objective) and not isinstance(objective, str)):
-        checked: Objective = objective
-        return checked
-    raise ValidationError(
-        f'must be "mse", a function (output, target) -> scalar, or a dict of them by probe, '
-        f"not {objective!r}",
-        attr="objective",
-    )
-
-
 class Batches:
     """Deals out training data in minibatches, as the input array of a program.
 
@@ -275,6 +234,13 @@ class Batches:
 
     def __len__(self) -> int:
         return self.data.n_items // self._size
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
+        """Shapes of what `epoch` yields: of the inputs, and of each target."""
+        size = sum(length for _, _, length in self._program.sources)
+        targets = [(self._size, *array.shape[1:]) for array in self.data.targets.values()]
+        return (self.n_steps, self._size, size), targets
 
     def epoch(
         self, number: int, shuffle: bool

@@ -15,7 +15,7 @@ from ..program.program import Program
 from ..run.runtime import Runtime
 from .data import TrainingData
 
-__all__ = ["evaluate", "mean_squared_error"]
+__all__ = ["evaluate"]
 
 
 def evaluate(
@@ -26,7 +26,7 @@ def evaluate(
     goals: Sequence[Goal],
     seed: int,
 ) -> float:
-    """The mean over goals and minibatches of what objectives say.
+    """The mean over goals of their loss or metric of all data.
 
     Each minibatch is a simulation that begins anew, with a state of its own.
 
@@ -44,15 +44,16 @@ def evaluate(
         Of random processes.
     """
     size = build.options.minibatch_size or 1
-    losses = []
+    xp = build.engine.namespace(build.options.dtype)
+    tallies = [goal.loss.tally(xp) for goal in goals]
     for start in range(0, data.n_items, size):
         items = slice(start, start + size)
         feeds = {node: np.moveaxis(x[items], 1, 0) for node, x in data.inputs.items()}
         recorded = _run(build, program, executable, feeds, data.n_steps, seed)
-        for goal, target in zip(goals, data.targets.values(), strict=True):
+        for goal, tally, target in zip(goals, tallies, data.targets.values(), strict=True):
             output = np.moveaxis(recorded[goal.output][goal.steps], 0, 1)
-            losses.append(_loss(build, goal.objective, output, target[items]))
-    return float(np.mean(losses))
+            tally.add(xp.asarray(output), xp.asarray(target[items]))
+    return float(np.mean([tally.result() for tally in tallies]))
 
 
 def _run(
@@ -83,16 +84,3 @@ def _run(
         pieces.append([x[:n] for x in outputs])
     joined = [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
     return [x[:, None] for x in joined] if single else joined
-
-
-def _loss(build: Build, objective: Any, output: NDArray[Any], target: NDArray[Any]) -> float:
-    if objective == "mse":
-        return mean_squared_error(output, target)
-    return build.engine.evaluate(objective, output, target)
-
-
-def mean_squared_error(output: NDArray[Any], target: NDArray[Any]) -> float:
-    """Mean square of the differences; where a target is NaN nothing counts."""
-    counts = ~np.isnan(target)
-    difference = np.where(counts, output - np.where(counts, target, 0), 0)
-    return float(np.square(difference).sum() / max(counts.sum(), 1))

@@ -1,0 +1,346 @@
+"""Losses and metrics: what the argument ``objective`` may be, and what each computes.
+
+A user's function may take its two arguments in either order, under several names. Which is which is
+decided here alone: to all else a loss or metric is a function of ``(output, target)``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from nengo.exceptions import ValidationError
+from numpy.typing import NDArray
+
+from ..plugin.trainer import Goal
+
+__all__ = ["Loss", "Metric", "Objective", "Tally", "by_probe", "check_trainable", "find_loss"]
+
+Objective = str | Callable[..., Any]
+"""A name of `NAMED`, a function of output and target, or a metric object."""
+
+OUTPUT_WORDS = frozenset({"output", "outputs", "prediction", "predictions", "logits", "y_pred"})
+TARGET_WORDS = frozenset({"target", "targets", "label", "labels", "y_true"})
+"""Names of parameters that tell which of the two an argument is: ours, Keras', TensorFlow's."""
+
+
+class Tally(Protocol):
+    """A loss or metric of one probe, over as many minibatches as are added."""
+
+    def add(self, output: Any, target: Any) -> None:
+        """Take in a minibatch of ``(minibatch, n_samples, size)`` arrays of the backend."""
+
+    def result(self) -> float:
+        """The figure of all that has been added."""
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """A loss, which training can minimize.
+
+    Attributes
+    ----------
+    name : str
+        For people.
+    given : object
+        What the user gave. Its identity is that of the loss.
+    function : callable
+        ``f(xp, output, target) -> (loss, weight)``: the loss of a minibatch, and how much that
+        counts beside other minibatches.
+    needs_targets : bool
+        Whether it is a mean over those targets alone that are not NaN.
+    """
+
+    name: str
+    given: Any
+    function: Callable[[Any, Any, Any], tuple[Any, Any]]
+    needs_targets: bool = False
+
+    def __call__(self, xp: Any, output: Any, target: Any) -> tuple[Any, Any]:
+        """Compute it for a minibatch, in a backend's namespace; see ``function``."""
+        return self.function(xp, output, target)
+
+    def tally(self, xp: Any) -> Tally:
+        """Begin to compute it over minibatches."""
+        return _WeightedMean(self, xp)
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """A metric object as those of Keras: it counts over minibatches, and has no gradient.
+
+    Attributes
+    ----------
+    name : str
+        For people.
+    given : object
+        The user's object, with ``reset_state``, ``update_state`` and ``result``.
+    update : callable
+        Its ``update_state``, as ``f(output, target)``.
+    """
+
+    name: str
+    given: Any
+    update: Callable[[Any, Any], Any]
+
+    def tally(self, xp: Any) -> Tally:
+        """Begin to compute it over minibatches; forgets what the object has counted before."""
+        self.given.reset_state()
+        return _Counting(self, xp)
+
+
+class _WeightedMean:
+    def __init__(self, loss: Loss, xp: Any):
+        self._loss, self._xp = loss, xp
+        self._total = self._weight = 0.0
+
+    def add(self, output: Any, target: Any) -> None:
+        loss, weight = (float(np.asarray(x)) for x in self._loss(self._xp, output, target))
+        self._total += loss * weight
+        self._weight += weight
+
+    def result(self) -> float:
+        return self._total / self._weight
+
+
+class _Counting:
+    def __init__(self, metric: Metric, xp: Any):
+        self._metric, self._xp = metric, xp
+
+    def add(self, output: Any, target: Any) -> None:
+        self._metric.update(output, target)
+
+    def result(self) -> float:
+        value = self._metric.given.result()
+        return float(np.asarray(_one_number(self._xp, value, self._metric.name)))
+
+
+# -- losses with a name
+
+
+def _squares(xp: Any, output: Any, target: Any) -> tuple[Any, Any]:
+    """The sum of the squared differences where targets are not NaN, and how many those are."""
+    counts = xp.logical_not(xp.isnan(target))
+    # The gradient of a masked NaN is NaN: the mask has to come before the difference.
+    difference = xp.where(counts, output - xp.where(counts, target, 0.0), 0.0)
+    return xp.sum(difference * difference), xp.sum(xp.astype(counts, output.dtype))
+
+
+def _mse(xp: Any, output: Any, target: Any) -> tuple[Any, Any]:
+    total, number = _squares(xp, output, target)
+    return total / xp.maximum(number, 1.0), number
+
+
+def _nan_mse(xp: Any, output: Any, target: Any) -> tuple[Any, Any]:
+    total, _ = _squares(xp, output, target)
+    number = math.prod(output.shape)
+    return total / number, number
+
+
+NAMED: Mapping[str, Callable[[Any, Any, Any], tuple[Any, Any]]] = {"mse": _mse, "nan_mse": _nan_mse}
+"""Losses by name. In both, a target that is NaN asks for nothing. ``"mse"`` is the mean of the
+squared errors that are left, ``"nan_mse"`` their sum by the number of all elements."""
+
+
+# -- losses and metrics of users
+
+
+def find_loss(objective: Any) -> Loss | Metric:
+    """The loss or metric that a user means.
+
+    Parameters
+    ----------
+    objective : object
+        See `Objective`.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If it is none, or does not take an output and a target.
+    """
+    if isinstance(objective, str) and objective in NAMED:
+        return Loss(objective, objective, NAMED[objective], needs_targets=objective == "mse")
+    if isinstance(objective, type):
+        raise ValidationError(
+            f"must be an object of {objective.__name__}, not the class itself: call it",
+            attr="objective",
+        )
+    name = getattr(objective, "__name__", type(objective).__name__)
+    if all(hasattr(objective, part) for part in ("reset_state", "update_state", "result")):
+        return Metric(name, objective, in_our_order(objective.update_state, name, keras=True))
+    if not callable(objective):
+        names = ", ".join(f'"{known}"' for known in NAMED)
+        raise ValidationError(
+            f"must be {names}, a function (output, target) -> scalar, or a dict of them by probe, "
+            f"not {objective!r}",
+            attr="objective",
+        )
+    function = in_our_order(objective, name)
+
+    def loss(xp: Any, output: Any, target: Any) -> tuple[Any, Any]:
+        return _one_number(xp, function(output, target), name), output.shape[0]
+
+    return Loss(name, objective, loss)
+
+
+def in_our_order(
+    function: Callable[..., Any], name: str, keras: bool = False
+) -> Callable[[Any, Any], Any]:
+    """A function of ``(output, target)`` that passes on each as the one that its name says.
+
+    Parameters
+    ----------
+    function : callable
+        Of output and target, in any order.
+    name : str
+        For people.
+    keras : bool
+        Whether names that say nothing mean Keras' order, ``(y_true, y_pred)``, or ours.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If it takes more or fewer than two arguments.
+    """
+    signature = _signature(function)
+    two = [] if signature is None else _two_parameters(signature, name)
+    names = [parameter.name for parameter in two]
+    first, second = [*names, "", ""][:2]
+    if first in TARGET_WORDS or second in OUTPUT_WORDS:
+        target_first = True
+    elif first in OUTPUT_WORDS or second in TARGET_WORDS:
+        target_first = False
+    else:
+        target_first = keras
+    in_front = [] if signature is None else list(signature.parameters.values())[: len(two)]
+    by_keyword = two != in_front or any(p.kind is p.KEYWORD_ONLY for p in two)
+
+    def call(output: Any, target: Any) -> Any:
+        given = (target, output) if target_first else (output, target)
+        return function(**dict(zip(names, given, strict=True))) if by_keyword else function(*given)
+
+    return call
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        signature = inspect.signature(function, follow_wrapped=False)
+        kinds = {p.kind for p in signature.parameters.values()}
+        if kinds <= {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}:
+            signature = inspect.signature(function)  # of what a decorator has wrapped
+    except (TypeError, ValueError):  # some that are written in C have none
+        return None
+    return signature
+
+
+def _two_parameters(signature: inspect.Signature, name: str) -> list[inspect.Parameter]:
+    """Those that output and target are for: one or none where a ``*args`` takes them."""
+    parameters = signature.parameters.values()
+    plain = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    known = OUTPUT_WORDS | TARGET_WORDS
+    needed = [p for p in plain if p.default is p.empty]
+    # A default does not keep a target from being one; any other option keeps its default.
+    needed += [p for p in plain if p not in needed and p.name in known][: 2 - len(needed)]
+    has_rest = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    if len(needed) != 2 and not (has_rest and len(needed) < 2):
+        raise ValidationError(
+            f"{name}{signature} does not take an output and a target; it has to be a function "
+            "(output, target), or with the names of Keras (y_true, y_pred)",
+            attr="objective",
+        )
+    return needed
+
+
+def _one_number(xp: Any, value: Any, name: str) -> Any:
+    """What a loss has returned, as a backend's array without axes."""
+    number = None
+    if not (value is None or isinstance(value, (str, Mapping))):
+        with contextlib.suppress(TypeError, ValueError):
+            number = xp.asarray(value)
+    if number is None or number.dtype == object:
+        raise ValidationError(
+            f"{name} has to return one number, not {type(value).__name__}", attr="objective"
+        )
+    shape = number.shape
+    if getattr(shape, "rank", 0) is None:  # it turns out when the function runs
+        return xp.reshape(number, ())
+    if len(shape) != 0:
+        raise ValidationError(
+            f"{name} has to return one number, not an array of shape {tuple(shape)}; take its mean",
+            attr="objective",
+        )
+    return number
+
+
+# -- several probes
+
+
+def by_probe(objective: Any, targets: Mapping[Any, NDArray[Any]]) -> dict[Any, Loss | Metric]:
+    """The loss or metric of each probe that has a target.
+
+    Parameters
+    ----------
+    objective : object or dict
+        One `Objective` for all, or one for each probe.
+    targets : mapping
+        Probe -> array, NaN where nothing is asked.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If one is missing, no objective, or has nothing to be computed from.
+    """
+    if not isinstance(objective, Mapping):
+        objective = dict.fromkeys(targets, objective)
+    elif set(objective) != set(targets):
+        raise ValidationError(
+            f"objectives are given for {sorted(str(probe) for probe in objective)}, targets for "
+            f"{sorted(str(probe) for probe in targets)}; each target needs one objective",
+            attr="objective",
+        )
+    found = {probe: find_loss(objective[probe]) for probe in targets}
+    _check_metrics_are_apart(found)
+    for probe, loss in found.items():
+        if isinstance(loss, Loss) and loss.needs_targets and np.isnan(targets[probe]).all():
+            raise ValidationError(
+                f'all values for {probe} are NaN, of which "{loss.name}" has no mean; give a '
+                "number for some element",
+                attr="targets",
+            )
+    return found
+
+
+def _check_metrics_are_apart(found: Mapping[Any, Loss | Metric]) -> None:
+    owners: dict[int, Any] = {}
+    for probe, loss in found.items():
+        if not isinstance(loss, Metric):
+            continue
+        other = owners.setdefault(id(loss.given), probe)
+        if other is not probe:
+            raise ValidationError(
+                f"one {loss.name} object would count for {other} and {probe} together; give each "
+                "an object of its own, in a dict by probe",
+                attr="objective",
+            )
+
+
+def check_trainable(goals: Sequence[Goal]) -> None:
+    """Refuse metrics, which nothing can be trained for.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If there are any.
+    """
+    for goal in goals:
+        if isinstance(goal.loss, Metric):
+            raise ValidationError(
+                f"{goal.loss.name} is a metric: it has no gradient, since it counts over "
+                "minibatches; train for a loss, and ask `loss` for the metric",
+                attr="objective",
+            )

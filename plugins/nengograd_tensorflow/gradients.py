@@ -1,0 +1,96 @@
+"""Gradients of losses by parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nengograd.plugin.trainer import Goal
+
+from .library import tf
+from .objectives import descent
+from .tracing import Traced, optimized
+
+__all__ = ["Gradients", "compile_gradients"]
+
+Record = Callable[[Any, Any], list[Any]]
+"""``(parameters, inputs) -> outputs``: what the losses see."""
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """A function of inputs and targets that gives losses and gradients.
+
+    Attributes
+    ----------
+    function : tf.function
+        ``(inputs, targets) -> (figures, gradients)``; see `descent`. Gradients are those by the
+        parameters, in their order.
+    parts : list of (str, tf.function, sequence)
+        What of it XLA compiles, with a name and specifications of the arguments.
+    """
+
+    function: Any
+    parts: list[tuple[str, Any, Sequence[Any]]]
+
+    def traced(self) -> list[Traced]:
+        """What a tracer has to know of it."""
+        found = []
+        for name, part, specs in self.parts:
+            # TensorFlow takes no specifications within lists here.
+            zeros = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), specs)
+            found.append(Traced(name, optimized(part, zeros)))
+        return found or [Traced("gradients", None)]
+
+
+def compile_gradients(
+    record: Record,
+    parameters: Mapping[int, Any],
+    goals: Sequence[Goal],
+    xp: Any,
+    specs: tuple[Any, list[Any]],
+    *,
+    jit: bool,
+) -> Gradients:
+    """Make the function that computes the gradients of the mean of the goals' losses.
+
+    Parameters
+    ----------
+    record : callable
+        See `Record`.
+    parameters : mapping
+        Keras variables, by the id of their array.
+    goals : sequence of Goal
+        What is minimized.
+    xp : Namespace
+        Functions of tensors.
+    specs : tuple
+        Shapes and dtypes of the inputs, and of each target.
+    jit : bool
+        Whether XLA compiles.
+    """
+
+    def values() -> dict[int, Any]:
+        return {i: tf.convert_to_tensor(v.value) for i, v in parameters.items()}
+
+    def watched(given: Any, inputs: Any) -> tuple[list[Any], Callable[[list[Any]], list[Any]]]:
+        """The outputs, and what makes their gradients those by parameters."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(given)
+            outputs = record(given, inputs)
+
+        def pull(slopes: list[Any]) -> list[Any]:
+            zero = tf.UnconnectedGradients.ZERO
+            found = tape.gradient(outputs, given, slopes, unconnected_gradients=zero)
+            return [found[i] for i in parameters]
+
+        return outputs, pull
+
+    def gradients(inputs: Any, targets: Any) -> tuple[Any, list[Any]]:
+        outputs, pull = watched(values(), inputs)
+        figures, slopes = descent(goals, xp, outputs, targets)
+        return figures, pull(slopes)
+
+    function = tf.function(gradients, jit_compile=jit or None, autograph=False)
+    return Gradients(function, [("gradients", function, specs)] if jit else [])
