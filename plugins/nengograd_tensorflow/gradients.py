@@ -1,15 +1,18 @@
-"""Gradients of losses by parameters."""
+"""Gradients of losses by parameters, compiled as far as XLA can."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nengo.exceptions import NengoWarning
+
 from nengograd.plugin.trainer import Goal
 
 from .library import tf
-from .objectives import descent
+from .objectives import descent, why_not_xla
 from .tracing import Traced, optimized
 
 __all__ = ["Gradients", "compile_gradients"]
@@ -55,6 +58,10 @@ def compile_gradients(
 ) -> Gradients:
     """Make the function that computes the gradients of the mean of the goals' losses.
 
+    Where XLA cannot compute a loss, TensorFlow's graph runtime does, between two compiled
+    functions: one for what the probes record, and one for its gradients, which has to compute
+    that once more.
+
     Parameters
     ----------
     record : callable
@@ -92,5 +99,44 @@ def compile_gradients(
         figures, slopes = descent(goals, xp, outputs, targets)
         return figures, pull(slopes)
 
-    function = tf.function(gradients, jit_compile=jit or None, autograph=False)
-    return Gradients(function, [("gradients", function, specs)] if jit else [])
+    if not jit or not _warned(goals, xp, specs[1]):
+        function = tf.function(gradients, jit_compile=jit or None, autograph=False)
+        return Gradients(function, [("gradients", function, specs)] if jit else [])
+
+    def gradients_of_outputs(given: Any, inputs: Any, slopes: list[Any]) -> list[Any]:
+        return watched(given, inputs)[1](slopes)
+
+    forward = tf.function(record, jit_compile=True, autograph=False)
+    backward = tf.function(gradients_of_outputs, jit_compile=True, autograph=False)
+
+    def in_parts(inputs: Any, targets: Any) -> tuple[Any, list[Any]]:
+        given = values()
+        figures, slopes = descent(goals, xp, forward(given, inputs), targets)
+        return figures, backward(given, inputs, slopes)
+
+    shapes = {i: tf.TensorSpec(v.shape, v.dtype) for i, v in parameters.items()}
+    return Gradients(
+        tf.function(in_parts, autograph=False),
+        [
+            (record.__name__, forward, (shapes, specs[0])),
+            (gradients_of_outputs.__name__, backward, (shapes, *specs)),
+        ],
+    )
+
+
+def _warned(goals: Sequence[Goal], xp: Any, targets: Sequence[Any]) -> bool:
+    """Say which losses XLA cannot compute; return whether there are any."""
+    # A target has the shape of what its loss sees of the output.
+    reasons = [
+        f"{goal.loss.name}: {reason}"
+        for goal, target in zip(goals, targets, strict=True)
+        if (reason := why_not_xla(goal, xp, target, target))
+    ]
+    if reasons:
+        warnings.warn(
+            "XLA cannot compute an objective, which therefore runs by itself; this takes one more "
+            "run of the model for each minibatch. " + "; ".join(reasons),
+            NengoWarning,
+            stacklevel=7,
+        )
+    return bool(reasons)

@@ -1,4 +1,4 @@
-"""Losses of what a program records, and their gradients."""
+"""Losses of what a program records, their gradients, and those that XLA cannot compute."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from nengograd.plugin.trainer import Goal
 
 from .library import tf
 
-__all__ = ["descent"]
+__all__ = ["descent", "why_not_xla"]
+
+_LEFT_OUT = {"Assert": "an assertion", "CheckNumerics": "a check of numbers"}
+"""Operations that XLA takes and leaves out without a word."""
 
 
 def descent(
@@ -88,3 +91,35 @@ def _traced(goal: Goal, output: Any, target: Any, xp: Any) -> tuple[Any, Any]:
             attr="objective",
         ) from error
     return loss, weight
+
+
+def why_not_xla(goal: Goal, xp: Any, output: Any, target: Any) -> str | None:
+    """Why XLA cannot compute a goal's loss with its gradient as TensorFlow does, if so.
+
+    Parameters
+    ----------
+    goal : Goal
+        What is minimized.
+    xp : Namespace
+        Functions of tensors.
+    output, target : tf.TensorSpec
+        Of the loss's arguments.
+    """
+    if isinstance(goal.loss.given, str):
+        return None
+
+    def alone(x: Any, y: Any) -> Any:
+        return _descent([goal], xp, [x], [y])
+
+    function = tf.function(alone, jit_compile=True, autograph=False)
+    graph = function.get_concrete_function(output, target).graph.as_graph_def()
+    bodies = [graph.node, *(called.node_def for called in graph.library.function)]
+    used = {node.op for body in bodies for node in body}
+    for operation, meaning in _LEFT_OUT.items():
+        if any(name.startswith(operation) for name in used):
+            return f"it would leave out {meaning} ({operation})"
+    try:
+        function.experimental_get_compiler_ir(output, target)(stage="hlo")
+    except (ValueError, tf.errors.OpError) as error:
+        return str(error).strip().splitlines()[0]
+    return None

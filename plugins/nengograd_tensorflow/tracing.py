@@ -51,6 +51,7 @@ class _Event:
     start: float
     seconds: float
     thread: int
+    module: str  # the compiled function it is an instruction of
 
 
 class Tracer:
@@ -112,12 +113,21 @@ def _events(path: Path) -> Iterator[_Event]:
     space.ParseFromString(path.read_bytes())
     for plane in space.planes:
         names = plane.event_metadata
+        modules = [i for i, stat in plane.stat_metadata.items() if stat.name == "hlo_module"]
         for number, line in enumerate(plane.lines):
             begin = line.timestamp_ns * 1e-9
             for event in line.events:
                 start = begin + event.offset_ps * 1e-12
                 name = names[event.metadata_id].name
-                yield _Event(name, start, event.duration_ps * 1e-12, number)
+                module = next(
+                    (
+                        stat.str_value or plane.stat_metadata[stat.ref_value].name
+                        for stat in event.stats
+                        if stat.metadata_id in modules
+                    ),
+                    "",
+                )
+                yield _Event(name, start, event.duration_ps * 1e-12, number, module)
 
 
 def _attribute(events: list[_Event], functions: list[Traced], build: Any) -> Measured:
@@ -159,7 +169,7 @@ def _instructions(
     for line in by_thread.values():
         line.sort(key=lambda e: (e.start, -e.seconds))
         for event, own, parents in _nested(line):
-            table = tables[0] if len(tables) == 1 else _table(parents, known)
+            table = tables[0] if len(tables) == 1 else _table([*parents, event.module], known)
             if table is None:
                 found = owner(event.name)
                 shares = None if found == OTHER else {found: 1.0}
@@ -172,7 +182,7 @@ def _instructions(
 
 
 def _table(parents: list[str], known: Mapping[str, Any]) -> Any:
-    """The instructions of the function whose call is nearest."""
+    """The instructions of the function that an event, or else the nearest call, names."""
     for parent in reversed(parents):
         for name, table in known.items():
             if name in parent:

@@ -461,7 +461,8 @@ class Simulator:
             - A function of two ``(minibatch_size, n_steps, size)`` tensors that returns one
               number. It gets them by the names of its parameters: ``(output, target)``,
               Keras' ``(y_true, y_pred)``, or ``labels``, ``predictions`` and ``logits``; under
-              other names, the output comes first.
+              other names, the output comes first. What the backend's compiler cannot take, such as
+              ``tf.print`` or ``tf.numpy_function``, runs beside it, with a warning.
             - A loss object of Keras.
         shuffle : bool
             Whether to deal out the items in random order.
