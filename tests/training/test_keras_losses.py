@@ -221,3 +221,18 @@ def test_a_metric_is_nothing_to_train_for() -> None:
         metric = sim.loss(*data, keras.metrics.MeanSquaredError())
         assert metric == pytest.approx(sim.loss(*data), rel=1e-5)
         assert history["loss"][0] > metric
+
+
+def test_missing_targets_count_in_mse_as_masked_elements_do_in_keras(make_sim: Make) -> None:
+    """Errors of 3 and 4, and the rest masked: the mean is that of two squares."""
+    values = np.zeros((1, 5, 1))
+    values[0, 1], values[0, 3] = 3, 4
+    model = keras.Sequential([keras.Input((5, 1)), keras.layers.Masking(0.0)])
+    model.compile(loss="mse")
+    expected = model.evaluate(values, 0 * values, verbose=0)
+    assert expected == 12.5
+    with nengo.Network() as direct:
+        source = nengo.Node([0.0])
+        probe = nengo.Probe(source)
+    targets = np.where(values == 0, np.nan, 0)
+    assert make_sim(direct).loss({source: values}, {probe: targets}) == expected
