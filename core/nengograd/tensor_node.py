@@ -13,6 +13,7 @@ from nengo.params import Default
 from numpy.typing import NDArray
 
 from .plugin.manager import get_manager
+from .plugin.merging import Itself
 from .plugin.tensor_function import TensorFunction
 
 __all__ = ["BuiltTensorNode", "Layer", "SimTensorNode", "TensorNode", "layer_weights"]
@@ -160,7 +161,7 @@ class BuiltTensorNode(NamedTuple):
 
 def layer_weights(model: Any, node: TensorNode) -> dict[str, Signal]:
     """The signals of a node's weights, by the names that the layer gives them."""
-    return dict(model.sig[node.tensor_func]) if node.function.names else {}
+    return dict(model.sig[Itself(node.tensor_func)]) if node.function.names else {}
 
 
 @Builder.register(TensorNode)  # type: ignore[untyped-decorator]
@@ -174,11 +175,11 @@ def build_tensor_node(model: Any, node: TensorNode) -> None:
     output = Signal(shape=node.size_out, name=f"{node}.out")
     model.sig[node]["in"], model.sig[node]["out"] = given, output
     names = node.function.names
-    if names and not model.sig[node.tensor_func]:
+    shared = model.sig[Itself(node.tensor_func)] if names else {}
+    if names and not shared:
         initial = node.function.initial(int(model.seeds[node]))
         for name in names:
-            signal = Signal(initial[name], name=f"{node}.{name}")
-            model.sig[node.tensor_func][name] = signal
+            shared[name] = Signal(initial[name], name=f"{node}.{name}")
     time = model.time if node.pass_time else None
     model.add_op(SimTensorNode(node, given, time, output, layer_weights(model, node)))
     weights = {name: s.initial_value for name, s in layer_weights(model, node).items()}

@@ -21,6 +21,7 @@ from nengo.builder.transforms import ConvInc, ConvTransposeInc
 
 from nengograd.builtin.operators import OPERATORS
 from nengograd.plugin.builders import Context, NeuronBuilder, ProcessBuilder
+from nengograd.plugin.merging import sort_params
 from nengograd.plugin.namespace import NAMES, numpy_namespace
 from nengograd.program.operators import AddOuter, Dot, Outer, Product, Sum, Total
 from nengograd.program.program import Block, Op
@@ -282,7 +283,8 @@ def spiking_case(n: int, amplitude: Any) -> Case:
         op = SimNeurons(neurons, sj, out, state={"voltage": sv})
         return run_nengo(op, [sj, sv], [out, sv], [J, voltage])
 
-    attrs = {"builder": Integrator(), "params": {"amplitude": amplitude}, "size": n}
+    params = sort_params({"amplitude": amplitude}, (n,), ())
+    attrs = {"builder": Integrator(), "params": params, "size": n}
     # The margin keeps single precision on the same side of the threshold.
     fix = {0: lambda x: 2000.0 * np.round(x, 2) + 250.0, 1: lambda x: np.round(np.abs(x), 1)}
     return Case(SimNeurons, attrs, [n, n], [n, n], reference, fix)
@@ -295,9 +297,8 @@ def noisy_case(n: int) -> Case:
         rng.numbers = random
         return run_nengo(SimNeurons(Noisy(), sj, out, state={"rng": rng}), [sj], [out], [J])
 
-    return Case(
-        SimNeurons, {"builder": NoisyBuilder(), "params": {}, "size": n}, [n, n], [n], reference
-    )
+    attrs = {"builder": NoisyBuilder(), "params": sort_params({}, (n,), ()), "size": n}
+    return Case(SimNeurons, attrs, [n, n], [n], reference)
 
 
 class Past(nengo.Process):
@@ -357,8 +358,8 @@ def past_case(n: int, gain: Any, whole: int = 4) -> Case:
 
     attrs = {
         "builder": PastBuilder(),
-        "params": {"gain": gain},
-        "rows": [("past", 2), ("whole", 0)],
+        "params": sort_params({"gain": gain}, (n,), ()),
+        "rows": [("past", 2), ("whole", int(whole > 0))],
         "size": n,
     }
     sizes = [n, n, n] + [whole] * bool(whole)

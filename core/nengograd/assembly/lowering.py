@@ -17,6 +17,7 @@ import numpy as np
 from nengo.builder.operator import SimPyFunc
 from nengo.builder.processes import SimProcess
 
+from ..plugin.merging import by_content
 from ..plugin.registry import Rule
 from ..program.host_call import HostCall
 from ..program.operators import Detach, Sum, Total
@@ -161,7 +162,9 @@ class Lowering:
         kind : type
             Operator class: the backend's builder is found by it.
         key : hashable
-            Operators of one kind and equal key may run as one block.
+            Operators of one kind and equal key may run as one block. Numbers, text, classes and
+            tuples of them are compared by what they hold; any other object is equal to itself
+            alone, whatever its ``__eq__`` says.
         operands : sequence of View
             What it reads.
         sizes : sequence of int
@@ -182,7 +185,7 @@ class Lowering:
             raise TypeError(f"the key {key!r} has to be hashable, such as a tuple") from error
         return self.graph.add(
             kind,
-            key,
+            by_content(key),
             operands,
             sizes,
             attrs,
@@ -211,10 +214,14 @@ class Lowering:
         return View.of(identity, source.size)
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
-        """Return ``make()``, called once per key: models repeat the same synapse often."""
-        if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]
+        """Return ``make()``, called once per key: models repeat the same synapse often.
+
+        Keys are compared as in `add`: an object in one stands for itself alone.
+        """
+        known = by_content(key)
+        if known not in self._made:
+            self._made[known] = make()
+        return self._made[known]
 
     def is_time(self, signal: Any) -> bool:
         """Whether a signal is the model's time or step counter."""
@@ -320,7 +327,7 @@ class Lowering:
         for position, op in enumerate(order):
             self._position, self._operator = position, op
             self._done.clear()
-            if op in stepwise:
+            if id(op) in stepwise:
                 self.host(op)
             elif not self._lower_source(op):
                 rule = rules.get(type(op))
@@ -331,8 +338,8 @@ class Lowering:
         self._finish()
         return self.graph
 
-    def _stepwise_functions(self, order: Iterable[Any]) -> AbstractSet[Any]:
-        """Python functions that have to be called step by step, in Nengo's order.
+    def _stepwise_functions(self, order: Iterable[Any]) -> AbstractSet[int]:
+        """The ids of Python functions that have to be called step by step, in Nengo's order.
 
         One with an input has to; and then all others, because they may share state with it.
         In a program that is differentiated none with an input runs.
@@ -340,7 +347,7 @@ class Lowering:
         functions = [op for op in order if isinstance(op, SimPyFunc)]
         with_input = [op for op in functions if op.x is not None]
         alone = self.training.differentiate or not with_input
-        return frozenset(with_input if alone else functions)
+        return frozenset(id(op) for op in (with_input if alone else functions))
 
     def _lower_source(self, op: Any) -> bool:
         """Lower an operator that depends on nothing but time; say whether it is one."""

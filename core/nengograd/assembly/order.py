@@ -70,11 +70,14 @@ def _by_base(signals: Iterable[Any]) -> dict[Any, _Overlaps]:
     return {base: _Overlaps(list(group)) for base, group in groups.items()}
 
 
-def _check_single_writers(writers: dict[Any, list[Any]], verb: str) -> None:
+def _check_single_writers(
+    writers: dict[Any, list[int]], verb: str, operators: Sequence[Any]
+) -> None:
     """Each element may be set once and updated once in a step."""
     groups: dict[Any, list[Any]] = defaultdict(list)
-    for signal, ops in writers.items():
-        if len(ops) > 1:
+    for signal, numbers in writers.items():
+        if len(numbers) > 1:
+            ops = [operators[i] for i in numbers]
             raise BuildError(f"{signal} is {verb} by {len(ops)} operators: {ops}; one may")
         groups[signal.base].append(signal)
     for group in groups.values():
@@ -105,62 +108,63 @@ def step_order(operators: Sequence[Any]) -> list[Any]:
         If two operators set (or update) the same memory, or operators depend on each other
         in a circle.
     """
-    effects: dict[str, dict[Any, list[Any]]] = {}
+    # Operators go by their number: authors may give theirs an equality, or no hash.
+    effects: dict[str, dict[Any, list[int]]] = {}
     for effect in ("sets", "incs", "reads", "updates"):
-        by_signal: dict[Any, list[Any]] = defaultdict(list)
-        for op in operators:
+        by_signal: dict[Any, list[int]] = defaultdict(list)
+        for number, op in enumerate(operators):
             for signal in getattr(op, effect):
-                by_signal[signal].append(op)
+                by_signal[signal].append(number)
         effects[effect] = by_signal
     sets, incs, reads, updates = (effects[e] for e in ("sets", "incs", "reads", "updates"))
-    _check_single_writers(sets, "set")
-    _check_single_writers(updates, "updated")
+    _check_single_writers(sets, "set", operators)
+    _check_single_writers(updates, "updated", operators)
 
     set_views = _by_base(sets)
     written = _by_base([s for op in operators for s in (*op.sets, *op.incs)])
     read = _by_base(reads)
 
-    after: dict[Any, dict[Any, None]] = {op: {} for op in operators}
+    after: list[dict[int, None]] = [{} for _ in operators]
 
-    def add_edges(signal: Any, later: list[Any], groups: list[Any], own: list[Any]) -> None:
+    def add_edges(signal: Any, later: list[int], groups: list[Any], own: list[int]) -> None:
         earlier = list(own)
         for views, tables in groups:
             found = views.get(signal.base)
             for other in found.of(signal) if found is not None else ():
                 for table in tables:
                     earlier.extend(table.get(other, ()))
-        for op in dict.fromkeys(earlier):
-            edges = after[op]
+        for number in dict.fromkeys(earlier):
+            edges = after[number]
             for follower in later:
                 edges[follower] = None
 
-    for signal, ops in incs.items():
-        add_edges(signal, ops, [(set_views, (sets,))], sets.get(signal, []))
-    for signal, ops in reads.items():
+    for signal, numbers in incs.items():
+        add_edges(signal, numbers, [(set_views, (sets,))], sets.get(signal, []))
+    for signal, numbers in reads.items():
         own = sets.get(signal, []) + incs.get(signal, [])
-        add_edges(signal, ops, [(written, (sets, incs))], own)
-    for signal, ops in updates.items():
+        add_edges(signal, numbers, [(written, (sets, incs))], own)
+    for signal, numbers in updates.items():
         own = sets.get(signal, []) + incs.get(signal, []) + reads.get(signal, [])
         tables = (sets, incs, reads)
-        add_edges(signal, ops, [(read, tables), (written, tables)], own)
+        add_edges(signal, numbers, [(read, tables), (written, tables)], own)
     return _topological(operators, after)
 
 
-def _topological(operators: Sequence[Any], after: dict[Any, dict[Any, None]]) -> list[Any]:
-    waiting = dict.fromkeys(operators, 0)
-    for followers in after.values():
-        for op in followers:
-            waiting[op] += 1
-    ready = deque(op for op in operators if not waiting[op])
+def _topological(operators: Sequence[Any], after: list[dict[int, None]]) -> list[Any]:
+    waiting = [0] * len(operators)
+    for followers in after:
+        for follower in followers:
+            waiting[follower] += 1
+    ready = deque(number for number, count in enumerate(waiting) if not count)
     order = []
     while ready:
-        op = ready.popleft()
-        order.append(op)
-        for follower in after[op]:
+        number = ready.popleft()
+        order.append(operators[number])
+        for follower in after[number]:
             waiting[follower] -= 1
             if not waiting[follower]:
                 ready.append(follower)
     if len(order) < len(operators):
-        stuck = [str(op) for op, count in waiting.items() if count][:5]
+        stuck = [str(op) for op, count in zip(operators, waiting, strict=True) if count][:5]
         raise BuildError("Operators depend on each other within one step: " + ", ".join(stuck))
     return order

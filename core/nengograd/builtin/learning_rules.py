@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from nengo.builder import learning_rules
 
-from ..plugin.builders import Context, OperatorBuilder, Step, merge_values
+from ..plugin.builders import Context, OperatorBuilder, Step
+from ..plugin.merging import merge_values
 from ..program.program import Block, Op
 
 __all__ = ["LEARNING_RULES"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from nengo.exceptions import BuildError
 from nengo.transforms import SparseMatrix
 
 from ..assembly.lowering import Lowering
+from ..plugin.merging import Itself, sort_params
 from ..program.operators import Dot, Outer, Product
 from ..program.sources import ConstantSource, DrawSource, KeySource
 from ..program.views import View
@@ -159,8 +160,7 @@ def lower_convolution(op: Any, to: Lowering) -> Any:
     """``Y[...] += conv(W, X)``."""
     if op.conv.dimensions > 2:
         return False
-    key = ("unmerged", id(op))
-    result = to.add(type(op), key, [to.read(op.W), to.read(op.X)], [op.Y.size], conv=op.conv)
+    result = to.add(type(op), Itself(op), [to.read(op.W), to.read(op.X)], [op.Y.size], conv=op.conv)
     to.inc(op.Y, result[0])
     return True
 
@@ -168,7 +168,9 @@ def lower_convolution(op: Any, to: Lowering) -> Any:
 def lower_neurons(op: Any, to: Lowering) -> Any:
     """Neurons: a current and states in, an output and states out."""
     neurons = op.neurons
-    builder = to.training.stand_ins.get(op) or to.neurons.get(type(neurons))
+    builder = to.training.stand_ins.get(op)
+    if builder is None:
+        builder = to.neurons.get(type(neurons))
     if builder is None or not builder.accepts(neurons):
         return False
     size = op.J.size
@@ -185,10 +187,11 @@ def lower_neurons(op: Any, to: Lowering) -> Any:
     if builder.draw is not None:
         source = DrawSource(size, None, f"{type(neurons).__name__} draws", op, builder.draw)
         operands.append(to.input(source))
-    params = {name: _number(getattr(neurons, name)) for name in builder.params}
+    values = {name: getattr(neurons, name) for name in builder.params}
+    params = sort_params(values, (size,), builder.params)
     outputs = to.add(
         SimNeurons,
-        (type(neurons), type(builder), builder.key(neurons)),
+        (type(neurons), Itself(builder), builder.key(neurons), params.key),
         operands,
         [size] * (1 + len(builder.states)),
         mixes=True,
@@ -203,10 +206,6 @@ def lower_neurons(op: Any, to: Lowering) -> Any:
     return True
 
 
-def _number(value: Any) -> Any:
-    return value if isinstance(value, (bool, int, float)) else np.asarray(value).item()
-
-
 def lower_process(op: Any, to: Lowering) -> Any:
     """A process or synapse with an input."""
     process = op.process
@@ -218,33 +217,26 @@ def lower_process(op: Any, to: Lowering) -> Any:
     )
     if prepared is None:
         return False
-    if not isinstance(prepared, tuple) or len(prepared) != 2:
-        raise TypeError(
-            "prepare has to return a pair, the key and a dict of numbers, or None; it returned a "
-            f"{type(prepared).__name__}"
-        )
-    key, params = prepared
+    key, given = _key_and_params(prepared)
+    params = sort_params(given, op.input.shape, builder.per_element)
     size = op.input.size
-    operands, rows = [to.read(op.input)], []
-    sizes = [size]
+    operands, sizes, rows = [to.read(op.input)], [size], []
+    merges = builder.merges and params.merges
     for name, signal in op.state.items():
-        count = builder.rows(name, signal.initial_value, op.input.shape)
-        if count and count * size != signal.size:
-            raise ValueError(
-                f"rows says that the state {name!r} has {count} rows of the input's {size} "
-                f"elements; it has {signal.size} elements. Return 0 if it is not made of rows"
-            )
-        rows.append((name, count))
+        count = _count_rows(builder, name, signal, op.input)
         before = to.before(signal)
         if count:
             operands += [before[i * size : (i + 1) * size] for i in range(count)]
             sizes += [size] * count
         elif signal.size:
+            # Where one of its parts ends and another's begins is known to the builder alone.
+            merges, count = False, 1
             operands.append(before)
             sizes.append(signal.size)
+        rows.append((name, count))
     outputs = to.add(
         SimProcess,
-        (type(process), key) if builder.merges else ("unmerged", id(op)),
+        (type(process), Itself(builder), key, tuple(rows), params.key) if merges else Itself(op),
         operands,
         sizes,
         mixes=True,
@@ -258,12 +250,36 @@ def lower_process(op: Any, to: Lowering) -> Any:
     output, same = outputs[0], builder.output_row(key)
     for (name, count), signal in zip(rows, op.state.values(), strict=True):
         if signal.size:
-            after = [next(rest) for _ in range(count or 1)]
+            after = [next(rest) for _ in range(count)]
             to.update(signal, View.concat(after))
             if same is not None and same[0] == name:
                 output = after[same[1]]
     {"set": to.set, "inc": to.inc, "update": to.update}[op.mode](op.output, output)
     return True
+
+
+def _key_and_params(prepared: Any) -> tuple[Any, Mapping[str, Any]]:
+    """What a builder's prepare has returned, if it is right."""
+    if not isinstance(prepared, tuple) or len(prepared) != 2:
+        what = f"a {type(prepared).__name__}"
+    elif not isinstance(prepared[1], Mapping):
+        what = f"a {type(prepared[1]).__name__} in place of the dict"
+    else:
+        return prepared
+    raise TypeError(
+        f"prepare has to return a pair, the key and a dict of numbers, or None; it returned {what}"
+    )
+
+
+def _count_rows(builder: Any, name: str, signal: Any, given: Any) -> int:
+    """Into how many rows of the input's size a builder splits a state."""
+    count = int(builder.rows(name, signal.initial_value, given.shape))
+    if count and count * given.size != signal.size:
+        raise ValueError(
+            f"rows says that the state {name!r} has {count} rows of the input's {given.size} "
+            f"elements; it has {signal.size} elements. Return 0 if it is not made of rows"
+        )
+    return count
 
 
 def _lower_rule(op: Any, to: Lowering, signals: list[Any], **attrs: Any) -> None:
@@ -339,7 +355,7 @@ def lower_tensor_node(op: SimTensorNode, to: Lowering) -> None:
     operands += [to.read(op.weights[name]) for name in function.names]
     (output,) = to.add(
         SimTensorNode,
-        id(op),
+        Itself(op),
         operands,
         [op.output.size],
         name=type(op.node.tensor_func).__name__ if function.names else "TensorNode",

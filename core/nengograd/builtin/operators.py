@@ -14,7 +14,8 @@ from nengo.builder.operator import SparseDotInc
 from nengo.builder.processes import SimProcess
 from nengo.exceptions import BuildError
 
-from ..plugin.builders import Context, OperatorBuilder, Step, merge_params
+from ..plugin.builders import Context, OperatorBuilder, Step
+from ..plugin.merging import merge_params
 from ..program.operators import AddOuter, Detach, Dot, Outer, Product, Sum, Total
 from ..program.program import Block
 from .convolution import CONVOLUTIONS
@@ -24,12 +25,12 @@ __all__ = ["OPERATORS"]
 
 
 def _merged_params(block: Block, ctx: Context) -> SimpleNamespace:
-    """Return the ``params`` of a block's operators: numbers, or arrays ``(n,)``."""
+    """Return the ``params`` of a block's operators: numbers, or arrays of the backend."""
     sizes = [op.attrs["size"] for op in block.ops]
     merged = merge_params([op.attrs["params"] for op in block.ops], sizes)
-    # A NumPy scalar would turn single precision into double.
-    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in merged.items()}
-    return SimpleNamespace(**{name: ctx.constant(value) for name, value in plain.items()})
+    return SimpleNamespace(
+        **{n: ctx.constant(x) if isinstance(x, np.ndarray) else x for n, x in merged.items()}
+    )
 
 
 class SumBuilder(OperatorBuilder):
@@ -269,9 +270,8 @@ class ProcessesBuilder(OperatorBuilder):
         ----------
         block : Block
             Operators whose attrs hold ``builder`` and ``rows`` (the same for all),
-            ``params`` and ``size``. A state of 0 rows is one operand, passed on as a list
-            of one array; where such states are empty, they are no operands and the lists
-            are empty.
+            ``params`` and ``size``. ``rows`` says how many operands hold each state: one where
+            it is not made of rows, none where it is empty.
         ctx : Context
             Namespace, dtype and time step.
 
@@ -285,11 +285,8 @@ class ProcessesBuilder(OperatorBuilder):
         rows = dict(block.ops[0].attrs["rows"])
 
         def step(u: Any, *operands: Any) -> Sequence[Any]:
-            whole = len(operands) > sum(rows.values())
             rest = iter(operands)
-            state = {
-                name: [next(rest) for _ in range(count or whole)] for name, count in rows.items()
-            }
+            state = {name: [next(rest) for _ in range(count)] for name, count in rows.items()}
             out, after = _pair(builder.step(ctx.xp, u, state, params, ctx.dt))
             if len(after) != len(rows) or any(name not in after for name in rows):
                 raise BuildError(_states_message(builder, list(rows), after))

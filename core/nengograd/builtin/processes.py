@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,25 @@ Rows = dict[str, list[Any]]
 _MOST_SEPARATE = 3
 
 
+Matrices = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+
+
+def _state_space(process: Any, dt: float) -> Matrices:
+    """A linear filter's matrices, discretized."""
+    if type(process)._get_ss is not LinearFilter._get_ss:
+        return tuple(process._get_ss(dt))
+    num, den = tuple(process.num.tolist()), tuple(process.den.tolist())
+    return _known_state_space(num, den, process.analog, process.method, dt)
+
+
+@lru_cache(maxsize=1024)
+def _known_state_space(
+    num: tuple[float, ...], den: tuple[float, ...], analog: bool, method: str, dt: float
+) -> Matrices:
+    """The same time constant often comes in many synapses."""
+    return tuple(LinearFilter(num, den, analog=analog, method=method)._get_ss(dt))
+
+
 class LinearFilterBuilder(ProcessBuilder):
     """A linear filter in state space, discretized by Nengo.
 
@@ -30,7 +50,7 @@ class LinearFilterBuilder(ProcessBuilder):
         self, process: Any, shape: tuple[int, ...], dt: float
     ) -> tuple[Hashable, dict[str, Any]] | None:
         """Find the form that Nengo would choose, and its numbers."""
-        A, B, C, D = process._get_ss(dt)
+        A, B, C, D = _state_space(process, dt)
         X = np.zeros((len(A), *shape))
         d = float(np.asarray(D).item())
         if LinearFilter.NoX.check(A, B, C, D, X):

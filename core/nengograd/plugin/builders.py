@@ -8,7 +8,7 @@ broadcast. ``xp`` is an array namespace (see `nengograd.plugin.namespace`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +25,6 @@ __all__ = [
     "ProcessBuilder",
     "State",
     "Step",
-    "merge_values",
 ]
 
 State = dict[str, Any]
@@ -135,9 +134,11 @@ class NeuronBuilder(ABC):
     Attributes
     ----------
     params : tuple of str
-        Attributes of the neuron type that `step` reads from ``params``. Neurons that differ
-        only in these run in one block: each is a Python float there, or an array ``(n,)``
-        where the merged neurons differ.
+        Attributes of the neuron type that `step` reads from ``params``. Each is a number, or an
+        array with one number for each neuron of the ensemble. Neurons that differ only in these
+        run in one block: there each is a Python float, or an array ``(n,)`` where the merged
+        neurons differ. What is no number, such as a bool or a text, is handed on as it is, and
+        neurons have to agree in it to run in one block.
     states : tuple of str
         Names of the state arrays, as in ``NeuronType.state``.
     """
@@ -150,7 +151,11 @@ class NeuronBuilder(ABC):
         return True
 
     def key(self, neurons: Any) -> Hashable:
-        """What neurons have to agree in, beyond their type, to run in one block."""
+        """What neurons have to agree in, beyond their type, to run in one block.
+
+        Numbers, text, classes and tuples of them are compared by what they hold. Any other
+        object is equal to itself alone, whatever its ``__eq__`` says.
+        """
         return None
 
     @abstractmethod
@@ -232,11 +237,17 @@ class ProcessBuilder(ABC):
     Attributes
     ----------
     merges : bool
-        Whether processes of equal key may run in one block. False where a state has another
-        size than the input.
+        Whether processes of equal key may run in one block. One with a state that is not made
+        of rows (see `rows`) never does.
+    per_element : tuple of str
+        Names of params that may be arrays with one number for each element of the input. They
+        are joined where processes are merged. Any other array, such as the taps of a filter,
+        belongs to its process as a whole: processes may run in one block where they have the
+        same, unless it is as long as the input, since then it might be one number per element.
     """
 
     merges: bool = True
+    per_element: tuple[str, ...] = ()
 
     @abstractmethod
     def prepare(
@@ -256,11 +267,16 @@ class ProcessBuilder(ABC):
         Returns
         -------
         key : hashable
-            Processes of equal key run in one block.
+            Processes of equal key may run in one block. Numbers, text, classes and tuples of
+            them are compared by what they hold; any other object is equal to itself alone,
+            whatever its ``__eq__`` says.
         params : dict
-            Numbers for `step`: each a float. Where merged processes differ in one, `step`
-            gets an array ``(n,)``. None instead of the pair: this instance cannot be run
-            by the builder.
+            What `step` computes with. Of numbers `step` gets a Python float, or an array
+            ``(n,)`` where merged processes differ. Of `per_element` each may be an array of n
+            numbers, or of the shape of the input. All else (other arrays, bools, text) is
+            handed on, and processes have to agree in it to run in one block; arrays in the
+            dtype of the simulation. None instead of the pair: this instance cannot be run by
+            the builder.
         """
 
     @abstractmethod
@@ -293,7 +309,7 @@ class ProcessBuilder(ABC):
         state : dict of lists of (..., n) arrays
             Rows of each state signal.
         params : namespace
-            The numbers made by `prepare`.
+            What `prepare` made.
         dt : float
             Length of the step, in seconds.
 
@@ -304,16 +320,3 @@ class ProcessBuilder(ABC):
         state : dict of lists of (..., n) arrays
             State after the step.
         """
-
-
-def merge_values(values: Sequence[Any], sizes: Sequence[int]) -> Any:
-    """One parameter of merged operators: the common float, or one number per element."""
-    first = values[0]
-    if all(value is first or value == first for value in values):
-        return first
-    return np.repeat(np.asarray(values, dtype=np.float64), sizes)
-
-
-def merge_params(params: Sequence[Mapping[str, Any]], sizes: Sequence[int]) -> dict[str, Any]:
-    """`merge_values` for each name of several operators' parameters."""
-    return {name: merge_values([p[name] for p in params], sizes) for name in params[0]}

@@ -107,8 +107,9 @@ class Registry:
         rule_of = self.origins.get("lowering", {}).get(type(operator))
         builder, origin = self.offered(operator)
         if origin is not None and (rule_of is None or rule_of.first_party):
-            kind = getattr(operator, "neurons", None) or getattr(operator, "process", None)
-            return f"{type(builder).__name__}, the builder of {type(kind).__name__} ({origin}),"
+            served = getattr(operator, "neurons", None)
+            served = getattr(operator, "process", None) if served is None else served
+            return f"{type(builder).__name__}, the builder of {type(served).__name__} ({origin}),"
         return f"The lowering rule of {type(operator).__name__} ({rule_of or 'unknown plugin'})"
 
     def rewrite(self, graph: Any) -> None:

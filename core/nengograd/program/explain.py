@@ -100,4 +100,21 @@ def _key_reason(kind: type, a: dict[str, Any], b: dict[str, Any], key_a: Any, ke
         if key_a[0] != key_b[0]:
             return f"sums of {key_a[0]} and of {key_b[0]} terms"
         return "one adds up from step to step, the other begins anew"
-    return f"they differ in their merge key, {key_a} and {key_b}"
+    one, other = _difference(key_a, key_b)
+    if _is_named(one) and _is_named(other):
+        return f"they differ in {one[0]!r}"
+    return f"they differ in their merge key, {one} and {other}"
+
+
+def _difference(a: Any, b: Any) -> tuple[Any, Any]:
+    """The parts in which two keys differ, if it is one place."""
+    if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
+        pairs = [(x, y) for x, y in zip(a, b, strict=True) if x != y]
+        if len(pairs) == 1 and not (_is_named(a) and a[0] == b[0]):
+            return _difference(*pairs[0])
+    return a, b
+
+
+def _is_named(part: Any) -> bool:
+    """Whether a part of a key is a parameter or a state, with its name."""
+    return isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str)

@@ -34,20 +34,21 @@ def feedable_nodes(program: Program) -> set[Any]:
 
 def warn_about_host(program: Program, registry: Registry) -> None:
     """Name the operators that run on the host for want of a builder, once per model."""
-    named: set[str] = set()
+    named: set[tuple[type, str]] = set()
     for block in program.host_blocks:
         op = block.ops[0].operator
         if isinstance(op, SimPyFunc):
             continue
         if hasattr(op, "neurons"):
-            what, hook = type(op.neurons).__name__, "nengograd_neurons"
+            kind, hook = type(op.neurons), "nengograd_neurons"
         elif type(op) is SimProcess:
-            what, hook = type(op.process).__name__, "nengograd_processes"
+            kind, hook = type(op.process), "nengograd_processes"
         else:
-            what, hook = type(op).__name__, "nengograd_lowering"
-        if what in named:
+            kind, hook = type(op), "nengograd_lowering"
+        if (kind, hook) in named:
             continue
-        named.add(what)
+        named.add((kind, hook))
+        what = kind.__name__
         builder, origin = registry.offered(op)
         if builder is None:
             reason = f"{what} has no builder for the backend {registry.backend!r}"
@@ -99,19 +100,20 @@ class Runtime:
         self._feeds: Feeds = {}
         self._feed_start = 1
         calls = [block.ops[0].attrs["call"] for block in program.host_blocks]
-        by_operator = {call.operator: i for i, call in enumerate(calls)}
+        # By identity, as everywhere: authors may give operators an equality of their own.
+        by_operator = {id(call.operator): i for i, call in enumerate(calls)}
         runners: list[HostRunner | None] = [None] * len(calls)
         rng = np.random.RandomState(seed)
-        own_rngs: dict[Any, np.random.RandomState] = {}
+        own_rngs: dict[int, np.random.RandomState] = {}
         for op in order:
             own = rng
             if isinstance(op, SimProcess):
                 own = op.process.get_rng(rng)
-            if op in by_operator:
-                number = by_operator[op]
+            if id(op) in by_operator:
+                number = by_operator[id(op)]
                 runners[number] = HostRunner(calls[number], self._dt, self._share(own))
             elif isinstance(op, SimProcess):
-                own_rngs[op] = own
+                own_rngs[id(op)] = own
         self._calls = calls
         self._runners = runners
         rngs = {
@@ -124,13 +126,13 @@ class Runtime:
         return [rng, *(item_generator(rng, i) for i in range(1, self._items))]
 
     def _source_generators(
-        self, source: Source, known: dict[Any, np.random.RandomState]
+        self, source: Source, known: dict[int, np.random.RandomState]
     ) -> Generators:
         if isinstance(source, DrawSource):
             (rng,) = source.operator.state_extra.values()
             return [item_generator(rng, i) for i in range(self._items)]
-        if source.operator in known:
-            return self._share(known[source.operator])
+        if id(source.operator) in known:
+            return self._share(known[id(source.operator)])
         return [np.random.RandomState(0)] * self._items
 
     def follow(self, program: Program) -> None:
@@ -140,11 +142,11 @@ class Runtime:
         same Nengo operators.
         """
         calls = [block.ops[0].attrs["call"] for block in program.host_blocks]
-        runners = {call.operator: r for call, r in zip(self._calls, self._runners, strict=True)}
-        missing = [call.operator for call in calls if call.operator not in runners]
+        runners = {id(c.operator): r for c, r in zip(self._calls, self._runners, strict=True)}
+        missing = [call.operator for call in calls if id(call.operator) not in runners]
         if missing:
             raise BuildError(f"{missing[0]} runs on the host in one program of the model only")
-        self._runners = [runners[call.operator] for call in calls]
+        self._runners = [runners[id(call.operator)] for call in calls]
         self._calls = calls
         self._inputs.follow(program.sources)
 

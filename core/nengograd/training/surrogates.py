@@ -11,6 +11,7 @@ from nengo.builder.neurons import SimNeurons
 from nengo.exceptions import ValidationError
 
 from ..plugin.builders import NeuronBuilder, State
+from ..plugin.merging import Itself
 from ..plugin.registry import Registry
 
 __all__ = ["SURROGATES", "RateStandIn", "SurrogateStandIn", "stand_ins"]
@@ -172,7 +173,7 @@ def stand_ins(
     if spike_gradient is None:
         return {}
     smooth = _find_surrogate(surrogate)
-    made: dict[NeuronBuilder, NeuronBuilder] = {}
+    made: dict[Itself, NeuronBuilder] = {}
     found = {}
     for op in model.operators:
         if type(op) is not SimNeurons or not op.neurons.spiking:
@@ -180,8 +181,9 @@ def stand_ins(
         builder = registry.neurons.get(type(op.neurons))
         if builder is None or not builder.accepts(op.neurons) or not builder.has_rate:
             continue
-        if builder not in made:
+        known = Itself(builder)
+        if known not in made:
             is_rate = spike_gradient == "rate"
-            made[builder] = RateStandIn(builder) if is_rate else SurrogateStandIn(builder, smooth)
-        found[op] = made[builder]
+            made[known] = RateStandIn(builder) if is_rate else SurrogateStandIn(builder, smooth)
+        found[op] = made[known]
     return found
