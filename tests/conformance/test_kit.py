@@ -12,7 +12,7 @@ from nengo.exceptions import ValidationError
 import nengograd
 from nengograd.builtin.neurons import AdaptiveLIFBuilder, LIFBuilder, RegularSpikingBuilder
 from nengograd.builtin.processes import PROCESSES
-from nengograd.plugin.builders import NeuronBuilder, OperatorBuilder
+from nengograd.plugin.builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
 from nengograd.testing import (
     ConformanceError,
     check_backend,
@@ -482,3 +482,99 @@ def test_importing_the_kit_needs_no_pytest():
 
     code = "import sys; sys.modules['pytest'] = None; import nengograd.testing"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class Leak(nengo.Process):
+    """A leak whose time constant Nengo's equality does not see."""
+
+    def __init__(self, tau=0.01, **kwargs):
+        super().__init__(**kwargs)
+        self.tau = tau
+
+    def make_state(self, shape_in, shape_out, dt, dtype=None):
+        return {"y": np.zeros(shape_out)}
+
+    def make_step(self, shape_in, shape_out, dt, rng, state):
+        y = state["y"]
+
+        def step(t, u):
+            y[...] += dt / self.tau * (u - y)
+            return y.copy()
+
+        return step
+
+
+class LeakBuilder(ProcessBuilder):
+    per_element = ("tau",)
+
+    def prepare(self, process, shape, dt):
+        return None, {"tau": process.tau}
+
+    def rows(self, name, initial, shape):
+        return 1
+
+    def step(self, xp, u, state, params, dt):
+        (y,) = state["y"]
+        y = y + dt / params.tau * (u - y)
+        return y, {"y": [y]}
+
+
+class LeakPlugin:
+    @nengograd.hookimpl
+    def nengograd_processes(self, backend):
+        return {Leak: LeakBuilder()}
+
+
+@pytest.mark.parametrize("other", [None, Leak(0.05), Leak(np.array([0.01, 0.02, 0.05]))])
+def test_a_process_with_a_plain_attribute_passes(other):
+    check_process(Leak(0.01), backends=["numpy"], plugins=[LeakPlugin()], other=other)
+
+
+def test_arrays_that_a_process_does_not_name_keep_it_apart_and_the_kit_says_what_to_do():
+    class Unnamed(LeakBuilder):
+        per_element = ()
+
+    class Plugin:
+        @nengograd.hookimpl
+        def nengograd_processes(self, backend):
+            return {Leak: Unnamed()}
+
+    one, other = (Leak(np.array([a, 0.02, 0.05])) for a in (0.01, 0.03))
+    check_process(one, backends=["numpy"], plugins=[Plugin()])
+    with pytest.raises(ConformanceError, match=r"became 2 blocks.*per_element"):
+        check_process(one, backends=["numpy"], plugins=[Plugin()], other=other)
+
+
+class Various(nengo.RectifiedLinear):
+    """Neurons that may have a slope each."""
+
+    def __init__(self, slope=1.0):
+        super().__init__()
+        self.slope = slope
+
+    def step(self, dt, J, output):
+        output[...] = self.slope * np.maximum(J, 0)
+
+
+class VariousBuilder(NeuronBuilder):
+    params = ("slope",)
+
+    def step(self, xp, J, state, params, dt):
+        return params.slope * xp.maximum(J, 0.0), {}
+
+
+@pytest.mark.parametrize(
+    "neuron", [Various(), Various(np.linspace(0.5, 2, 16)), Various(np.linspace(0.5, 2, 7))]
+)
+def test_neurons_with_parameters_of_their_own_pass(neuron):
+    check_neuron(neuron, backends=["numpy"], plugins=[neurons_plugin(VariousBuilder(), Various)])
+
+
+def test_a_builder_that_takes_one_number_for_all_neurons_is_caught():
+    def first(self, xp, J, state, params, dt):
+        slope = params.slope if isinstance(params.slope, float) else float(params.slope[0])
+        return slope * xp.maximum(J, 0.0), {}
+
+    wrong = type("First", (VariousBuilder,), {"step": first})()
+    with pytest.raises(ConformanceError, match="slope of its own for each neuron"):
+        check_neuron(Various(), backends=["numpy"], plugins=[neurons_plugin(wrong, Various)])

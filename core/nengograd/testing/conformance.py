@@ -27,6 +27,7 @@ __all__ = [
     "run_checks",
     "usable_backends",
     "varied",
+    "with_arrays",
 ]
 
 OTHER_DT = 0.0007
@@ -197,6 +198,34 @@ def varied(instance: Any, names: Sequence[str]) -> Any:
             given[name] = value
             break
     return other
+
+
+def with_arrays(instance: Any, names: Sequence[str], n: int) -> Any:
+    """One more of a type, with other numbers for each of n neurons.
+
+    Parameters
+    ----------
+    instance : object
+        Neurons.
+    names : sequence of str
+        Arguments to change: up to a tenth more.
+    n : int
+        How many numbers.
+
+    Returns
+    -------
+    other : object or None
+        None where the type does not take arrays.
+    """
+    taken = inspect.signature(type(instance)).parameters
+    given = {name: getattr(instance, name) for name in taken if hasattr(instance, name)}
+    for name in names:
+        by = 0.1 * abs(given[name]) or 0.1
+        given[name] = given[name] + by * np.linspace(0, 1, n)
+    try:
+        return type(instance)(**given)
+    except Exception:
+        return None
 
 
 def make_suite(kind: type[Conformance], attributes: Mapping[str, Any]) -> Conformance:

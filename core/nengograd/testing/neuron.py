@@ -23,6 +23,7 @@ from .conformance import (
     numbers,
     run_checks,
     varied,
+    with_arrays,
 )
 
 __all__ = ["NeuronConformance", "check_neuron"]
@@ -38,7 +39,8 @@ class NeuronConformance(Conformance):
     Attributes
     ----------
     neuron : nengo.neurons.NeuronType
-        An instance.
+        An instance. Where the builder's parameters are arrays of it, it is checked with as many
+        neurons as they have elements.
     other : nengo.neurons.NeuronType or None
         One with other parameters, which has to run in the same block; by default made by
         changing each of the builder's parameters by a tenth, where the type allows.
@@ -67,14 +69,17 @@ class NeuronConformance(Conformance):
         """Each neuron type, driven by constant and by changing currents."""
         self._check_neuron()
         currents = np.asarray(self.currents, dtype=float)
+        sizes = [self._array_size(neuron) for neuron in neurons]
+        n = next((size for size in sizes if size), 2 * len(currents))
+        constant = np.resize(currents, (n + 1) // 2)
         spread = max(float(np.ptp(currents)), 1e-3)
 
         def drive(t: float) -> NDArray[Any]:
-            wave = 0.5 + 0.5 * np.sin(2 * np.pi * t / 0.03 + np.arange(len(currents)))
-            return np.concatenate([currents, currents.min() + spread * wave])
+            wave = 0.5 + 0.5 * np.sin(2 * np.pi * t / 0.03 + np.arange(len(constant)))
+            return np.asarray(np.concatenate([constant, currents.min() + spread * wave])[:n])
 
         with nengo.Network(seed=seed) as net:
-            net.drive = nengo.Node(drive, size_out=2 * len(currents))
+            net.drive = nengo.Node(drive, size_out=n)
             net.driven, net.outputs, net.kept = [], [], []
             for neuron in neurons:
                 net.driven.append(self._ensemble(net.drive, neuron))
@@ -109,6 +114,18 @@ class NeuronConformance(Conformance):
             )
         return builder
 
+    def _array_size(self, neuron: Any) -> int | None:
+        """How many neurons the arrays of an instance are for; None where it has none."""
+        builder = make_registry(get_manager(self.plugins), "numpy").neurons.get(type(neuron))
+        names = () if builder is None else builder.params
+        sizes = [np.size(getattr(neuron, name, 0)) for name in names]
+        return max((size for size in sizes if size > 1), default=None)
+
+    def _constant_currents(self) -> NDArray[Any]:
+        """One current for each neuron: the given ones, repeated where arrays are for more."""
+        n = self._array_size(self.neuron) or len(self.currents)
+        return np.asarray(np.resize(np.asarray(self.currents, dtype=float), n))
+
     # -- the builder by itself
 
     def test_the_builder_names_states_and_parameters_of_the_type(self, backend: str) -> None:
@@ -126,7 +143,8 @@ class NeuronConformance(Conformance):
         builder = self._builder("numpy")
         current, state = self._arguments(builder, np.float64)
         copies = {name: value.copy() for name, value in {"J": current, **state}.items()}
-        builder.step(numpy_namespace, current, dict(state), self._params(builder), _DT)
+        params = self._params(builder, np.float64)
+        builder.step(numpy_namespace, current, dict(state), params, _DT)
         for name, value in {"J": current, **state}.items():
             if not np.array_equal(value, copies[name]):
                 raise ConformanceError(f"step has changed {name} in place; return a new array")
@@ -136,7 +154,7 @@ class NeuronConformance(Conformance):
         for dtype, lead in ((np.float32, ()), (np.float64, ()), (np.float32, (3,))):
             current, state = self._arguments(builder, dtype, lead)
             xp = make_namespace(dtype)
-            out, after = builder.step(xp, current, state, self._params(builder), _DT)
+            out, after = builder.step(xp, current, state, self._params(builder, dtype), _DT)
             for name, value in {"the output": out, **after}.items():
                 if value.shape != current.shape or value.dtype != dtype:
                     raise ConformanceError(
@@ -145,7 +163,7 @@ class NeuronConformance(Conformance):
                     )
 
     def _arguments(self, builder: Any, dtype: Any, lead: tuple[int, ...] = ()) -> Any:
-        current = np.asarray(self.currents, dtype=dtype)
+        current = self._constant_currents().astype(dtype)
         rng = np.random.RandomState(0)
         state = self.neuron.make_state(len(current), rng=rng)
         given = {name: np.asarray(state[name]) for name in builder.states}
@@ -155,8 +173,11 @@ class NeuronConformance(Conformance):
         given = {name: np.array(np.broadcast_to(v, shape), dtype) for name, v in given.items()}
         return np.array(np.broadcast_to(current, shape)), given
 
-    def _params(self, builder: Any) -> SimpleNamespace:
-        return SimpleNamespace(**{name: getattr(self.neuron, name) for name in builder.params})
+    def _params(self, builder: Any, dtype: Any) -> SimpleNamespace:
+        given = {name: getattr(self.neuron, name) for name in builder.params}
+        return SimpleNamespace(
+            **{name: np.asarray(x, dtype) if np.ndim(x) else x for name, x in given.items()}
+        )
 
     # -- simulations
 
@@ -218,7 +239,9 @@ class NeuronConformance(Conformance):
         assert_same(ours[None], theirs[None], "mean output", atol, 0.0)
 
     def test_neurons_of_other_parameters_run_in_the_same_block(self, backend: str) -> None:
-        other = self.other or varied(self.neuron, self._builder(backend).params)
+        other = self.other
+        if other is None:
+            other = varied(self.neuron, self._builder(backend).params)
         if other is None:
             return
         net = self._network(self.neuron, other)
@@ -238,6 +261,26 @@ class NeuronConformance(Conformance):
                 scale = max(float(np.abs(expected[probe]).max()), 1e-300)
                 what = "output of merged neurons"
                 assert_same(sim.data[probe], expected[probe], what, 1e-9 * scale, 1e-7)
+
+    def test_parameters_may_differ_from_neuron_to_neuron(self, backend: str) -> None:
+        """Where the type takes arrays, the builder has to."""
+        if self.is_random or self._array_size(self.neuron):
+            return
+        n = 2 * len(self.currents)
+        names = [name for name in self._builder(backend).params if name in numbers(self.neuron)]
+        for name in names:
+            other = with_arrays(self.neuron, [name], n)
+            if other is not None and self._runs(other):
+                what = f"with a {name} of its own for each neuron"
+                self._compare_with_its_own_step(other, backend, what)
+
+    def _runs(self, neuron: Any) -> bool:
+        """Whether the type's own step does what the kit asks of it."""
+        try:
+            self.reference(self._network(neuron), 1)
+        except Exception:
+            return False
+        return True
 
     def test_each_item_of_a_minibatch_is_a_simulation_of_its_own(self, backend: str) -> None:
         net = self._network(self.neuron)
@@ -306,14 +349,14 @@ class NeuronConformance(Conformance):
         builder = self._builder("numpy")
         if not self.neuron.spiking or not builder.has_rate:
             return
-        current = np.asarray(self.currents, dtype=float)
+        current = self._constant_currents()
         mean, driven = self._mean_output(self.neuron), current
         if isinstance(self.neuron, RatesToSpikesNeuronType):
             # Where another type makes the rates, a builder is handed them instead of currents.
             driven = self._mean_output(self.neuron.base_type)
         initial = self.neuron.make_state(len(current), rng=np.random.RandomState(0))
         state = {name: np.array(initial[name], float) for name in builder.rate_states}
-        rates, params = [], self._params(builder)
+        rates, params = [], self._params(builder, np.float64)
         for _ in range(_SETTLING + _AVERAGED):
             rate, state = builder.rate_step(numpy_namespace, driven, dict(state), params, _DT)
             rates.append(rate)
@@ -325,8 +368,10 @@ class NeuronConformance(Conformance):
         self._check_neuron()
         if type(self.neuron).rates is nengo.neurons.NeuronType.rates:
             return
-        current = np.asarray(self.currents, dtype=float)
-        rates = self.neuron.rates(current, np.ones(1), np.zeros(1))[:, 0]
+        current = self._constant_currents()
+        n = len(current)
+        # Each neuron at its own current; parameters may differ from one to the next.
+        rates = np.diag(self.neuron.rates(current, np.ones(n), np.zeros(n)))
         output = self._output(self.neuron)
         # Some are the rates of neurons that have not adapted yet, such as those of AdaptiveLIF.
         means = [output[_SETTLING:].mean(axis=0), output[:_FRESH].mean(axis=0)]
@@ -344,8 +389,8 @@ class NeuronConformance(Conformance):
             return
         worst = int(np.argmax(off))  # the first NaN, if there are any
         raise ConformanceError(
-            f"at current {self.currents[worst]} {what} is {found[worst]:.4g} Hz; the mean output "
-            f"of its own step is {needed[worst]:.4g} Hz (tolerance {atol:.3g}); "
+            f"at current {self._constant_currents()[worst]} {what} is {found[worst]:.4g} Hz; the "
+            f"mean output of its own step is {needed[worst]:.4g} Hz (tolerance {atol:.3g}); "
             f"{np.mean(~(off <= atol)):.0%} of the currents differ"
         )
 
@@ -356,7 +401,7 @@ class NeuronConformance(Conformance):
     def _output(self, neuron: Any) -> Any:
         """The output of its own step at each of the currents, ``(time, currents)``."""
         with nengo.Network(seed=0) as net:
-            ens = self._ensemble(nengo.Node(np.asarray(self.currents, dtype=float)), neuron)
+            ens = self._ensemble(nengo.Node(self._constant_currents()), neuron)
             probe = nengo.Probe(ens.neurons)
         return self.reference(net, _SETTLING + _AVERAGED)[probe]
 
@@ -377,7 +422,8 @@ def check_neuron(
     Parameters
     ----------
     neuron : nengo.neurons.NeuronType
-        An instance.
+        An instance. Where the builder's parameters are arrays of it, it is checked with as many
+        neurons as they have elements.
     backends : sequence of str, optional
         Where to check; by default on each usable backend.
     plugins : sequence of object

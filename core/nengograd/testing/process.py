@@ -122,7 +122,10 @@ class ProcessConformance(Conformance):
         assert_same(actual, expected, "output in float32", 1e-3 * np.abs(expected).max(), 1e-3)
 
     def test_merged_processes_put_out_what_they_do_apart(self, backend: str) -> None:
-        other = self.other or varied(self.process, numbers(self.process)) or self.process
+        other = self.other
+        if other is None:
+            other = varied(self.process, numbers(self.process))
+        other = self.process if other is None else other
         net = self._network(self.process, other)
         with self.open(net, backend) as sim:
             name = type(self.process).__name__
@@ -130,7 +133,8 @@ class ProcessConformance(Conformance):
             if self.other is not None and len(blocks) != 1:
                 raise ConformanceError(
                     f"two processes of {name} became {len(blocks)} blocks; what they may differ "
-                    "in belongs into the params that prepare returns, not into the key"
+                    "in belongs into the params that prepare returns, not into the key, as numbers "
+                    "or, if per_element names them, as arrays of one number per element"
                 )
             sim.run_steps(self.steps)
             for probe, process in zip(net.outputs, (self.process, other), strict=True):
