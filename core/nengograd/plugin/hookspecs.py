@@ -11,6 +11,11 @@ backend inside the hook, never at the top. A hook that raises is reported with t
 its distribution; the other plugins go on working. Return only what you add; an
 implementation from outside takes precedence over one that ships with nengograd, and two
 from outside for one type are an error that names both.
+
+Hooks are called by pluggy, and ``hookimpl`` takes its options. What is marked ``trylast``
+counts only where nobody else offers anything for a type, and among equals what is marked
+``tryfirst`` goes first. A ``wrapper`` gets the list of mappings that the others have returned,
+and returns one; what it puts in the place of an offer has the precedence of that offer.
 """
 
 from __future__ import annotations
@@ -45,6 +50,11 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
 
     Called when the names of the backends are asked for. Do not import the backend here;
     `BackendInfo.load` does when a simulator is made for it.
+
+    Returns
+    -------
+    backends : dict of str to BackendInfo
+        By the name that users write.
     """
     raise AssertionError(_NEVER_CALLED)
 
@@ -56,6 +66,16 @@ def nengograd_operators(backend: str) -> Mapping[type, OperatorBuilder]:
     Called once per backend. Return builders written against ``xp`` alone for any name, and
     special ones only for the backend they are made for. A special builder replaces a general
     one of the same plugin generation: outside before inside, special before general.
+
+    Parameters
+    ----------
+    backend : str
+        Name of the backend.
+
+    Returns
+    -------
+    builders : dict of type to OperatorBuilder
+        By operator class: Nengo's, nengograd's own, or the plugin's.
     """
     raise AssertionError(_NEVER_CALLED)
 
@@ -66,6 +86,16 @@ def nengograd_neurons(backend: str) -> Mapping[type, NeuronBuilder]:
 
     Looked up by exact type, so that a subclass that changes ``step`` never inherits its
     parent's builder by accident. A type without one runs its own NumPy ``step`` on the host.
+
+    Parameters
+    ----------
+    backend : str
+        Name of the backend.
+
+    Returns
+    -------
+    builders : dict of type to NeuronBuilder
+        By neuron type.
     """
     raise AssertionError(_NEVER_CALLED)
 
@@ -76,6 +106,16 @@ def nengograd_processes(backend: str) -> Mapping[type, ProcessBuilder]:
 
     For processes with an input. A process that depends on time alone needs no builder: its
     own code runs ahead of the simulation. Looked up by exact type.
+
+    Parameters
+    ----------
+    backend : str
+        Name of the backend.
+
+    Returns
+    -------
+    builders : dict of type to ProcessBuilder
+        By type of process or synapse.
     """
     raise AssertionError(_NEVER_CALLED)
 
@@ -87,6 +127,11 @@ def nengograd_lowering() -> Mapping[type, Callable[..., Any]]:
     The rule says how the operator reads, writes and merges, by calls on the
     `nengograd.assembly.lowering.Lowering` it gets. Return ``False`` from it to decline an instance,
     which then runs its own NumPy ``make_step`` on the host.
+
+    Returns
+    -------
+    rules : dict of type to callable
+        By operator class.
     """
     raise AssertionError(_NEVER_CALLED)
 
@@ -97,6 +142,11 @@ def nengograd_passes() -> Mapping[str, Callable[..., Any]]:
 
     A pass gets a `nengograd.assembly.graph.Graph` and changes it in place. Passes run in the
     order of their names; each has to leave a graph that is right without the others.
+
+    Returns
+    -------
+    passes : dict of str to callable
+        By name.
     """
     raise AssertionError(_NEVER_CALLED)
 

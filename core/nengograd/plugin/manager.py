@@ -5,45 +5,23 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-import pluggy
 from nengo.exceptions import NengoWarning, ValidationError
 
 from . import hookspecs
 from .backend import BackendInfo
-from .checks import wrong_offer
+from .calls import BY_HAND, HookCalls, Offer, PluginInfo
 from .registry import Registry
 
 __all__ = ["PluginInfo", "PluginManager", "get_manager", "get_registry", "make_registry"]
 
 GROUP = "nengograd"
-FIRST_PARTY = "nengograd"
 DISABLE = "NENGOGRAD_DISABLE_PLUGINS"
 BACKEND = "NENGOGRAD_BACKEND"
 PREFERRED = ("tensorflow", "numpy")
-
-
-@dataclass
-class PluginInfo:
-    """A plugin, as `nengograd plugins` lists it."""
-
-    name: str
-    distribution: str
-    version: str = ""
-    error: str | None = None
-    hooks: list[str] = field(default_factory=list)
-
-    @property
-    def first_party(self) -> bool:
-        """Whether it ships with nengograd."""
-        return self.distribution == FIRST_PARTY
-
-    def __str__(self) -> str:
-        return f"plugin {self.name!r} of {self.distribution} {self.version}".rstrip()
 
 
 class PluginManager:
@@ -58,6 +36,13 @@ class PluginManager:
         that does not ship with nengograd.
     points : iterable of EntryPoint, optional
         Entry points to look at, by default those that are installed.
+
+    Attributes
+    ----------
+    extra : tuple of object
+        As given.
+    plugins : list of PluginInfo
+        All plugins, with what is wrong with those that are left out.
     """
 
     def __init__(
@@ -66,19 +51,16 @@ class PluginManager:
         disabled: Iterable[str] = (),
         points: Iterable[EntryPoint] | None = None,
     ):
-        self._pm = pluggy.PluginManager(hookspecs.PROJECT)
-        self._pm.add_hookspecs(hookspecs)
+        self.extra = tuple(extra)
+        self._calls = HookCalls(self._fail)
         self.plugins: list[PluginInfo] = []
-        # By identity: a plugin may be an object without a hash.
-        self._infos: dict[int, PluginInfo] = {}
-        self._broken: set[int] = set()
         disabled = set(disabled)
         found = entry_points(group=GROUP) if points is None else points
         for point in sorted(found, key=lambda p: p.name):
             self._load(point, disabled)
-        for number, plugin in enumerate(extra):
+        for number, plugin in enumerate(self.extra):
             name = getattr(plugin, "__name__", type(plugin).__name__)
-            info = PluginInfo(f"{name} #{number}", "plugins=[...]")
+            info = PluginInfo(f"{name} #{number}", BY_HAND)
             self._register(plugin, info)
 
     def _load(self, point: EntryPoint, disabled: set[str]) -> None:
@@ -98,88 +80,44 @@ class PluginManager:
         if api != hookspecs.API_VERSION:
             self._fail(info, _api_message(api))
             return
-        unknown = self._unknown_hooks(plugin)
-        if unknown:
-            known = sorted(name for name in vars(hookspecs) if name.startswith("nengograd_"))
-            self._fail(info, f"has hooks {unknown} that do not exist; there are {known}")
-            return
-        try:
-            self._pm.register(plugin, name=f"{info.distribution}:{info.name}")
-        except Exception as error:
-            self._fail(info, f"cannot be registered: {error}")
-            return
-        info.hooks = [caller.name for caller in self._pm.get_hookcallers(plugin) or ()]
-        self._infos[id(plugin)] = info
-        self.plugins.append(info)
-
-    def _unknown_hooks(self, plugin: Any) -> list[str]:
-        marked = [
-            name for name in dir(plugin) if self._pm.parse_hookimpl_opts(plugin, name) is not None
-        ]
-        return [name for name in marked if not hasattr(hookspecs, name)]
+        if self._calls.register(plugin, info):
+            self.plugins.append(info)
 
     def _fail(self, info: PluginInfo, reason: str) -> None:
         info.error = reason
         self.plugins = [p for p in self.plugins if p is not info] + [info]
         warnings.warn(
-            f"{info} {reason}. It is left out; set {DISABLE}={info.name} to silence this.",
+            f"{info} {reason}. It is left out; {_how_to_leave_out(info)} to silence this.",
             NengoWarning,
             stacklevel=3,
         )
 
-    def call(self, hook: str, **arguments: Any) -> list[tuple[PluginInfo, Any]]:
-        """Call a hook of each plugin; one that raises is reported and left out."""
-        results = []
-        for impl in getattr(self._pm.hook, hook).get_hookimpls():
-            if id(impl.plugin) in self._broken:
-                continue
-            info = self._infos[id(impl.plugin)]
-            try:
-                chosen = {name: arguments[name] for name in impl.argnames}
-                results.append((info, impl.function(**chosen)))
-            except Exception as error:
-                self._broken.add(id(impl.plugin))
-                self._fail(info, f"failed in {hook}: {type(error).__name__}: {error}")
-        return results
-
     def collect(self, hook: str, **arguments: Any) -> dict[Any, tuple[Any, PluginInfo]]:
         """Join the mappings that a hook returns, by precedence.
 
-        Plugins given by hand come before installed ones, those before our own, and among
-        ours a backend's before the general ones.
+        What is marked ``trylast`` counts only where nobody else has an offer. Then plugins
+        given by hand come before installed ones, those before our own, and among ours a
+        backend's before the general ones; of what is left, that marked ``tryfirst``.
 
         Raises
         ------
         nengo.exceptions.ValidationError
-            If two plugins from outside offer something for one key.
+            If two plugins offer something for one key, and neither goes first.
         """
-        offers: dict[Any, list[tuple[Any, PluginInfo]]] = {}
-        for info, mapping in self.call(hook, **arguments):
-            wrong = wrong_offer(hook, mapping)
-            if wrong:
-                self._fail(info, f"returned from {hook} {wrong}")
-                continue
-            for key, value in (mapping or {}).items():
-                offers.setdefault(key, []).append((value, info))
         chosen: dict[Any, tuple[Any, PluginInfo]] = {}
-        for key, found in offers.items():
-            best = max(_rank(info) for _, info in found)
-            first, *others = [offer for offer in found if _rank(offer[1]) == best]
+        for key, offers in self._calls.collect(hook, **arguments).items():
+            best = max(offer.rank for offer in offers)
+            # pluggy calls first what was registered last; people read names in order.
+            first, *others = [offer for offer in reversed(offers) if offer.rank == best]
             if others:
-                name = getattr(key, "__name__", key)
-                raise ValidationError(
-                    f"Both {first[1]} and {others[0][1]} offer {name} through {hook}. Choose "
-                    f"one: set the environment variable {DISABLE} to the name of the other, or "
-                    "give one alone as plugins=[...].",
-                    attr=hook,
-                )
-            chosen[key] = first
+                raise _conflict(hook, key, first, others[0])
+            chosen[key] = first.value, first.info
         return chosen
 
     def event(self, name: str, **info: Any) -> None:
         """Tell plugins what has happened."""
-        if self._pm.hook.nengograd_event.get_hookimpls():
-            self.call("nengograd_event", name=name, info=info)
+        if self._calls.has("nengograd_event"):
+            self._calls.tell("nengograd_event", name=name, info=info)
 
     @property
     def backends(self) -> dict[str, BackendInfo]:
@@ -229,12 +167,32 @@ def _api_message(api: Any) -> str:
     )
 
 
-def _rank(info: PluginInfo) -> int:
-    if info.distribution == "plugins=[...]":
-        return 3
-    if not info.first_party:
-        return 2
-    return 0 if info.name == "builtin" else 1
+def _how_to_leave_out(info: PluginInfo, others: Sequence[PluginInfo] = ()) -> str:
+    """What a user does to be without a plugin, and yet with some others."""
+    if info.distribution == BY_HAND:
+        return f"take it out of {BY_HAND}"
+    # A name may be that of others' entry points, too, or hold what separates names.
+    is_shared = any(info.name == other.name for other in others)
+    name = info.name if _words(info.name) == [info.name] and not is_shared else info.distribution
+    return f"set {DISABLE}={','.join([*_disabled(), name])}"
+
+
+def _conflict(hook: str, key: Any, one: Offer, other: Offer) -> ValidationError:
+    """Two plugins offer something for one key."""
+    infos = [one.info, other.info]
+    if infos[0].distribution == infos[1].distribution == BY_HAND:
+        cure = f"take the other out of {BY_HAND}"
+    else:
+        cure = (
+            f"{_how_to_leave_out(infos[0], infos[1:])} to be without the first, "
+            f"{_how_to_leave_out(infos[1], infos[:1])} to be without the second, or give one as "
+            f"{BY_HAND}"
+        )
+    return ValidationError(
+        f"Both {one.info} and {other.info} offer {getattr(key, '__name__', key)} through {hook}. "
+        f"Choose one: {cure}.",
+        attr=hook,
+    )
 
 
 def make_registry(plugins: PluginManager, backend: str) -> Registry:
@@ -250,8 +208,11 @@ def make_registry(plugins: PluginManager, backend: str) -> Registry:
 
 
 def _disabled() -> tuple[str, ...]:
-    words = os.environ.get(DISABLE, "").replace(",", " ").split()
-    return tuple(sorted(words))
+    return tuple(sorted(_words(os.environ.get(DISABLE, ""))))
+
+
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").split()
 
 
 @cache
