@@ -2,9 +2,48 @@
 
 from __future__ import annotations
 
+import pickle
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 __all__ = ["get_state", "set_state"]
+
+
+class _Plugin:
+    """A plugin that was given by hand: code, which all copies in a process share.
+
+    A pickle holds an object as it is, and of a module its name.
+    """
+
+    def __init__(self, plugin: Any):
+        self.plugin = plugin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Plugin:
+        return self
+
+    def __reduce__(self) -> tuple[Any, tuple[Any]]:
+        if isinstance(self.plugin, ModuleType):
+            return _from_module, (self.plugin.__name__,)
+        try:
+            pickle.dumps(self.plugin)
+        except Exception as error:
+            raise pickle.PicklingError(
+                f"the plugin {self.plugin!r}, given as plugins=[...], cannot be pickled "
+                f"({type(error).__name__}: {error}): define its class at the top of a module, or "
+                "give the module"
+            ) from error
+        return _Plugin, (self.plugin,)
+
+
+def _from_module(name: str) -> _Plugin:
+    try:
+        return _Plugin(import_module(name))
+    except ImportError as error:
+        raise pickle.UnpicklingError(
+            f"the simulator was made with plugins=[{name}], and there is no such module here: put "
+            f"it where Python finds it ({error})"
+        ) from error
 
 
 def get_state(sim: Any) -> dict[str, Any]:
@@ -26,6 +65,7 @@ def get_state(sim: Any) -> dict[str, Any]:
             "backend": sim.backend,
             "jit": options.jit,
         },
+        "plugins": [_Plugin(plugin) for plugin in sim._plugins.extra],
         "learned": sim._learning.named if sim._learning.is_changed else None,
         "n_epochs": sim._learning.n_epochs,
         "state": None if sim.closed else dict(sim._executable.read(sim._state)),
@@ -39,7 +79,8 @@ def set_state(sim: Any, state: dict[str, Any]) -> None:
     """Make an empty simulator what `get_state` was given."""
     arguments = dict(state["arguments"])
     bar = arguments.pop("progress_bar")
-    sim.__init__(None, model=state["model"], progress_bar=False, **arguments)
+    plugins = [given.plugin for given in state["plugins"]]
+    sim.__init__(None, model=state["model"], progress_bar=False, plugins=plugins, **arguments)
     sim.progress_bar = bar
     sim._n_steps, sim._timeline = state["n_steps"], state["timeline"]
     for recorder, data in zip(sim._recorders.values(), state["data"], strict=True):

@@ -81,7 +81,8 @@ class Simulator:
         ``"tensorflow"``, ``"numpy"`` or that of a plugin. By default the environment
         variable ``NENGOGRAD_BACKEND``, else TensorFlow where it is installed, else NumPy.
     plugins : sequence of object
-        Plugins that are not installed: modules or objects with hook implementations.
+        Plugins that are not installed: modules or objects with hook implementations. Copies and
+        pickles of the simulator have them, too; a pickle holds the name of a module.
     jit : bool, optional
         Whether to use the backend's optimizing compiler; by default the backend decides.
 
