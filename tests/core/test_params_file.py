@@ -62,7 +62,7 @@ def test_nothing_else_is_left_behind_even_if_saving_fails(
         raise OSError("disk full")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(ValidationError, match="disk full"):
         save(path, {"a": np.zeros(2)})
     assert [p.name for p in tmp_path.iterdir()] == ["p.npz"]
     np.testing.assert_array_equal(load(path)["a"], np.ones(2))

@@ -11,6 +11,7 @@ from nengo.exceptions import ValidationError
 
 from ..assembly.assemble import assemble
 from ..diagram import MOST_BOXES, check_installed, draw
+from ..files import atomic_write, check_writable
 from ..plugin.manager import get_registry
 from ..profile import load_profile
 from .model import add_model
@@ -57,8 +58,7 @@ def _run(arguments: argparse.Namespace) -> int:
     path = Path(arguments.output)
     if path.suffix.lower() != ".svg":
         raise ValidationError(f"{str(path)!r} has to end in .svg", attr="output")
-    if not path.resolve().parent.is_dir():
-        raise ValidationError(f"there is no folder {str(path.parent)!r}", attr="output")
+    check_writable(path, "output")
     check_installed()
     profile = load_profile(arguments.profile) if arguments.profile else None
     network = load_network(arguments.script, arguments.network)
@@ -68,7 +68,8 @@ def _run(arguments: argparse.Namespace) -> int:
     program = assemble(model, get_registry(backend))
     title = network.label or Path(arguments.script).name
     picture = draw(program, model, profile=profile, title=title, most=arguments.most)
-    path.write_text(picture, encoding="utf-8")
+    with atomic_write(path, "output") as file:
+        file.write(picture.encode())
     blocks = "1 block" if len(program.blocks) == 1 else f"{len(program.blocks)} blocks"
     print(f"The picture of {blocks} is {path}.")
     return 0

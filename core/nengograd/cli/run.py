@@ -12,6 +12,7 @@ from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
 from .. import plot
+from ..files import atomic_write
 from ..run.npz import npz_path, write_npz
 from ..run.recording import probe_names
 from ..simulator.simulator import Simulator
@@ -94,7 +95,8 @@ def _write(sim: Simulator, arguments: argparse.Namespace) -> list[str]:
         lines.append(f"Data are in {npz_path(arguments.save)}.")
     if arguments.plot is not None:
         figure: Any = plot.overview(sim)[0].figure
-        figure.savefig(arguments.plot)
+        with atomic_write(arguments.plot, "plot") as file:
+            figure.savefig(file, format=Path(arguments.plot).suffix[1:].lower())
         lines.append(f"The picture is {arguments.plot}.")
     return lines
 

@@ -11,6 +11,7 @@ from string import Template
 
 from nengo.exceptions import ValidationError
 
+from ..files import atomic_write
 from .hookspecs import API_VERSION
 
 __all__ = ["write_plugin"]
@@ -78,7 +79,8 @@ def write_plugin(name: str, folder: str | Path) -> list[Path]:
     try:
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            with atomic_write(path, "folder") as file:
+                file.write(text.encode())
     except OSError as error:
         raise ValidationError(f"{root} cannot be written: {error}", attr="folder") from error
     return list(texts)

@@ -10,6 +10,7 @@ from typing import Any
 
 from nengo.exceptions import ValidationError
 
+from ..files import atomic_write
 from ..plugin.measuring import Span
 from .chrome import trace_events
 
@@ -209,10 +210,9 @@ def save_profile(profile: Profile, path: str | Path) -> None:
         A ``.json`` file; replaced if it is there.
     """
     trace = {"displayTimeUnit": "ns", "traceEvents": trace_events(profile.spans, profile.blocks)}
-    try:
-        Path(path).write_text(json.dumps({**profile.to_dict(), **trace}))
-    except OSError as error:
-        raise ValidationError(f"The profile cannot be written: {error}", attr="profile") from error
+    text = json.dumps({**profile.to_dict(), **trace})
+    with atomic_write(path, "profile") as file:
+        file.write(text.encode())
 
 
 def load_profile(path: str | Path) -> Profile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
 from ..assembly.build import Build
+from ..files import check_writable
 from ..plugin.executable import Executable, Host, Options
 from ..plugin.manager import make_registry
 from ..plugin.measuring import Measured, Stopwatch
@@ -42,12 +42,7 @@ def profile_path(profile: bool | str | Path | None) -> Path | None:
     if not isinstance(profile, (bool, str, Path)):
         raise ValidationError(f"must be True or a path, not {profile!r}", attr="profile")
     path = Path(DEFAULT_PATH if profile is True else profile)
-    if not path.resolve().parent.is_dir():
-        raise ValidationError(f"there is no folder {str(path.parent)!r}", attr="profile")
-    if path.is_dir():
-        raise ValidationError(f"{str(path)!r} is a folder; name a file in it", attr="profile")
-    if not os.access(path if path.exists() else path.resolve().parent, os.W_OK):
-        raise ValidationError(f"{str(path)!r} may not be written; choose another", attr="profile")
+    check_writable(path, "profile")
     return path
 
 

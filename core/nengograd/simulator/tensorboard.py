@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
+from pathlib import Path
 from typing import Any
+
+from ..files import os_errors
 
 __all__ = ["run_folder"]
 
@@ -27,9 +32,9 @@ def run_folder(tensorboard: bool | str, network: Any, model: Any) -> str:
     network = network if network is not None else model.toplevel
     label = getattr(network, "label", None) or "network"
     parent = os.path.join(root, re.sub(r"[^\w.-]+", "_", label))
-    number = 0
-    while os.path.exists(os.path.join(parent, f"run_{number}")):
-        number += 1
-    folder = os.path.join(parent, f"run_{number}")
-    os.makedirs(folder)
+    for number in itertools.count():
+        folder = os.path.join(parent, f"run_{number}")
+        with os_errors(Path(folder), "tensorboard", "made"), contextlib.suppress(FileExistsError):
+            os.makedirs(folder)
+            break
     return folder
