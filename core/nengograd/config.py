@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 from nengo import Connection, Ensemble, Network, Node, Probe
 from nengo.ensemble import Neurons
 from nengo.exceptions import NetworkContextError, ValidationError
 from nengo.params import BoolParam, Parameter
 
-__all__ = ["Settings", "configure_settings", "float_dtype"]
+from .arguments.rules import float_dtype
+from .arguments.table import check_argument
+
+__all__ = ["Settings", "configure_settings"]
 
 _CLASSES: dict[str, tuple[type, ...]] = {
     "trainable": (Ensemble, Neurons, Connection, Node),
@@ -27,8 +29,6 @@ _CLASSES: dict[str, tuple[type, ...]] = {
 
 _WHOLE = ("dtype", "spike_gradient", "surrogate")
 """Settings of the whole network."""
-
-_STAND_INS = (None, "rate", "surrogate")
 
 
 def configure_settings(**settings: Any) -> None:
@@ -53,8 +53,9 @@ def configure_settings(**settings: Any) -> None:
         ``"float32"`` (the default) or ``"float64"``; for the top-level network, like the rest.
     spike_gradient : str or None, optional
         What stands in for spikes in training: ``"rate"``, ``"surrogate"``, or nothing.
-    surrogate : object, optional
-        Which derivative a surrogate has.
+    surrogate : str, callable or None, optional
+        Which derivative a surrogate has: the name of one of `nengograd.surrogates.SURROGATES`, or
+        a function ``(xp, rate, J) -> smooth array``.
 
     Raises
     ------
@@ -81,31 +82,25 @@ def configure_settings(**settings: Any) -> None:
 
 def _changes(network: Any, name: str, value: Any) -> Iterator[Callable[[], None]]:
     """Check a setting; what has to be done to change it."""
+    if name in _CLASSES or name in _WHOLE:
+        check_argument("configure_settings", name, value)
     if name in _CLASSES:
         values = value if isinstance(value, Mapping) else {network: value}
         for key, wanted in values.items():
-            _check_value(name, wanted, (True, False, None))
+            if not any(wanted is choice for choice in (True, False, None)):
+                raise ValidationError(
+                    f"the setting of {key} must be one of True, False, None, not {wanted!r}",
+                    attr=name,
+                )
             place = _place(network, name, key)
             yield partial(_set, *place, name, wanted)
     elif name in _WHOLE:
         if name == "dtype" and value is not None:
             value = float_dtype(value).name
-        elif name == "spike_gradient":
-            _check_value(name, value, _STAND_INS)
-        elif name == "surrogate" and isinstance(value, (bool, int, float)):
-            raise ValidationError(f"{value!r} is no surrogate: give its name", attr=name)
         yield partial(_set, network.config, Network, name, value)
     else:
         known = ", ".join(sorted((*_CLASSES, *_WHOLE)))
         raise ValidationError(f"there is no such setting; there are {known}", attr=name)
-
-
-def _check_value(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    if not any(
-        value is choice or (isinstance(choice, str) and value == choice) for choice in choices
-    ):
-        listed = ", ".join(repr(choice) for choice in choices)
-        raise ValidationError(f"must be one of {listed}, not {value!r}", attr=name)
 
 
 def _place(network: Any, name: str, key: Any) -> tuple[Any, Any]:
@@ -187,6 +182,8 @@ class Settings:
                         attr=name,
                     )
         whole = {name: _get(network.config, Network, name) for name in _WHOLE}
+        for name, value in whole.items():  # who writes into the configuration passes no check
+            check_argument("configure_settings", name, value)
         return cls(
             **{name: value for name, value in whole.items() if value is not None},
             fixed=frozenset(_switched_off(network, "trainable", ())),
@@ -235,14 +232,3 @@ def _get(config: Any, key: Any, name: str) -> Any:
     params = config.params[key]
     known = params.extra_params if isinstance(key, type) else params._clsparams.extra_params
     return getattr(params, name) if name in known and name in params else None
-
-
-def float_dtype(dtype: Any) -> np.dtype[Any]:
-    """A NumPy dtype from a NumPy or TensorFlow dtype or a name."""
-    try:
-        found: np.dtype[Any] = np.dtype(getattr(dtype, "as_numpy_dtype", dtype))
-    except TypeError as error:
-        raise ValidationError(f"{dtype!r} is no dtype", attr="dtype") from error
-    if found not in (np.dtype("float32"), np.dtype("float64")):
-        raise ValidationError(f"must be float32 or float64, not {found}", attr="dtype")
-    return found

@@ -10,6 +10,8 @@ from nengo.exceptions import ValidationError
 from nengo.params import EnumParam, NumberParam
 from numpy.typing import NDArray
 
+from .arguments.table import check_arguments
+
 __all__ = ["Glorot", "He", "TruncatedNormal", "VarianceScaling"]
 
 
@@ -31,6 +33,7 @@ class TruncatedNormal(Distribution):  # type: ignore[misc]
     limit = NumberParam("limit", low=0, low_open=True, optional=True)
 
     def __init__(self, mean: float = 0, stddev: float = 1, limit: float | None = None):
+        check_arguments("TruncatedNormal", locals())
         super().__init__()
         self.mean = mean
         self.stddev = stddev
@@ -90,6 +93,7 @@ class VarianceScaling(Distribution):  # type: ignore[misc]
     distribution = EnumParam("distribution", values=("uniform", "normal"))
 
     def __init__(self, scale: float = 1, mode: str = "fan_avg", distribution: str = "uniform"):
+        check_arguments("VarianceScaling", locals())
         super().__init__()
         self.scale = scale
         self.mode = mode
@@ -140,6 +144,7 @@ class Glorot(VarianceScaling):
     """
 
     def __init__(self, scale: float = 1, distribution: str = "uniform"):
+        check_arguments("Glorot", locals())
         super().__init__(scale, "fan_avg", distribution)
 
 
@@ -157,4 +162,5 @@ class He(VarianceScaling):
     """
 
     def __init__(self, scale: float = 1, distribution: str = "normal"):
+        check_arguments("He", locals())
         super().__init__(2 * scale, "fan_in", distribution)

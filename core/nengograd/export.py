@@ -12,6 +12,7 @@ from nengo.exceptions import ValidationError
 from nengo.solvers import NoSolver
 from numpy.typing import NDArray
 
+from .arguments.table import check_arguments
 from .tensor_node import TensorNode
 
 __all__ = ["to_network"]
@@ -41,6 +42,7 @@ def to_network(sim: Any) -> nengo.Network:
     nengo.exceptions.ValidationError
         If there is no network, or it holds weights that Nengo cannot take.
     """
+    check_arguments("to_network", locals())
     original = sim.model.toplevel
     if original is None:
         raise ValidationError("the simulator was made from a model alone", attr="sim")

@@ -9,6 +9,8 @@ from nengo.neurons import LIFRate, RectifiedLinear, SpikingRectifiedLinear
 from nengo.params import NumberParam
 from numpy.typing import NDArray
 
+from .arguments.table import check_arguments
+
 __all__ = ["LeakyReLU", "SoftLIFRate", "SpikingLeakyReLU"]
 
 
@@ -44,6 +46,7 @@ class SoftLIFRate(LIFRate):  # type: ignore[misc]
         amplitude: float = 1,
         initial_state: Any = None,
     ):
+        check_arguments("SoftLIFRate", locals())
         super().__init__(
             tau_rc=tau_rc, tau_ref=tau_ref, amplitude=amplitude, initial_state=initial_state
         )
@@ -85,6 +88,7 @@ class LeakyReLU(RectifiedLinear):  # type: ignore[misc]
     def __init__(
         self, negative_slope: float = 0.3, amplitude: float = 1, initial_state: Any = None
     ):
+        check_arguments("LeakyReLU", locals())
         super().__init__(amplitude=amplitude, initial_state=initial_state)
         self.negative_slope = negative_slope
 
@@ -112,6 +116,7 @@ class SpikingLeakyReLU(SpikingRectifiedLinear):  # type: ignore[misc]
     def __init__(
         self, negative_slope: float = 0.3, amplitude: float = 1, initial_state: Any = None
     ):
+        check_arguments("SpikingLeakyReLU", locals())
         super().__init__(amplitude=amplitude, initial_state=initial_state)
         self.negative_slope = negative_slope
 

@@ -12,6 +12,7 @@ from nengo.exceptions import SimulationError, ValidationError
 from nengo.params import Default
 from numpy.typing import NDArray
 
+from .arguments.table import check_arguments
 from .plugin.manager import get_manager
 from .plugin.merging import Itself
 from .plugin.tensor_function import TensorFunction
@@ -65,20 +66,17 @@ class TensorNode(nengo.Node):
         seed: int | None = Default,
         backend: str = "tensorflow",
     ):
-        if not callable(tensor_func):
-            raise ValidationError(
-                f"must be a function or a layer, not {tensor_func!r}", attr="tensor_func"
-            )
+        check_arguments("TensorNode", locals())
         plugins = get_manager()
         engine = plugins.backends[plugins.choose(backend)].load()
         self.tensor_func = tensor_func
-        self.shape_in = _shape(shape_in, "shape_in")
+        self.shape_in = _shape(shape_in)
         self.pass_time = pass_time
         self.function: TensorFunction = engine.tensor_function(
             tensor_func, self.shape_in, pass_time
         )
         self.shape_out = self.function.shape_out
-        wanted = _shape(shape_out, "shape_out")
+        wanted = _shape(shape_out)
         if wanted is not None and wanted != self.shape_out:
             raise ValidationError(
                 f"is {wanted}, but the function puts out {self.shape_out} for one item",
@@ -94,12 +92,10 @@ class TensorNode(nengo.Node):
         self.size_out = int(np.prod(self.shape_out))
 
 
-def _shape(shape: Sequence[int] | int | None, attr: str) -> tuple[int, ...] | None:
+def _shape(shape: Sequence[int] | int | None) -> tuple[int, ...] | None:
     if shape is None:
         return None
     given = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    if not given or any(n != int(n) or n < 1 for n in given):
-        raise ValidationError(f"must be a tuple of positive numbers, not {shape}", attr=attr)
     return tuple(int(n) for n in given)
 
 
@@ -203,6 +199,7 @@ class Layer:
     """
 
     def __init__(self, layer_func: Any):
+        check_arguments("Layer", locals())
         self.layer_func = layer_func
 
     def __call__(
@@ -236,6 +233,7 @@ class Layer:
         layer : Neurons or TensorNode
             What the next layer takes as its input. With ``return_conn`` also the connection.
         """
+        check_arguments("Layer.__call__", locals())
         size = _size_in(input, transform)
         made: Any
         if isinstance(self.layer_func, nengo.neurons.NeuronType):

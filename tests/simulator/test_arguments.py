@@ -341,6 +341,20 @@ def test_the_seed_is_that_of_nengo(make_sim: Callable) -> None:
     np.testing.assert_array_equal(sim.data[probes[0]], expected)
 
 
+def test_the_largest_seed_runs_and_trains(make_sim: Callable, backend: str) -> None:
+    net, probes = noisy_network()
+    sim = make_sim(net, seed=2**32 - 1)
+    sim.run_steps(3)
+    expected = reference(net, 3, seed=2**32 - 1).data[probes[0]]
+    np.testing.assert_array_equal(sim.data[probes[0]], expected)
+    if backend != "numpy":
+        with nengo.Network(seed=0) as small:
+            probe = nengo.Probe(nengo.Ensemble(3, 1, neuron_type=nengo.LIFRate()))
+        data = {probe: np.zeros((2, 2, 1))}
+        history = make_sim(small, seed=2**32 - 1).train({}, data, "sgd", n_epochs=2)
+        assert np.isfinite(history["loss"]).all()
+
+
 def test_no_network_and_no_model_is_an_error(make_sim: Callable) -> None:
     with pytest.raises(NengoException, match="network"):
         make_sim(None)

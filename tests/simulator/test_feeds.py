@@ -214,6 +214,26 @@ def test_values_that_are_not_finite_are_an_error(sim: Any, value: float) -> None
     assert_unharmed(sim)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch", [None, 2])
+def test_a_value_too_large_for_the_dtype_is_an_error_that_a_larger_dtype_mends(
+    make_sim: Callable, dtype: str, batch: int | None
+) -> None:
+    with nengo.Network() as net:
+        node = nengo.Node([0.0])
+        probe = nengo.Probe(node)
+    sim = make_sim(net, dtype=dtype, minibatch_size=batch)
+    large = np.zeros((batch or 1, 3, 1))
+    large[-1, 2, 0] = -1e39
+    if dtype == "float32":
+        with pytest.raises(NengoException, match=r"go up to 1e\+39, and float32 ends at"):
+            sim.run_steps(3, input_feeds={node: large})
+        assert sim.n_steps == 0
+    else:
+        sim.run_steps(3, input_feeds={node: large})
+        assert sim.data[probe].min() == -1e39
+
+
 def test_one_wrong_feed_keeps_the_right_ones_from_being_used(sim: Any) -> None:
     feeds = {B["const"]: np.ones((1, N, 2)), B["func"]: np.zeros((1, N, 5))}
     with pytest.raises(NengoException):

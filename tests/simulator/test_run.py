@@ -126,7 +126,7 @@ def test_run_for_no_step_only_warns(sim: Any) -> None:
 
 def test_running_backwards_is_an_error_and_does_no_harm(sim: Any, expected: Any) -> None:
     sim.run_steps(5)
-    with pytest.raises(NengoException, match="positive"):
+    with pytest.raises(NengoException, match=r"at least 0, not -0\.01"):
         sim.run(-0.01)
     sim.run_steps(N_STEPS - 5)
     assert_same(sim, expected)

@@ -217,7 +217,7 @@ def test_what_cannot_be_called_is_named_when_the_node_is_made() -> None:
             nengograd.TensorNode(keras.layers.Dense(2), shape_in=(3,))
         with pytest.raises(ValidationError, match="give shape_in"):
             nengograd.TensorNode(keras.layers.Dense(2), pass_time=False)
-        with pytest.raises(ValidationError, match="must be a function or a layer"):
+        with pytest.raises(ValidationError, match="needs a function or a layer"):
             nengograd.TensorNode(3)  # type: ignore[arg-type]
         with pytest.raises(ValidationError, match="no functions on tensors"):
             nengograd.TensorNode(lambda x: x, shape_in=(3,), backend="numpy")

@@ -294,7 +294,7 @@ def test_data_that_does_not_fit_is_refused_and_changes_nothing(trained: tuple[Mo
     nan[1, 2, 1] = np.nan
     cases = [
         (inputs, {}, "at least one probe"),
-        (3, targets, "must be a dict"),
+        (3, targets, "needs a dict from nodes to arrays, not 3"),
         ({other: np.zeros((12, 4, 1))}, targets, "cannot be fed"),
         ({model.x: np.zeros((12, 4, 2))}, targets, "cannot be fed"),
         (inputs, {model.a: inputs[model.a]}, "keys must be probes"),

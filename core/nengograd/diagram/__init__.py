@@ -10,6 +10,7 @@ from __future__ import annotations
 import nengo
 from nengo.exceptions import ValidationError
 
+from ..arguments.table import check_arguments
 from ..profile import Profile
 from ..program.program import Program
 from ..run.recording import probe_names
@@ -62,8 +63,7 @@ def draw(
     --------
     >>> Path("graph.svg").write_text(nengograd.diagram.draw(sim.program, sim.model))
     """
-    if most < 1:
-        raise ValidationError(f"must be at least 1, not {most}", attr="most")
+    check_arguments("diagram.draw", locals())
     names = None if model is None else probe_names(model.probes)
     diagram = describe(program, profile, names)
     if len(program.blocks) > most:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from nengo.exceptions import ValidationError
 
+from ..arguments.table import check_arguments
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -53,6 +55,7 @@ def check_file(path: str | os.PathLike[str]) -> None:
     nengo.exceptions.ValidationError
         If matplotlib is missing, or knows no pictures with this ending.
     """
+    check_arguments("plot.check_file", locals())
     try:
         pyplot = get_pyplot()
     except ImportError as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nengo.exceptions import ValidationError
 
+from ..arguments.table import check_arguments
 from .axes import axes_or_new, plain
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def benchmark_bars(
     nengo.exceptions.ValidationError
         If there is no ratio, or one is not positive.
     """
+    check_arguments("plot.benchmark_bars", locals())
     peers = list(dict.fromkeys(peer for row in ratios.values() for peer in row))
     if not peers:
         raise ValidationError("there are no ratios to draw", attr="ratios")

@@ -11,6 +11,7 @@ from nengo.builder.ensemble import get_activities
 from nengo.exceptions import ValidationError
 from numpy.typing import ArrayLike, NDArray
 
+from ..arguments.table import check_arguments
 from .axes import axes_or_new, plain
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def loss(history: Mapping[str, Sequence[float]], *, ax: Axes | None = None) -> A
     nengo.exceptions.ValidationError
         If there is no loss in the history.
     """
+    check_arguments("plot.loss", locals())
     curves = {name: np.asarray(x) for name, x in history.items() if name.endswith("loss")}
     if not any(len(curve) for curve in curves.values()):
         raise ValidationError(
@@ -96,6 +98,7 @@ def tuning_curves(
         If the ensemble is not the network's, its neurons have no rates, or the direction does
         not fit its dimensions.
     """
+    check_arguments("plot.tuning_curves", locals())
     if ensemble not in sim.data:
         raise ValidationError(f"{ensemble} is not in the simulated network", attr="ensemble")
     unit = _unit(direction, ensemble.dimensions)

@@ -10,6 +10,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
+from ..arguments.table import check_arguments
 from ..run.recording import probe_names, without_address
 from .axes import axes_or_new, get_pyplot, plain
 
@@ -49,6 +50,7 @@ def traces(
     nengo.exceptions.ValidationError
         If the simulation has no such probe or item, or has recorded nothing yet.
     """
+    check_arguments("plot.traces", locals())
     times, data = _recorded(sim, probe, item)
     ax = axes_or_new(ax)
     lines = ax.plot(times, data, lw=1.2)
@@ -92,6 +94,7 @@ def raster(
     nengo.exceptions.ValidationError
         If the probe does not record spikes, or as in `traces`.
     """
+    check_arguments("plot.raster", locals())
     if not records_spikes(probe):
         raise ValidationError(
             f"{probe} does not record spikes: a raster needs the probe of spiking neurons' output "
@@ -141,6 +144,7 @@ def overview(
     nengo.exceptions.ValidationError
         If there are no probes, or as in `traces`.
     """
+    check_arguments("plot.overview", locals())
     chosen = list(sim.model.probes if probes is None else probes)
     if not chosen:
         raise ValidationError("there are no probes to draw: add a nengo.Probe", attr="probes")

@@ -10,6 +10,7 @@ from typing import Any
 
 from nengo.exceptions import ValidationError
 
+from ..arguments.table import check_arguments
 from ..files import atomic_write
 from ..plugin.measuring import Span
 from .chrome import trace_events
@@ -209,6 +210,7 @@ def save_profile(profile: Profile, path: str | Path) -> None:
     path : str or Path
         A ``.json`` file; replaced if it is there.
     """
+    check_arguments("profile.save_profile", locals())
     trace = {"displayTimeUnit": "ns", "traceEvents": trace_events(profile.spans, profile.blocks)}
     text = json.dumps({**profile.to_dict(), **trace})
     with atomic_write(path, "profile") as file:
@@ -223,6 +225,7 @@ def load_profile(path: str | Path) -> Profile:
     nengo.exceptions.ValidationError
         If the file is none of those, or of another version.
     """
+    check_arguments("profile.load_profile", locals())
     try:
         data = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:

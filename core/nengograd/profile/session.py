@@ -37,10 +37,8 @@ def profile_path(profile: bool | str | Path | None) -> Path | None:
     nengo.exceptions.ValidationError
         If the file cannot be written there; better now than after a long run.
     """
-    if profile is None or profile is False:
+    if profile is None or not profile:
         return None
-    if not isinstance(profile, (bool, str, Path)):
-        raise ValidationError(f"must be True or a path, not {profile!r}", attr="profile")
     path = Path(DEFAULT_PATH if profile is True else profile)
     check_writable(path, "profile")
     return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..arguments.table import check_arguments
 from .report import ENOUGH, BlockCost, Profile
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ def comparison(old: Profile, new: Profile) -> list[tuple[str, float, float]]:
         Name, seconds per step before and after; the largest change first. Blocks that look
         alike are added up, and 0 stands for what is not there.
     """
+    check_arguments("profile.comparison", locals())
     before, after = _by_name(old), _by_name(new)
     names = list(dict.fromkeys([*before, *after]))
     rows = [(name, before.get(name, 0.0), after.get(name, 0.0)) for name in names]
@@ -214,6 +216,7 @@ def table(profile: Profile, width: int = 140) -> str:
     width : int
         Characters per line.
     """
+    check_arguments("profile.table", locals())
     from rich.console import Console
 
     console = Console(width=width, color_system=None)

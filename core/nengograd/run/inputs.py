@@ -23,6 +23,7 @@ def check_feeds(
     nodes: Collection[Any],
     n_steps: int,
     minibatch_size: int | None,
+    dtype: Any,
 ) -> Feeds:
     """Check what a user wants to feed, and put time first.
 
@@ -37,6 +38,8 @@ def check_feeds(
         Steps of the run.
     minibatch_size : int or None
         Items of the minibatch.
+    dtype : dtype
+        Of the simulation.
 
     Raises
     ------
@@ -46,15 +49,10 @@ def check_feeds(
     """
     if feeds is None:
         return {}
-    if not isinstance(feeds, Mapping):
-        raise ValidationError(
-            f"must be a dict from nodes to arrays, not {type(feeds).__name__}",
-            attr="input_feeds",
-        )
     checked: Feeds = {}
     for node, values in feeds.items():
         check_node(node, nodes, "input_feeds")
-        checked[node] = _check_values(node, values, n_steps, minibatch_size)
+        checked[node] = _check_values(node, values, n_steps, minibatch_size, dtype)
     return checked
 
 
@@ -70,20 +68,39 @@ def check_node(node: Any, nodes: Collection[Any], attr: str) -> None:
         )
 
 
-def numbers(key: Any, values: Any, attr: str, dtype: Any = np.float64) -> NDArray[Any]:
-    """What a user gave for a node or a probe, as an array."""
+def numbers(key: Any, values: Any, attr: str, dtype: Any) -> NDArray[Any]:
+    """What a user gave for a node or a probe, as an array of the simulation's dtype.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If it is no array of numbers, or one of them is too large for the dtype.
+    """
     try:
         if np.iscomplexobj(values):
             raise TypeError("they are complex")
-        return np.asarray(values, dtype=dtype)
-    except (TypeError, ValueError) as error:
+        given = np.asarray(values)
+        with np.errstate(over="ignore"):
+            array = np.asarray(given, dtype=dtype)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValidationError(
             f"values for {key} are no array of numbers: {error}", attr=attr
         ) from error
+    if given.dtype != array.dtype and given.dtype.kind in "iuf":
+        lost = np.isinf(array) & np.isfinite(given)
+        if lost.any():
+            raise ValidationError(
+                f"values for {key} go up to {np.abs(given[lost]).max():g}, and {array.dtype} ends "
+                f"at {np.finfo(array.dtype).max:g}: scale them, or simulate with dtype='float64'",
+                attr=attr,
+            )
+    return array
 
 
-def _check_values(node: Any, values: Any, n_steps: int, minibatch_size: int | None) -> NDArray[Any]:
-    array = numbers(node, values, "input_feeds")
+def _check_values(
+    node: Any, values: Any, n_steps: int, minibatch_size: int | None, dtype: Any
+) -> NDArray[Any]:
+    array = numbers(node, values, "input_feeds", dtype)
     expected = (minibatch_size or 1, n_steps, node.size_out)
     if minibatch_size is None and array.shape == expected[1:]:
         array = array[None]

@@ -16,10 +16,12 @@ from nengo.exceptions import NengoWarning, ReadonlyError, SimulatorClosed, Valid
 from nengo.utils.progress import Progress, ProgressTracker
 from numpy.typing import NDArray
 
+from ..arguments.rules import float_dtype
+from ..arguments.table import check_arguments
 from ..assembly.assemble import without_collector
 from ..assembly.build import Build
 from ..assembly.order import step_order
-from ..config import Settings, float_dtype
+from ..config import Settings
 from ..plugin.executable import Options, PartialRun
 from ..plugin.manager import get_registry
 from ..plugin.trainer import Course, Goal
@@ -34,7 +36,7 @@ from ..training.evaluation import evaluate
 from ..training.learning import Learning
 from ..training.losses import Objective, by_probe, check_trainable
 from ..training.params_file import load, save
-from .arguments import choose_seed, new_model, positive
+from .defaults import choose_seed, new_model
 from .pickling import get_state, set_state
 from .tensorboard import run_folder
 
@@ -124,6 +126,7 @@ class Simulator:
     ):
         self.closed = True  # until all of the constructor has succeeded
         self._n_steps: int = 0
+        check_arguments("Simulator", locals())
         if step_blocks != "deprecated":
             warnings.warn(
                 "step_blocks is deprecated and ignored: runs of any length share one program",
@@ -134,11 +137,11 @@ class Simulator:
             raise ValidationError("either a network or a model is needed", attr="network")
         settings = Settings.of(model.toplevel if network is None else network)
         options = Options(
-            dtype=float_dtype(dtype or settings.dtype),
+            dtype=float_dtype(settings.dtype if dtype is None else dtype),
             device=device,
-            minibatch_size=positive("minibatch_size", minibatch_size, optional=True),
-            unroll=positive("unroll_simulation", unroll_simulation) or 1,
-            jit=jit,
+            minibatch_size=None if minibatch_size is None else int(minibatch_size),
+            unroll=int(unroll_simulation),
+            jit=None if jit is None else bool(jit),
         )
         builders = get_registry(backend, plugins)
         self._plugins = builders.manager
@@ -254,6 +257,8 @@ class Simulator:
         profile : bool, str or path, optional
             See `run_steps`.
         """
+        if input_feeds is not None or profile is not None:
+            check_arguments("Simulator.step", locals())
         self.run_steps(1, progress_bar=False, input_feeds=input_feeds, profile=profile)
 
     def run(
@@ -277,11 +282,14 @@ class Simulator:
             See `run_steps`.
         """
         self._check_open("run")
-        if time_in_seconds < 0:
+        check_arguments("Simulator.run", locals())
+        rounded = np.round(float(time_in_seconds) / self.dt)
+        if not np.isfinite(rounded):
             raise ValidationError(
-                f"Must be positive (got {time_in_seconds:g})", attr="time_in_seconds"
+                f"{time_in_seconds} s are more steps of {self.dt} s than can be counted",
+                attr="time_in_seconds",
             )
-        steps = int(np.round(float(time_in_seconds) / self.dt))
+        steps = int(rounded)
         if steps == 0:
             warnings.warn(
                 f"{time_in_seconds} results in running for 0 timesteps. Simulator still at "
@@ -321,11 +329,13 @@ class Simulator:
             Chrome trace as well.
         """
         self._check_open("run")
+        check_arguments("Simulator.run_steps", locals())
         path = profile_path(profile)
-        if steps < 1 or steps != int(steps):
-            raise ValidationError(f"must be at least 1 (got {steps})", attr="steps")
         steps = int(steps)
-        feeds = check_feeds(input_feeds, self._feedable, steps, self.options.minibatch_size)
+        options = self.options
+        feeds = check_feeds(
+            input_feeds, self._feedable, steps, options.minibatch_size, options.dtype
+        )
         unroll = self.options.unroll
         executed = -(-steps // unroll) * unroll
         if executed != steps:
@@ -492,15 +502,13 @@ class Simulator:
             then.
         """
         self._check_open("train")
+        check_arguments("Simulator.train", locals())
         path = profile_path(profile)
         watch = TrainingWatch(self._folder) if path else None
-        epochs = positive("n_epochs", n_epochs) or 1
         data, goals = self._lesson(inputs, targets, objective)
         check_trainable(goals)
         validate = None
         if validation_data is not None:
-            if not isinstance(validation_data, Sequence) or len(validation_data) != 2:
-                raise ValidationError("must be (inputs, targets)", attr="validation_data")
             held_out = self._lesson(*validation_data, objective)
 
             def validate() -> float:
@@ -508,8 +516,8 @@ class Simulator:
 
         bar = self.progress_bar if progress_bar is None else progress_bar
         course = Course(
-            n_epochs=epochs,
-            shuffle=shuffle,
+            n_epochs=int(n_epochs),
+            shuffle=bool(shuffle),
             progress=bool(bar),
             callbacks=callbacks,
             validate=validate,
@@ -551,6 +559,7 @@ class Simulator:
             a Keras loss the mean over minibatches, of a metric its result for all data.
         """
         self._check_open("compute a loss")
+        check_arguments("Simulator.loss", locals())
         return self._loss(*self._lesson(inputs, targets, objective))
 
     def _lesson(self, inputs: Any, targets: Any, objective: Any) -> tuple[TrainingData, list[Goal]]:
@@ -603,6 +612,7 @@ class Simulator:
             If gradients differ, with the entries that do; or if there are none.
         """
         self._check_open("check gradients")
+        check_arguments("Simulator.check_gradients", locals())
         wanted = self.model.probes if outputs is None else outputs
         wanted = wanted if isinstance(wanted, Sequence) else [wanted]
         unknown = [probe for probe in wanted if probe not in self.model.probes]
@@ -622,6 +632,7 @@ class Simulator:
         path : str or path
             ``.npz`` is added where it is missing.
         """
+        check_arguments("Simulator.save_params", locals())
         save(path, self._learning.named)
 
     def load_params(self, path: str | os.PathLike[str]) -> None:
@@ -641,6 +652,7 @@ class Simulator:
             misshapen names. Nothing has changed then.
         """
         self._check_open("load parameters")
+        check_arguments("Simulator.load_params", locals())
         self._learning.set_named(load(path))
         self._use_parameters()
 
@@ -652,6 +664,7 @@ class Simulator:
         msg : str, optional
             A line to print before them.
         """
+        check_arguments("Simulator.print_params", locals())
         if msg is not None:
             print(msg)
         print(self._learning.table())
@@ -683,8 +696,9 @@ class Simulator:
         """
         if self.closed:
             raise SimulatorClosed("Cannot reset closed Simulator.")
+        check_arguments("Simulator.reset", locals())
         if seed is not None:
-            self.seed = seed
+            self.seed = int(seed)
         self.soft_reset(include_trainable=True, include_probes=True)
 
     def soft_reset(self, include_trainable: bool = False, include_probes: bool = False) -> None:
@@ -701,6 +715,7 @@ class Simulator:
         """
         if self.closed:
             raise SimulatorClosed("Cannot reset closed Simulator.")
+        check_arguments("Simulator.soft_reset", locals())
         if include_trainable:
             is_changed = self._learning.is_changed
             self._learning.start_over()
@@ -733,6 +748,7 @@ class Simulator:
         times : (n_samples,) array
             In seconds; the first step is at ``dt``.
         """
+        check_arguments("Simulator.trange", locals())
         if dt is not None:
             if sample_every is not None:
                 raise ValidationError(

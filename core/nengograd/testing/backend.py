@@ -9,6 +9,7 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from ..arguments.table import check_arguments
 from .conformance import Conformance, ConformanceError, assert_same, make_suite, run_checks
 
 __all__ = ["BackendConformance", "check_backend"]
@@ -205,5 +206,6 @@ def check_backend(name: str, plugins: Sequence[Any] = (), **options: Any) -> Non
     ConformanceError
         With all checks that failed.
     """
+    check_arguments("testing.check_backend", locals())
     attributes = {"name": name, "plugins": plugins, **options}
     run_checks(make_suite(BackendConformance, attributes))

@@ -11,6 +11,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
+from ..arguments.table import check_arguments
 from ..plugin.builders import Context
 from ..plugin.manager import get_manager, make_registry
 from ..plugin.namespace import numpy_namespace
@@ -39,7 +40,14 @@ class ConformanceError(AssertionError):
 
 
 def usable_backends(plugins: Sequence[Any] = ()) -> list[str]:
-    """Names of the backends whose packages are installed."""
+    """Names of the backends whose packages are installed.
+
+    Parameters
+    ----------
+    plugins : sequence of object
+        Plugins that are not installed.
+    """
+    check_arguments("testing.usable_backends", locals())
     return sorted(n for n, info in get_manager(plugins).backends.items() if not info.missing())
 
 

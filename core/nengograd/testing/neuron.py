@@ -11,6 +11,7 @@ import numpy as np
 from nengo.neurons import RatesToSpikesNeuronType
 from numpy.typing import NDArray
 
+from ..arguments.table import check_arguments
 from ..config import configure_settings
 from ..plugin.manager import get_manager, make_registry
 from ..plugin.namespace import make_namespace, numpy_namespace
@@ -436,5 +437,6 @@ def check_neuron(
     ConformanceError
         With all checks that failed.
     """
+    check_arguments("testing.check_neuron", locals())
     attributes = {"neuron": neuron, "backends": backends, "plugins": plugins, **options}
     run_checks(make_suite(NeuronConformance, attributes))

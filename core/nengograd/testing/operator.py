@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import nengo
 import numpy as np
 
+from ..arguments.table import check_arguments
 from .conformance import (
     OTHER_DT,
     Conformance,
@@ -158,6 +159,7 @@ def check_operator(
     ConformanceError
         With all checks that failed.
     """
+    check_arguments("testing.check_operator", locals())
     attributes = {
         "operator": operator,
         "make_network": staticmethod(make_network),

@@ -10,6 +10,7 @@ import numpy as np
 from nengo.builder.processes import SimProcess
 from numpy.typing import NDArray
 
+from ..arguments.table import check_arguments
 from .conformance import (
     OTHER_DT,
     Conformance,
@@ -187,5 +188,6 @@ def check_process(
     ConformanceError
         With all checks that failed.
     """
+    check_arguments("testing.check_process", locals())
     attributes = {"process": process, "backends": backends, "plugins": plugins, **options}
     run_checks(make_suite(ProcessConformance, attributes))

@@ -84,12 +84,6 @@ def check_data(
     nengo.exceptions.ValidationError
         If shapes or values do not fit, or there is too little for one minibatch.
     """
-    for name, given in (("inputs", inputs), ("targets", targets)):
-        if not isinstance(given, Mapping):
-            what = "nodes" if name == "inputs" else "probes"
-            raise ValidationError(
-                f"must be a dict from {what} to arrays, not {type(given).__name__}", attr=name
-            )
     if not targets:
         raise ValidationError("at least one probe needs a target", attr="targets")
     fed = {node: _input(node, values, nodes, options) for node, values in inputs.items()}
@@ -278,7 +272,8 @@ class Batches:
 
     def _sources(self, number: int) -> NDArray[Any]:
         """Inputs of all steps, as far as they do not come from the data."""
-        runtime = Runtime(self._program, self._order, self._seed + number, self._options)
+        seed = (self._seed + number) % 2**32
+        runtime = Runtime(self._program, self._order, seed, self._options)
         feeds = {
             node: np.moveaxis(values[: self._size], 1, 0)
             for node, values in self.data.inputs.items()

@@ -1,4 +1,4 @@
-"""Checks and defaults of the simulator's arguments."""
+"""What a simulator begins with where the user names nothing else."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from nengo.builder import Model
 from nengo.cache import get_default_decoder_cache
-from nengo.exceptions import ValidationError
 from nengo.utils import numpy as npext
 
-__all__ = ["choose_seed", "new_model", "positive"]
+__all__ = ["choose_seed", "new_model"]
 
 
 def new_model(network: Any, dt: float) -> Any:
@@ -29,12 +28,3 @@ def choose_seed(seed: int | None, network: Any) -> int:
     if network is not None and network.seed is not None:
         return int(network.seed) + 1
     return int(np.random.randint(npext.maxint))
-
-
-def positive(name: str, value: Any, optional: bool = False) -> int | None:
-    """An integer of at least 1, or None where that is allowed."""
-    if value is None and optional:
-        return None
-    if not npext.is_integer(value) or value < 1:
-        raise ValidationError(f"must be an integer of at least 1, not {value!r}", attr=name)
-    return int(value)

@@ -1,0 +1,287 @@
+"""The table: for each public function, what each of its arguments has to be.
+
+Commands of the command line are functions here, too. A row for every argument of every public
+function is what the tests ask for; what depends on other arguments or on the network, such as
+whether a node belongs to it, the function itself checks after this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nengo.exceptions import ValidationError
+
+from . import rules
+from .rules import Rule, one_of, optional, or_default
+
+__all__ = ["TABLE", "check_argument", "check_arguments"]
+
+_SPIKE_GRADIENT = one_of(None, "rate", "surrogate")
+_FANS = one_of("fan_in", "fan_out", "fan_avg")
+_DISTRIBUTION = one_of("uniform", "normal")
+_INITIAL_STATE = optional(rules.MAPPING)
+
+_DATA = {
+    "inputs": rules.BY_NODE,
+    "targets": rules.BY_PROBE,
+    "objective": rules.OBJECTIVE,
+}
+_RUN = {
+    "progress_bar": rules.BAR,
+    "input_feeds": optional(rules.BY_NODE),
+    "profile": optional(rules.FLAG_OR_PATH),
+}
+_CONFORMANCE = {"backends": optional(rules.NAMES), "plugins": rules.PLUGINS}
+_COMMAND = {
+    "script": rules.PATH,
+    "network": optional(rules.TEXT),
+    "dt": rules.PERIOD,
+    "backend": optional(rules.TEXT),
+}
+_RUNNING_COMMAND = {
+    **_COMMAND,
+    "minibatch": optional(rules.COUNT),
+    "dtype": optional(rules.DTYPE),
+    "device": optional(rules.TEXT),
+    "seed": optional(rules.SEED),
+    "no_progress": rules.FLAG,
+}
+
+TABLE: dict[str, dict[str, Rule]] = {
+    "Simulator": {
+        "network": optional(rules.NETWORK),
+        "dt": rules.PERIOD,
+        "seed": optional(rules.SEED),
+        "model": optional(rules.MODEL),
+        "dtype": optional(rules.DTYPE),
+        "device": optional(rules.TEXT),
+        "unroll_simulation": rules.COUNT,
+        "minibatch_size": optional(rules.COUNT),
+        "tensorboard": rules.FLAG_OR_PATH,
+        "step_blocks": rules.ANYTHING,
+        "progress_bar": rules.BAR,
+        "optimize": rules.FLAG,
+        "backend": optional(rules.TEXT),
+        "plugins": rules.PLUGINS,
+        "jit": optional(rules.FLAG),
+    },
+    "Simulator.step": {
+        "input_feeds": optional(rules.BY_NODE),
+        "profile": optional(rules.FLAG_OR_PATH),
+    },
+    "Simulator.run": {"time_in_seconds": rules.DURATION, **_RUN},
+    "Simulator.run_steps": {"steps": rules.STEPS, **_RUN},
+    "Simulator.train": {
+        **_DATA,
+        "optimizer": rules.OPTIMIZER,
+        "n_epochs": rules.COUNT,
+        "shuffle": rules.FLAG,
+        "validation_data": optional(rules.PAIR),
+        "callbacks": rules.CALLBACKS,
+        "summary_folder": optional(rules.FOLDER),
+        "progress_bar": rules.BAR,
+        "profile": optional(rules.FLAG_OR_PATH),
+    },
+    "Simulator.loss": dict(_DATA),
+    "Simulator.check_gradients": {
+        "outputs": optional(rules.PROBE_OR_PROBES),
+        "atol": rules.NOT_NEGATIVE,
+        "rtol": rules.NOT_NEGATIVE,
+        "n_steps": rules.COUNT,
+    },
+    "Simulator.save_params": {"path": rules.PATH},
+    "Simulator.load_params": {"path": rules.PATH},
+    "Simulator.print_params": {"msg": optional(rules.TEXT)},
+    "Simulator.reset": {"seed": optional(rules.SEED)},
+    "Simulator.soft_reset": {"include_trainable": rules.FLAG, "include_probes": rules.FLAG},
+    "Simulator.clear_probes": {},
+    "Simulator.trange": {
+        "dt": optional(rules.PERIOD),
+        "sample_every": optional(rules.PERIOD),
+    },
+    "Simulator.close": {},
+    "configure_settings": {
+        "trainable": rules.SETTING,
+        "keep_history": rules.SETTING,
+        "dtype": optional(rules.DTYPE),
+        "spike_gradient": _SPIKE_GRADIENT,
+        "surrogate": optional(rules.SURROGATE),
+    },
+    "to_network": {"sim": rules.SIMULATOR},
+    "TensorNode": {
+        "tensor_func": rules.FUNCTION,
+        "shape_in": optional(rules.SHAPE),
+        "shape_out": optional(rules.SHAPE),
+        "pass_time": rules.FLAG,
+        "label": or_default(optional(rules.TEXT)),
+        "seed": or_default(optional(rules.SEED)),
+        "backend": rules.TEXT,
+    },
+    "Layer": {"layer_func": rules.LAYER},
+    "Layer.__call__": {
+        "input": rules.SOURCE,
+        "transform": optional(rules.TRANSFORM),
+        "shape_in": optional(rules.SHAPE),
+        "synapse": optional(rules.SYNAPSE),
+        "return_conn": rules.FLAG,
+    },
+    "TruncatedNormal": {
+        "mean": rules.NUMBER,
+        "stddev": rules.NOT_NEGATIVE,
+        "limit": optional(rules.POSITIVE),
+    },
+    "VarianceScaling": {
+        "scale": rules.NOT_NEGATIVE,
+        "mode": _FANS,
+        "distribution": _DISTRIBUTION,
+    },
+    "Glorot": {"scale": rules.NOT_NEGATIVE, "distribution": _DISTRIBUTION},
+    "He": {"scale": rules.NOT_NEGATIVE, "distribution": _DISTRIBUTION},
+    "SoftLIFRate": {
+        "sigma": rules.POSITIVE,
+        "tau_rc": rules.POSITIVE,
+        "tau_ref": rules.NOT_NEGATIVE,
+        "amplitude": rules.POSITIVE,
+        "initial_state": _INITIAL_STATE,
+    },
+    "LeakyReLU": {
+        "negative_slope": rules.NUMBER,
+        "amplitude": rules.POSITIVE,
+        "initial_state": _INITIAL_STATE,
+    },
+    "SpikingLeakyReLU": {
+        "negative_slope": rules.NUMBER,
+        "amplitude": rules.POSITIVE,
+        "initial_state": _INITIAL_STATE,
+    },
+    "plot.traces": {
+        "sim": rules.SIMULATOR,
+        "probe": rules.PROBE,
+        "item": optional(rules.INTEGER),
+        "ax": optional(rules.AXES),
+    },
+    "plot.raster": {
+        "sim": rules.SIMULATOR,
+        "probe": rules.PROBE,
+        "item": optional(rules.INTEGER),
+        "ax": optional(rules.AXES),
+    },
+    "plot.overview": {
+        "sim": rules.SIMULATOR,
+        "probes": optional(rules.PROBES),
+        "item": optional(rules.INTEGER),
+    },
+    "plot.loss": {"history": rules.MAPPING, "ax": optional(rules.AXES)},
+    "plot.tuning_curves": {
+        "sim": rules.SIMULATOR,
+        "ensemble": rules.ENSEMBLE,
+        "direction": rules.DIRECTION,
+        "points": rules.COUNT,
+        "ax": optional(rules.AXES),
+    },
+    "plot.benchmark_bars": {
+        "ratios": rules.MAPPING,
+        "label": rules.TEXT,
+        "ax": optional(rules.AXES),
+    },
+    "plot.check_file": {"path": rules.PATH},
+    "diagram.draw": {
+        "program": rules.PROGRAM,
+        "model": optional(rules.MODEL),
+        "profile": optional(rules.PROFILED),
+        "title": rules.TEXT,
+        "most": rules.COUNT,
+    },
+    "diagram.check_installed": {},
+    "profile.load_profile": {"path": rules.PATH},
+    "profile.save_profile": {"profile": rules.PROFILED, "path": rules.PATH},
+    "profile.table": {"profile": rules.PROFILED, "width": rules.COUNT},
+    "profile.comparison": {"old": rules.PROFILED, "new": rules.PROFILED},
+    "testing.usable_backends": {"plugins": rules.PLUGINS},
+    "testing.check_neuron": {"neuron": rules.NEURONS, **_CONFORMANCE},
+    "testing.check_process": {"process": rules.PROCESS, **_CONFORMANCE},
+    "testing.check_operator": {
+        "operator": rules.OPERATOR,
+        "make_network": rules.FUNCTION,
+        **_CONFORMANCE,
+    },
+    "testing.check_backend": {"name": rules.TEXT, "plugins": rules.PLUGINS},
+    "nengograd run": {
+        **_RUNNING_COMMAND,
+        "time": rules.DURATION,
+        "save": optional(rules.PATH),
+        "plot": optional(rules.PATH),
+    },
+    "nengograd explain": {**_COMMAND, "program": rules.FLAG},
+    "nengograd graph": {
+        **_COMMAND,
+        "output": rules.PATH,
+        "profile": optional(rules.PATH),
+        "most": rules.COUNT,
+    },
+    "nengograd profile": {
+        **_RUNNING_COMMAND,
+        "steps": optional(rules.COUNT),
+        "train": rules.FLAG,
+        "spike_gradient": _SPIKE_GRADIENT,
+        "output": rules.PATH,
+        "against": optional(rules.PATH),
+        "tensorboard": optional(rules.FOLDER),
+    },
+    "nengograd plugins": {"backend": optional(rules.TEXT)},
+    "nengograd new-plugin": {"name": rules.TEXT, "folder": rules.FOLDER},
+}
+"""Function -> argument -> rule. Methods stand under ``Class.method``, constructors under the
+class, functions of a public module under ``module.function``."""
+
+_ROWS = {
+    function: tuple((name, rule.accepts(None), rule.accepts) for name, rule in row.items())
+    for function, row in TABLE.items()
+}
+_LONGEST = 80
+
+
+def check_arguments(function: str, given: Mapping[str, Any]) -> None:
+    """Check all arguments of a call, before it has changed anything.
+
+    Parameters
+    ----------
+    function : str
+        A key of `TABLE`.
+    given : mapping
+        Values by name; ``locals()`` at the top of the function.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        For the first that is not what it has to be: one sentence with the argument, the
+        function, what is right, and what was given.
+    """
+    for name, may_be_none, accepts in _ROWS[function]:
+        value = given[name]
+        if (value is not None or not may_be_none) and not accepts(value):
+            raise _wrong(function, name, value)
+
+
+def check_argument(function: str, name: str, value: Any) -> None:
+    """Check one argument, of a function that does not get all of them at once."""
+    if not TABLE[function][name].accepts(value):
+        raise _wrong(function, name, value)
+
+
+def _wrong(function: str, name: str, value: Any) -> ValidationError:
+    return ValidationError(
+        f"{function} needs {TABLE[function][name].what}, not {_shown(value)}", attr=name
+    )
+
+
+def _shown(value: Any) -> str:
+    """A value in a few words, whatever its own ``repr`` does."""
+    try:
+        shown = " ".join(repr(value).split())
+    except Exception:
+        shown = ""
+    if not shown or len(shown) > _LONGEST:
+        return f"a {type(value).__name__}" if not shown else f"{shown[:_LONGEST]}..."
+    return shown
