@@ -18,6 +18,7 @@ from nengo.params import BoolParam, Parameter
 
 from .arguments.rules import float_dtype
 from .arguments.table import check_argument
+from .nengodl import SETTINGS
 
 __all__ = ["Settings", "configure_settings"]
 
@@ -99,6 +100,8 @@ def _changes(network: Any, name: str, value: Any) -> Iterator[Callable[[], None]
             value = float_dtype(value).name
         yield partial(_set, network.config, Network, name, value)
     else:
+        if name in SETTINGS:
+            raise ValidationError(f"is a setting of NengoDL: {SETTINGS[name]}", attr=name)
         known = ", ".join(sorted((*_CLASSES, *_WHOLE)))
         raise ValidationError(f"there is no such setting; there are {known}", attr=name)
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nengo.exceptions import NengoWarning, ReadonlyError, SimulatorClosed, ValidationError
@@ -22,6 +22,7 @@ from ..assembly.assemble import without_collector
 from ..assembly.build import Build
 from ..assembly.order import step_order
 from ..config import Settings
+from ..nengodl import IN_SIMULATOR
 from ..plugin.executable import Options, PartialRun
 from ..plugin.manager import get_registry
 from ..plugin.trainer import Course, Goal
@@ -781,6 +782,13 @@ class Simulator:
 
     def __exit__(self, *exception: Any) -> None:
         self.close()
+
+    if not TYPE_CHECKING:  # a type checker should go on finding names that do not exist
+
+        def __getattr__(self, name: str) -> Any:
+            """Advise who looks for a name of NengoDL."""
+            advice = f", which NengoDL has: {IN_SIMULATOR[name]}" if name in IN_SIMULATOR else ""
+            raise AttributeError(f"'Simulator' object has no attribute {name!r}{advice}")
 
     def __getstate__(self) -> dict[str, Any]:
         return get_state(self)

@@ -1,0 +1,50 @@
+"""Names that NengoDL has and nengograd has not, with what to use instead."""
+
+from __future__ import annotations
+
+__all__ = ["IN_MODULE", "IN_SIMULATOR", "SETTINGS"]
+
+IN_MODULE = {
+    "Converter": "build the network with nengograd.Layer, layer by layer, or put the whole Keras "
+    "model into one nengograd.TensorNode",
+    "tensor_layer": "use nengograd.Layer",
+    "losses": "nan_mse is objective='mse' of Simulator.train, and Regularize is an objective of "
+    "your own on a probe of what is to be small",
+    "callbacks": "give Simulator.train callbacks of Keras, or a summary_folder for TensorBoard",
+    "benchmarks": "they are in the folder benchmarks of nengograd's repository",
+    "compat": "nengograd works with the TensorFlow that is installed",
+    "graph_optimizer": "there is nothing to choose; own rewrites of a program are passes, which "
+    "plugins give",
+}
+"""By name in the module ``nengo_dl``."""
+IN_MODULE["converter"] = IN_MODULE["Converter"]
+
+IN_SIMULATOR = {
+    "compile": "give optimizer and objective to sim.train",
+    "fit": "use sim.train(inputs, targets, optimizer, n_epochs, objective)",
+    "evaluate": "use sim.loss(inputs, targets, objective)",
+    "predict": "use sim.run_steps(n, input_feeds=inputs), then sim.data[probe]",
+    "freeze_params": "use nengograd.to_network(sim), which returns a new network",
+    "get_nengo_params": "use sim.data[obj], which has weights, encoders, bias and gain as trained",
+    "keras_model": "sim.program is one step as data, and prints",
+    "tensor_graph": "sim.program is one step as data, and prints",
+    "minibatch_size": "use sim.options.minibatch_size",
+    "unroll": "use sim.options.unroll",
+}
+"""By name in ``nengo_dl.Simulator``."""
+IN_SIMULATOR["predict_on_batch"] = IN_SIMULATOR["predict"]
+
+_NOTHING = "leave it out: there is nothing to choose"
+SETTINGS = {
+    "planner": _NOTHING,
+    "sorter": _NOTHING,
+    "simplifications": _NOTHING,
+    "inference_only": _NOTHING,
+    "use_loop": _NOTHING,
+    "stateful": _NOTHING,
+    "session_config": _NOTHING,
+    "learning_phase": _NOTHING,
+    "lif_smoothing": "use spike_gradient='surrogate' with surrogate=..., or the neuron type "
+    "nengograd.SoftLIFRate",
+}
+"""By name in ``nengo_dl.configure_settings``."""
