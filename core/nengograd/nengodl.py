@@ -8,8 +8,8 @@ IN_MODULE = {
     "Converter": "build the network with nengograd.Layer, layer by layer, or put the whole Keras "
     "model into one nengograd.TensorNode",
     "tensor_layer": "use nengograd.Layer",
-    "losses": "nan_mse is objective='mse' of Simulator.train, and Regularize is an objective of "
-    "your own on a probe of what is to be small",
+    "losses": "nan_mse is objective='nan_mse' of Simulator.train, and Regularize is an objective "
+    "of your own on a probe of what is to be small",
     "callbacks": "give Simulator.train callbacks of Keras, or a summary_folder for TensorBoard",
     "benchmarks": "they are in the folder benchmarks of nengograd's repository",
     "compat": "nengograd works with the TensorFlow that is installed",

@@ -69,6 +69,7 @@ class TensorNode(nengo.Node):
         check_arguments("TensorNode", locals())
         plugins = get_manager()
         engine = plugins.backends[plugins.choose(backend)].load()
+        engine.check_process()
         self.tensor_func = tensor_func
         self.shape_in = _shape(shape_in)
         self.pass_time = pass_time

@@ -16,6 +16,7 @@ from nengograd.plugin.trainer import Trainer
 from nengograd.program.program import Program
 
 from .devices import device_names, find_device
+from .library import PROCESS
 from .loop import LoopExecutable
 from .namespace import make_namespace
 from .segments import SegmentExecutable
@@ -29,6 +30,7 @@ class TensorFlowBackend(Backend):
     """The main backend."""
 
     name = "tensorflow"
+    process = PROCESS
 
     def devices(self) -> list[str]:
         """Names of TensorFlow's logical devices."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+
+from nengograd.plugin.backend import FIRST_PROCESS
 
 # Read by TensorFlow's C++ side when it is loaded; what the user has set stays.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -10,4 +13,17 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 import tensorflow as tf
 
-__all__ = ["tf"]
+__all__ = ["PROCESS", "tf"]
+
+
+def _process() -> int:
+    """The process whose threads TensorFlow has started, or will start."""
+    context = sys.modules.get("tensorflow.python.eager.context")
+    if getattr(getattr(context, "_context", None), "_initialized", False):
+        return FIRST_PROCESS
+    return os.getpid()
+
+
+PROCESS = _process()
+"""Asked for when this module is imported: whoever has used TensorFlow before has done so in the
+process that this one may have been forked from."""

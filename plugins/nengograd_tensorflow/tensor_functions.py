@@ -13,9 +13,10 @@ import numpy as np
 from nengo.exceptions import BuildError, ValidationError
 from numpy.typing import NDArray
 
+from nengograd.plugin.backend import check_process
 from nengograd.plugin.tensor_function import TensorFunction
 
-from .library import tf
+from .library import PROCESS, tf
 
 __all__ = ["KerasFunction", "PlainFunction", "tensor_function"]
 
@@ -60,6 +61,7 @@ class _Function(TensorFunction):
         self, weights: Sequence[NDArray[Any]], arguments: Sequence[NDArray[Any]]
     ) -> NDArray[Any]:
         """Call the function once; see `TensorFunction.evaluate`."""
+        check_process(self.backend, PROCESS)
         tensors = [tf.constant(array) for array in arguments]
         output = self.call([tf.constant(w) for w in weights], tensors, None, training=False)
         return np.asarray(output.numpy())

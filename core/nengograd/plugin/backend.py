@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from nengo.exceptions import ValidationError
+from nengo.exceptions import SimulationError, ValidationError
 
 from ..program.program import Program
 from .executable import Executable, Options
@@ -18,7 +19,20 @@ from .registry import Registry
 from .tensor_function import TensorFunction
 from .trainer import Trainer
 
-__all__ = ["Backend", "BackendInfo"]
+__all__ = ["FIRST_PROCESS", "Backend", "BackendInfo", "check_process"]
+
+FIRST_PROCESS = os.getpid()
+"""The process in which nengograd was imported; another one has been forked from it."""
+
+
+def check_process(name: str, process: int | None) -> None:
+    """Raise an error if this is not the process that a backend works in; see `Backend`."""
+    if process is not None and process != os.getpid():
+        raise SimulationError(
+            f"the backend {name!r} would hang in a process that was forked from one that has used "
+            'it: start the processes with multiprocessing.get_context("spawn"), or use the backend '
+            "in the forked processes alone"
+        )
 
 
 @dataclass(frozen=True)
@@ -51,9 +65,23 @@ class Backend(ABC):
     ----------
     name : str
         What users write.
+    process : int or None
+        The process whose threads the backend's library has started, or will start. A fork leaves
+        them behind, and whatever waits for them waits for ever. None where nothing is lost.
     """
 
     name: str = ""
+    process: int | None = None
+
+    def check_process(self) -> None:
+        """Raise an error if the backend cannot work in this process.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            If the process was forked from one that has used the backend.
+        """
+        check_process(self.name, self.process)
 
     @abstractmethod
     def devices(self) -> list[str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
 from ..assembly.build import Build

@@ -37,6 +37,7 @@ from ..training.evaluation import evaluate
 from ..training.learning import Learning
 from ..training.losses import Objective, by_probe, check_trainable
 from ..training.params_file import load, save
+from .activity import Turn
 from .defaults import choose_seed, new_model
 from .pickling import get_state, set_state
 from .tensorboard import run_folder
@@ -105,6 +106,16 @@ class Simulator:
         One step of the model as data; prints as text.
     profile : Profile or None
         What the last profiled run or training cost.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If an argument, here or of a method, is not what it has to be. Nothing has changed then.
+    nengo.exceptions.SimulationError
+        "Already running", by each method that is called before another one has returned: from
+        another thread, or from a node. Callbacks of a training may run, evaluate and save.
+        Likewise in a process that was forked from one that has used the backend, where the
+        backend could not go on.
     """
 
     def __init__(
@@ -127,6 +138,7 @@ class Simulator:
     ):
         self.closed = True  # until all of the constructor has succeeded
         self._n_steps: int = 0
+        self._turns: dict[str, Turn] = {}
         check_arguments("Simulator", locals())
         if step_blocks != "deprecated":
             warnings.warn(
@@ -151,6 +163,7 @@ class Simulator:
         self.progress_bar = progress_bar
         self.options = options
         engine = self._plugins.backends[self.backend].load()
+        engine.check_process()
 
         self.model = new_model(network, dt) if model is None else model
         tracker = ProgressTracker(progress_bar, Progress("Building", "Build"))
@@ -231,6 +244,7 @@ class Simulator:
         return SignalValues(views, self._arrays)
 
     def _arrays(self) -> dict[int, NDArray[Any]]:
+        self._check_open("read signals")
         dtype = self.options.dtype
         arrays = {
             a.id: np.asarray(a.initial, dtype=dtype) for a in self.program.by_role("constant")
@@ -350,7 +364,7 @@ class Simulator:
         bar = self.progress_bar if progress_bar is None else progress_bar
         progress = Progress("Simulating", "Simulation", steps)
         # A tracker makes a thread, which takes longer than a step, even for no bar.
-        with ProgressTracker(bar, progress) if bar else progress:
+        with Turn(self._turns, "run"), ProgressTracker(bar, progress) if bar else progress:
             self._run(steps, executed, feeds, progress, path)
         self._event("ran", begin, steps=executed)
 
@@ -426,8 +440,12 @@ class Simulator:
         return kept
 
     def _check_open(self, what: str) -> None:
+        """Raise an error if nothing can be done any more, or not in this process."""
         if self.closed:
             raise SimulatorClosed(f"Simulator cannot {what} because it is closed.")
+        engine = self._build.engine
+        if engine.process is not None:
+            engine.check_process()
 
     # -- learning
 
@@ -525,9 +543,10 @@ class Simulator:
             folder=summary_folder,
         )
         begin = time.perf_counter()
-        history = self._learning.fit(
-            data, goals, optimizer, course, self.seed, self._use_parameters, watch
-        )
+        with Turn(self._turns, "train"):
+            history = self._learning.fit(
+                data, goals, optimizer, course, self.seed, self._use_parameters, watch
+            )
         if watch is not None and path is not None:
             options = replace(self.options, minibatch_size=self.options.minibatch_size or 1)
             self._report(watch.seen, self._learning.differentiable, options, path, data.n_steps)
@@ -561,7 +580,9 @@ class Simulator:
         """
         self._check_open("compute a loss")
         check_arguments("Simulator.loss", locals())
-        return self._loss(*self._lesson(inputs, targets, objective))
+        data, goals = self._lesson(inputs, targets, objective)
+        with Turn(self._turns, "compute a loss"):
+            return self._loss(data, goals)
 
     def _lesson(self, inputs: Any, targets: Any, objective: Any) -> tuple[TrainingData, list[Goal]]:
         """What to learn, checked."""
@@ -620,7 +641,8 @@ class Simulator:
         if unknown:
             raise ValidationError(f"{unknown[0]} is no probe of this network", attr="outputs")
         named = {self.model.probes.index(probe): str(probe) for probe in wanted}
-        self._learning.check_gradients(named, atol, rtol, self.seed, n_steps)
+        with Turn(self._turns, "check gradients"):
+            self._learning.check_gradients(named, atol, rtol, self.seed, n_steps)
 
     def save_params(self, path: str | os.PathLike[str]) -> None:
         """Write the trainable parameters into an ``.npz`` file, without pickles.
@@ -634,7 +656,8 @@ class Simulator:
             ``.npz`` is added where it is missing.
         """
         check_arguments("Simulator.save_params", locals())
-        save(path, self._learning.named)
+        with Turn(self._turns, "save parameters"):
+            save(path, self._learning.named)
 
     def load_params(self, path: str | os.PathLike[str]) -> None:
         """Take over the parameters that `save_params` has written.
@@ -654,8 +677,9 @@ class Simulator:
         """
         self._check_open("load parameters")
         check_arguments("Simulator.load_params", locals())
-        self._learning.set_named(load(path))
-        self._use_parameters()
+        with Turn(self._turns, "load parameters"):
+            self._learning.set_named(load(path))
+            self._use_parameters()
 
     def print_params(self, msg: str | None = None) -> None:
         """Print names, shapes and ranges of the trainable parameters.
@@ -695,12 +719,12 @@ class Simulator:
         seed : int, optional
             A new seed for all random processes. What the model was built with stays.
         """
-        if self.closed:
-            raise SimulatorClosed("Cannot reset closed Simulator.")
+        self._check_open("reset")
         check_arguments("Simulator.reset", locals())
-        if seed is not None:
-            self.seed = int(seed)
-        self.soft_reset(include_trainable=True, include_probes=True)
+        with Turn(self._turns, "reset"):
+            if seed is not None:
+                self.seed = int(seed)
+            self._start_over(include_trainable=True, include_probes=True)
 
     def soft_reset(self, include_trainable: bool = False, include_probes: bool = False) -> None:
         """Restore the state of the simulation, not the build.
@@ -714,9 +738,12 @@ class Simulator:
         include_probes : bool
             Whether to forget all probe data, too.
         """
-        if self.closed:
-            raise SimulatorClosed("Cannot reset closed Simulator.")
+        self._check_open("reset")
         check_arguments("Simulator.soft_reset", locals())
+        with Turn(self._turns, "reset"):
+            self._start_over(include_trainable, include_probes)
+
+    def _start_over(self, include_trainable: bool, include_probes: bool) -> None:
         if include_trainable:
             is_changed = self._learning.is_changed
             self._learning.start_over()
@@ -727,10 +754,14 @@ class Simulator:
         self._n_steps = 0
         if include_probes:
             self._timeline = Timeline()
-            self.clear_probes()
+            self._clear()
 
     def clear_probes(self) -> None:
         """Forget all probe data."""
+        with Turn(self._turns, "clear probes"):
+            self._clear()
+
+    def _clear(self) -> None:
         for recorder in self._recorders.values():
             recorder.clear()
 
@@ -771,9 +802,11 @@ class Simulator:
     def close(self) -> None:
         """Free what the simulator holds. Its data stays readable; it cannot run again."""
         if not self.closed:
-            self.closed = True
-            self._executable.close()
-            self._state = None
+            with Turn(self._turns, "close"):
+                self.closed = True
+                if self._build.engine.process in (None, os.getpid()):
+                    self._executable.close()
+                self._state = None
 
     def __enter__(self) -> Simulator:
         if self.closed:
@@ -791,7 +824,10 @@ class Simulator:
             raise AttributeError(f"'Simulator' object has no attribute {name!r}{advice}")
 
     def __getstate__(self) -> dict[str, Any]:
-        return get_state(self)
+        if not self.closed:
+            self._check_open("be pickled")
+        with Turn(self._turns, "be pickled"):
+            return get_state(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         set_state(self, state)
