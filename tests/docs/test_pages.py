@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,16 @@ def test_pages_show_code_in_fences_alone() -> None:
         text = re.sub(r"^ *```.*?^ *```$", "", (ROOT / page).read_text(), flags=re.M | re.S)
         text = re.sub(r"^:::.*\n(    .*\n)*", "", text, flags=re.M)  # from docstrings
         assert not re.search(r"^    \S", text, flags=re.M), f"{page}: an indented block is not run"
+
+
+def test_the_sweep_of_the_tutorial_runs_as_a_script(tmp_path: Path) -> None:
+    (sweep,) = [b for b in read("docs/tutorials/modeller.md") if b.title == "sweep.py"]
+    write_file(sweep, tmp_path)
+    command = [sys.executable, "sweep.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    counts = ast.literal_eval(done.stdout)
+    assert len(counts) == 3
+    assert sorted(counts) == counts
 
 
 def test_the_picture_of_the_readme_is_that_of_its_example() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import nengo
 import numpy as np
 import pytest
+from nengo.exceptions import NengoWarning
 
 N_STEPS = 300
 BAD_STEP = 230
@@ -220,3 +222,82 @@ def test_a_node_with_input_that_returns_nonsense_is_an_error(make_sim: Callable)
     trouble["on"] = False
     sim.run_steps(10 - sim.n_steps)
     np.testing.assert_array_equal(sim.data[probe], np.full((10, 1), 0.5))
+
+
+# -- where it came about
+
+
+class FailingProcess(nengo.Process):
+    """Fails for one item, when it is made or in its fifth step."""
+
+    def __init__(self, size_in: int, when_made: bool) -> None:
+        self.when_made = when_made
+        self.made = 0
+        super().__init__(default_size_in=size_in, default_size_out=1)
+
+    def make_state(self, shape_in: Any, shape_out: Any, dt: float, dtype: Any = None) -> dict:
+        return {}
+
+    def make_step(self, shape_in: Any, shape_out: Any, dt: float, rng: Any, state: Any) -> Any:
+        self.made += 1
+        is_last = self.made % 3 == 0
+        if self.when_made and is_last:
+            raise Fault("not made")
+
+        def step(t: float, x: Any = None) -> np.ndarray:
+            if is_last and round(t / dt) == 5:
+                raise Fault("not stepped")
+            return np.zeros(1)
+
+        return step
+
+
+def failing_network(size_in: int, kind: str) -> nengo.Network:
+    def function(t: float, x: Any = None) -> float:
+        if round(t / 0.001) == 5:
+            raise Fault("not stepped")
+        return 0.0
+
+    with nengo.Network() as net:
+        what = function if kind == "function" else FailingProcess(size_in, kind == "made")
+        node = nengo.Node(what, size_in=size_in, size_out=1, label="culprit")
+        nengo.Probe(node)
+        if size_in:
+            nengo.Connection(nengo.Node([1.0]), node)
+    return net
+
+
+@pytest.mark.parametrize("size_in", [0, 1])
+@pytest.mark.parametrize("kind", ["function", "stepped", "made"])
+def test_an_error_of_a_node_or_process_says_where_and_for_which_item(
+    make_sim: Callable, kind: str, size_in: int
+) -> None:
+    has_notes = hasattr(Fault, "add_note")  # errors of Python 3.10 have none
+    warned = nullcontext() if has_notes else pytest.warns(NengoWarning, match=r"culprit.* failed")
+    net, message = failing_network(size_in, kind), "not made" if kind == "made" else "not stepped"
+    with warned, pytest.raises(Fault, match=message) as error:
+        make_sim(net, minibatch_size=3).run_steps(10)
+    if not has_notes:
+        return
+    (note,) = error.value.__notes__
+    assert "culprit" in note
+    assert ("when it was made" if kind == "made" else "in step 5 (at 0.005 s)") in note
+    if kind == "function" and not size_in:
+        assert "item" not in note  # a function of time is called once for all
+    else:
+        item = 0 if kind == "function" else 2
+        assert f"failed for item {item} of 3 of the minibatch" in note
+        assert "has to work on one item" in note
+
+
+def test_without_a_minibatch_the_place_is_a_step(make_sim: Callable) -> None:
+    if not hasattr(Fault, "add_note"):
+        pytest.skip("errors of Python 3.10 have no notes")
+    for size_in in (0, 1):
+        sim = make_sim(failing_network(size_in, "function"))
+        for _ in range(2):
+            with pytest.raises(Fault) as error:
+                sim.run_steps(10)
+            (note,) = error.value.__notes__
+            assert "culprit" in note
+            assert note.endswith("failed in step 5 (at 0.005 s)")

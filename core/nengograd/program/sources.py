@@ -15,6 +15,8 @@ from nengo.builder.signal import SignalDict
 from nengo.processes import Piecewise, PresentInput
 from numpy.typing import NDArray
 
+from .failures import say_where
+
 __all__ = ["ConstantSource", "DrawSource", "KeySource", "OperatorSource", "Source", "TimeSource"]
 
 StepFunction = Callable[[int], NDArray[Any]]
@@ -140,9 +142,28 @@ class OperatorSource(Source):
         process = getattr(self.operator, "process", None)
         shared = process is None or type(process) in (PresentInput, Piecewise)
         if shared or len(rngs) == 1:
-            return self._start_one(dt, rngs[0])
-        steps = [self._start_one(dt, rng) for rng in rngs]
+            return self._start_item(dt, rngs[0], 0, 1)
+        steps = [self._start_item(dt, rng, item, len(rngs)) for item, rng in enumerate(rngs)]
         return lambda step: np.stack([one(step) for one in steps])
+
+    def _start_item(
+        self, dt: float, rng: np.random.RandomState, item: int, items: int
+    ) -> StepFunction:
+        who = self.node or self.operator
+        try:
+            run = self._start_one(dt, rng)
+        except Exception as error:
+            say_where(error, who, item, items)
+            raise
+
+        def run_item(step: int) -> NDArray[Any]:
+            try:
+                return run(step)
+            except Exception as error:
+                say_where(error, who, item, items, step, dt)
+                raise
+
+        return run_item
 
     def _start_one(self, dt: float, rng: np.random.RandomState) -> StepFunction:
         op = self.operator

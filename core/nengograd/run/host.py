@@ -15,6 +15,7 @@ from nengo.builder.processes import SimProcess
 from nengo.builder.signal import SignalDict
 from numpy.typing import NDArray
 
+from ..program.failures import say_where
 from ..program.host_call import HostCall
 
 __all__ = ["HostRunner", "item_generator"]
@@ -37,6 +38,8 @@ class HostRunner:
     def __init__(self, call: HostCall, dt: float, rngs: Sequence[np.random.RandomState]):
         self.call = call
         self.dt = dt
+        self._who = call.node or call.operator
+        self._n_items = len(rngs)
         self._items = [self._make_item(dt, rng, i) for i, rng in enumerate(rngs)]
 
     def _make_item(
@@ -46,7 +49,11 @@ class HostRunner:
         signals = SignalDict()
         op.init_signals(signals)
         op = _with_private_generators(op, rng, index)
-        return signals, op.make_step(signals, dt, rng)
+        try:
+            return signals, op.make_step(signals, dt, rng)
+        except Exception as error:
+            say_where(error, self._who, index, self._n_items)
+            raise
 
     def __call__(
         self, step: int, operands: Sequence[NDArray[Any]], batched: bool
@@ -70,7 +77,11 @@ class HostRunner:
         results = []
         for index, (signals, run) in enumerate(self._items):
             own = [x[index] if batched and x.ndim > 1 else x for x in operands]
-            results.append(self._run_item(step, own, signals, run))
+            try:
+                results.append(self._run_item(step, own, signals, run))
+            except Exception as error:
+                say_where(error, self._who, index, self._n_items, step, self.dt)
+                raise
         if not batched:
             return results[0]
         return [np.stack(parts) for parts in zip(*results, strict=True)]

@@ -1,0 +1,45 @@
+"""Saying where a user's function has failed."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from nengo.exceptions import NengoWarning
+
+__all__ = ["say_where"]
+
+
+def say_where(
+    error: Exception, who: Any, item: int, items: int, step: int | None = None, dt: float = 0.0
+) -> None:
+    """Add to an error where it came about. It stays what it is, as with `nengo.Simulator`.
+
+    The sentence is a note of the error, which tracebacks show; before Python 3.11, where errors
+    have no notes, it is a warning.
+
+    Parameters
+    ----------
+    error : Exception
+        What a node, a process or another piece of Python has raised.
+    who : object
+        Which.
+    item : int
+        The item of the minibatch that it was called for, from 0.
+    items : int
+        Items of the minibatch; 1 without one.
+    step : int, optional
+        In which step; by default before the first.
+    dt : float
+        Length of a step, in seconds.
+    """
+    of = f" for item {item} of {items} of the minibatch" if items > 1 else ""
+    when = "when it was made" if step is None else f"in step {step} (at {step * dt:g} s)"
+    text = f"{who} failed{of} {when}"
+    if items > 1:
+        text += "; it has to work on one item, whose arrays have no axis for the minibatch"
+    if hasattr(error, "add_note"):
+        if text not in getattr(error, "__notes__", ()):
+            error.add_note(text)
+    else:
+        warnings.warn(text, NengoWarning, stacklevel=2)
