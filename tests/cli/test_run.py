@@ -61,7 +61,10 @@ def test_a_run_draws_all_probes(script: str, tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize(
     ("error", "status", "message"),
-    [(KeyboardInterrupt(), 130, "stopped"), (SimulationError("it broke"), 2, "it broke")],
+    [
+        (KeyboardInterrupt(), 130, "stopped"),
+        (SimulationError("it broke"), 1, "it broke"),  # below, in code that is not nengograd's
+    ],
 )
 def test_what_is_complete_is_saved_when_a_run_ends_early(
     script: str,
@@ -92,7 +95,7 @@ def test_what_is_complete_is_saved_when_a_run_ends_early(
         (["--plot", "picture.xyz"], "has to end in one of"),
         (["--plot", "nowhere/out.png"], "there is no folder 'nowhere'"),
         (["--save", "nowhere/out.npz"], "there is no folder 'nowhere'"),
-        (["--time", "-1"], "positive"),
+        (["--time", "-1"], "time: nengograd run needs a finite number of seconds, at least 0"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_the_run(

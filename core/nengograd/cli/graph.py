@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from nengo.exceptions import ValidationError
 
 from ..assembly.assemble import assemble
 from ..diagram import MOST_BOXES, check_installed, draw
-from ..files import atomic_write, check_writable
+from ..files import atomic_write
 from ..plugin.manager import get_registry
 from ..profile import load_profile
 from .model import add_model
+from .outputs import check_output, write_somewhere
 from .script import load_network
 
 __all__ = ["add"]
@@ -58,7 +60,7 @@ def _run(arguments: argparse.Namespace) -> int:
     path = Path(arguments.output)
     if path.suffix.lower() != ".svg":
         raise ValidationError(f"{str(path)!r} has to end in .svg", attr="output")
-    check_writable(path, "output")
+    check_output(path, "output", arguments.script)
     check_installed()
     profile = load_profile(arguments.profile) if arguments.profile else None
     network = load_network(arguments.script, arguments.network)
@@ -68,8 +70,15 @@ def _run(arguments: argparse.Namespace) -> int:
     program = assemble(model, get_registry(backend))
     title = network.label or Path(arguments.script).name
     picture = draw(program, model, profile=profile, title=title, most=arguments.most)
+    place, problem = write_somewhere(path, lambda p: _write(picture, p))
+    blocks = "1 block" if len(program.blocks) == 1 else f"{len(program.blocks)} blocks"
+    if place:
+        print(f"The picture of {blocks} is {place}.")
+    if problem:
+        print(f"nengograd: {problem}", file=sys.stderr)
+    return 2 if problem else 0
+
+
+def _write(picture: str, path: Path) -> None:
     with atomic_write(path, "output") as file:
         file.write(picture.encode())
-    blocks = "1 block" if len(program.blocks) == 1 else f"{len(program.blocks)} blocks"
-    print(f"The picture of {blocks} is {path}.")
-    return 0

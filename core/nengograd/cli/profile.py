@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from nengo.exceptions import ValidationError
 
 from ..config import Settings, configure_settings
-from ..profile import load_profile
+from ..profile import load_profile, save_profile
 from ..profile.session import DEFAULT_PATH
 from ..profile.table import print_comparison, print_profile
 from ..run.runtime import feedable_nodes
 from ..simulator.simulator import Simulator
 from ..training.data import sampled_steps
 from .model import add_model, add_options, options
+from .outputs import check_output, write_somewhere
 from .script import load_network
 
 __all__ = ["add"]
@@ -84,6 +86,7 @@ def _run(arguments: argparse.Namespace) -> int:
     """Measure, write and print."""
     from rich.console import Console
 
+    check_output(arguments.output, "output", arguments.script)
     # Before the run: it may name the file that is about to be replaced.
     old = load_profile(arguments.against) if arguments.against else None
     network = load_network(arguments.script, arguments.network)
@@ -91,21 +94,34 @@ def _run(arguments: argparse.Namespace) -> int:
         with network:
             configure_settings(spike_gradient=arguments.spike_gradient)
     folder = arguments.tensorboard or False
+    is_lost = False
     with Simulator(network, tensorboard=folder, **options(arguments)) as sim:
-        if arguments.train:
-            _train(sim, network, arguments)
-        else:
-            steps = _STEPS if arguments.steps is None else arguments.steps
-            sim.run_steps(steps, profile=arguments.output)
+        try:
+            if arguments.train:
+                _train(sim, network, arguments)
+            else:
+                steps = _STEPS if arguments.steps is None else arguments.steps
+                sim.run_steps(steps, profile=arguments.output)
+        except ValidationError:
+            if sim.profile is None:
+                raise
+            is_lost = True  # all was measured, and the file cannot be written
         profile = sim.profile
     assert profile is not None
+    place: Path | None = Path(arguments.output)
+    problem = None
+    if is_lost:
+        place, problem = write_somewhere(arguments.output, lambda p: save_profile(profile, p))
     # What is no terminal has no width; a file is as wide as it likes.
     console = Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
     print_profile(profile, console)
     if old is not None:
         print_comparison(old, profile, console)
-    console.print(f"Written to {arguments.output}.", highlight=False, markup=False)
-    return 0
+    if place:
+        console.print(f"Written to {place}.", highlight=False, markup=False)
+    if problem:
+        print(f"nengograd: {problem}", file=sys.stderr)
+    return 2 if problem else 0
 
 
 def _train(sim: Simulator, network: Any, arguments: argparse.Namespace) -> None:
@@ -116,8 +132,6 @@ def _train(sim: Simulator, network: Any, arguments: argparse.Namespace) -> None:
             "needs a node without incoming connections, and a probe, to train", attr="network"
         )
     steps = _TRAINING_STEPS if arguments.steps is None else arguments.steps
-    if steps < 1:
-        raise ValidationError(f"must be at least 1 (got {steps})", attr="steps")
     items = _MINIBATCHES * (arguments.minibatch or 1)
     keep = Settings.of(network).keep_history
     samples = {p: len(sampled_steps(p, steps, sim.dt, keep(p))) for p in probes}

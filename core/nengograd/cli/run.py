@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ..run.npz import npz_path, write_npz
 from ..run.recording import probe_names
 from ..simulator.simulator import Simulator
 from .model import add_model, add_options, options
+from .outputs import check_output, write_somewhere
 from .script import load_network
 
 __all__ = ["add"]
@@ -56,8 +58,10 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Run, save, draw and print."""
+    _check_outputs(arguments)
     network = load_network(arguments.script, arguments.network)
-    _check_outputs(arguments, bool(network.all_probes))
+    _check_probes(arguments, bool(network.all_probes))
+    problems: list[str] = []
     with Simulator(network, **options(arguments)) as sim:
         begin = time.perf_counter()
         try:
@@ -66,39 +70,52 @@ def _run(arguments: argparse.Namespace) -> int:
             # What is complete is kept, whatever ended the run.
             if sim.n_steps:
                 seconds = time.perf_counter() - begin
-                print("\n".join([*_summary(sim, arguments.time, seconds), *_write(sim, arguments)]))
-    return 0
+                lines, problems = _write(sim, arguments)
+                print("\n".join([*_summary(sim, arguments.time, seconds), *lines]))
+                for problem in problems:
+                    print(f"nengograd: {problem}", file=sys.stderr)
+    return 2 if problems else 0
 
 
-def _check_outputs(arguments: argparse.Namespace, has_probes: bool) -> None:
+def _check_outputs(arguments: argparse.Namespace) -> None:
     """Raise an error now if anything could not be written after the run."""
+    if arguments.save is not None:
+        check_output(npz_path(arguments.save), "save", arguments.script)
+    if arguments.plot is not None:
+        plot.check_file(arguments.plot)
+        check_output(arguments.plot, "plot", arguments.script)
+
+
+def _check_probes(arguments: argparse.Namespace, has_probes: bool) -> None:
+    """Raise an error if files are asked for and there will be nothing to write."""
     for name in ("save", "plot"):
-        path = getattr(arguments, name)
-        if path is None:
-            continue
-        if not has_probes:
+        if getattr(arguments, name) is not None and not has_probes:
             raise ValidationError(
                 "the network has no probes, so there is nothing to write: add a nengo.Probe",
                 attr=name,
             )
-        if not Path(path).resolve().parent.is_dir():
-            raise ValidationError(f"there is no folder {str(Path(path).parent)!r}", attr=name)
-    if arguments.plot is not None:
-        plot.check_file(arguments.plot)
 
 
-def _write(sim: Simulator, arguments: argparse.Namespace) -> list[str]:
-    """Write the files that were asked for. Returns a line about each."""
-    lines = []
+def _write(sim: Simulator, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Write the files that were asked for. Returns a line about each, and what went wrong."""
+    lines, problems = [], []
     if arguments.save is not None:
-        write_npz(arguments.save, _arrays(sim))
-        lines.append(f"Data are in {npz_path(arguments.save)}.")
+        arrays = _arrays(sim)
+        path = npz_path(arguments.save)
+        place, problem = write_somewhere(path, lambda p: write_npz(p, arrays))
+        lines.append(f"Data are in {place}." if place else "")
+        problems.append(problem)
     if arguments.plot is not None:
         figure: Any = plot.overview(sim)[0].figure
-        with atomic_write(arguments.plot, "plot") as file:
-            figure.savefig(file, format=Path(arguments.plot).suffix[1:].lower())
-        lines.append(f"The picture is {arguments.plot}.")
-    return lines
+        place, problem = write_somewhere(arguments.plot, lambda p: _draw(figure, p))
+        lines.append(f"The picture is {place}." if place else "")
+        problems.append(problem)
+    return [line for line in lines if line], [problem for problem in problems if problem]
+
+
+def _draw(figure: Any, path: Path) -> None:
+    with atomic_write(path, "plot") as file:
+        figure.savefig(file, format=path.suffix[1:].lower())
 
 
 def _arrays(sim: Simulator) -> dict[str, NDArray[Any]]:

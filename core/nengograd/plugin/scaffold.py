@@ -11,7 +11,7 @@ from string import Template
 
 from nengo.exceptions import ValidationError
 
-from ..files import atomic_write
+from ..files import atomic_write, os_errors
 from .hookspecs import API_VERSION
 
 __all__ = ["write_plugin"]
@@ -76,13 +76,11 @@ def write_plugin(name: str, folder: str | Path) -> list[Path]:
         root / package / "__init__.py": _text("package.py", words),
         root / "tests" / f"test_{package}.py": _text("test.py", words),
     }
-    try:
+    with os_errors(root, "folder", "written"):
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path, "folder") as file:
                 file.write(text.encode())
-    except OSError as error:
-        raise ValidationError(f"{root} cannot be written: {error}", attr="folder") from error
     return list(texts)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from nengo.exceptions import ValidationError
 
 from ..arguments.table import check_arguments
-from ..files import atomic_write
+from ..files import atomic_write, os_errors
 from ..plugin.measuring import Span
 from .chrome import trace_events
 
@@ -226,9 +226,11 @@ def load_profile(path: str | Path) -> Profile:
         If the file is none of those, or of another version.
     """
     check_arguments("profile.load_profile", locals())
+    with os_errors(Path(path), "profile", "read"):
+        text = Path(path).read_bytes()
     try:
-        data = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValidationError(f"{path} cannot be read: {error}", attr="profile") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise ValidationError(
