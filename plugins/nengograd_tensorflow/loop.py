@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from nengograd.program.views import View
 
 from .executable import State, TensorFlowExecutable
 from .library import tf
+from .scan import while_loop
 
 __all__ = ["LoopExecutable"]
 
@@ -45,18 +47,17 @@ class LoopExecutable(TensorFlowExecutable):
         ]
         fixed = self.fixed()
 
-        def body(i: Any, state: Any, records: Any) -> tuple[Any, Any, Any]:
-            for _ in range(self.options.unroll):
-                state, outputs = self._step(fixed, inputs, i, state)
-                with tf.name_scope("records"):
-                    records = [r.write(i, o) for r, o in zip(records, outputs, strict=True)]
-                i = i + 1
-            return i, state, records
+        def step(i: Any, state: Any, records: Any) -> tuple[Any, Any, Any]:
+            state, outputs = self._step(fixed, inputs, i, state)
+            with tf.name_scope("records"):
+                records = [r.write(i, o) for r, o in zip(records, outputs, strict=True)]
+            return i + 1, state, records
 
+        turn = _repeated(step, self.options.unroll)
         with self.predicate(n > 0):
             _, state, records = tf.while_loop(
                 lambda i, *_: i < n,
-                body,
+                turn,
                 (tf.constant(0, tf.int32), self._shaped(state), records),
                 parallel_iterations=1,
             )
@@ -123,6 +124,23 @@ class LoopExecutable(TensorFlowExecutable):
     def write_graph(self, folder: str) -> None:
         """Write the graph of the compiled function for TensorBoard."""
         self._steps.write_graph(folder)
+
+
+def _repeated(step: Callable[..., Any], times: int) -> Callable[..., Any]:
+    """A function that takes some steps: a loop of a length that the compiler knows.
+
+    Written out one after the other, steps take exponential time to compile: XLA fuses each of
+    them into the next, once for each place that reads it. They are no faster, either.
+    """
+    if times == 1:
+        return step
+
+    def turn(*values: Any) -> Any:
+        zero = tf.constant(0, tf.int32)
+        _, *values = while_loop(lambda j, *rest: (j + 1, *step(*rest)), (zero, *values), times)
+        return tuple(values)
+
+    return turn
 
 
 def _matrix_states(program: Program) -> dict[int, tuple[int, ...]]:

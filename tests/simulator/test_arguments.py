@@ -135,6 +135,39 @@ def test_unrolling_changes_no_results(make_sim: Callable, unroll: int) -> None:
     np.testing.assert_allclose(sim.data[probe], expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("minibatch", [None, 2])
+def test_a_hundred_steps_per_turn_give_what_one_gives(
+    make_sim: Callable, dtype: str, minibatch: int | None
+) -> None:
+    net, probe = small_network()
+    options = {"dtype": dtype, "minibatch_size": minibatch}
+    sims = [make_sim(net, unroll_simulation=unroll, **options) for unroll in (1, 100)]
+    for sim in sims:
+        sim.run_steps(200)
+    np.testing.assert_array_equal(sims[1].data[probe], sims[0].data[probe])
+
+
+@pytest.mark.parametrize("neurons", [0, 10])
+def test_what_is_compiled_does_not_grow_with_the_steps_per_turn(neurons: int) -> None:
+    need_backend("tensorflow")
+    with nengo.Network(seed=0) as net:
+        node = nengo.Node([1.0])
+        if neurons:
+            nengo.Connection(node, nengo.Ensemble(neurons, 1))
+        nengo.Probe(node, synapse=0.01)
+
+    def size(unroll: int) -> int:
+        """Operations of the graph, those in functions included."""
+        with nengograd.Simulator(
+            net, backend="tensorflow", unroll_simulation=unroll, progress_bar=False
+        ) as sim:
+            graph = sim._executable._steps.concrete.graph.as_graph_def()
+            return len(graph.node) + sum(len(f.node_def) for f in graph.library.function)
+
+    assert size(100) == size(3)
+
+
 def test_steps_that_do_not_divide_run_on_are_truncated_and_warned_about(
     make_sim: Callable,
 ) -> None:
