@@ -28,7 +28,7 @@ _CLASSES: dict[str, tuple[type, ...]] = {
 }
 """Settings that can differ from object to object, and the classes that have them."""
 
-_WHOLE = ("dtype", "spike_gradient", "surrogate")
+_WHOLE = ("dtype", "spike_gradient", "surrogate", "stop_at_nan")
 """Settings of the whole network."""
 
 
@@ -57,6 +57,10 @@ def configure_settings(**settings: Any) -> None:
     surrogate : str, callable or None, optional
         Which derivative a surrogate has: the name of one of `nengograd.surrogates.SURROGATES`, or
         a function ``(xp, rate, J) -> smooth array``.
+    stop_at_nan : bool, optional
+        Whether a run stops with an error before the first step that makes a NaN, and a training
+        before the first minibatch whose loss or gradients are not finite (the default). False
+        passes NaN on.
 
     Raises
     ------
@@ -153,6 +157,8 @@ class Settings:
         What stands in for spikes: ``"rate"`` or ``"surrogate"``.
     surrogate : object
         Which derivative a surrogate has; None for the default.
+    stop_at_nan : bool
+        Whether runs and trainings stop at the first NaN.
     fixed : frozenset
         Objects whose parameters training must not change.
     last_only : frozenset
@@ -162,6 +168,7 @@ class Settings:
     dtype: str = "float32"
     spike_gradient: str | None = None
     surrogate: Any = None
+    stop_at_nan: bool = True
     fixed: frozenset[Any] = frozenset()
     last_only: frozenset[Any] = frozenset()
 

@@ -93,15 +93,25 @@ class NumpyExecutable(Executable):
             np.empty((n, *batch, view.size), dtype=self.options.dtype)
             for view in self.program.outputs
         ]
-        for i in range(n):
-            try:
-                state, arrays = self._step(state, inputs[i], first + i, host)
-            except BaseException as error:
-                raise PartialRun(state, [r[:i] for r in recorded], i) from error
-            with self._part("records"):
-                for record, read in zip(recorded, self._outputs, strict=True):
-                    record[i] = read(arrays)
+        # Builders compute what they do not choose, too; NaN that stay are found after the run.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            for i in range(n):
+                try:
+                    state, arrays = self._step(state, inputs[i], first + i, host)
+                except BaseException as error:
+                    raise PartialRun(state, [r[:i] for r in recorded], i) from error
+                with self._part("records"):
+                    for record, read in zip(recorded, self._outputs, strict=True):
+                        record[i] = read(arrays)
         return state, recorded
+
+    def values(
+        self, state: State, inputs: NDArray[Any], step: int, host: Host
+    ) -> Mapping[int, NDArray[Any]]:
+        """What each array holds in one step; see `Executable.values`."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            _, arrays = self._step(state, inputs, step, host)
+        return {i: arrays[i] for i in self.program.arrays if i in arrays}
 
     def _step(
         self, state: State, inputs: NDArray[Any], step: int, host: Host

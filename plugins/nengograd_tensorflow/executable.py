@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nengograd.plugin.builders import Step
-from nengograd.plugin.executable import Executable, Options
+from nengograd.plugin.executable import Executable, Host, Options
 from nengograd.plugin.measuring import Measured
 from nengograd.plugin.registry import Registry
 from nengograd.program.program import Block, Program
@@ -22,10 +22,29 @@ from .library import tf
 from .namespace import make_namespace
 from .tracing import Tracer, named_block
 
-__all__ = ["State", "TensorFlowExecutable"]
+__all__ = ["State", "TensorFlowExecutable", "any_nan"]
 
-State = tuple[Any, ...]
-"""The state tensors, in order of their ids."""
+
+class State(NamedTuple):
+    """A state between two steps.
+
+    Attributes
+    ----------
+    tensors : tuple of tensor
+        In order of their ids.
+    has_nan : bool tensor
+        Whether one of them has a NaN.
+    """
+
+    tensors: tuple[Any, ...]
+    has_nan: Any
+
+
+def any_nan(tensors: Sequence[Any]) -> Any:
+    """Whether one of some tensors has a NaN, as a tensor."""
+    found = [tf.reduce_any(tf.math.is_nan(x)) for x in tensors]
+    return tf.reduce_any(tf.stack(found)) if found else tf.constant(False)
+
 
 _CHUNK = 256
 _CHUNK_BYTES = 2**24
@@ -187,11 +206,33 @@ class TensorFlowExecutable(Executable):
     def make_state(self, arrays: Mapping[int, NDArray[Any]]) -> State:
         """A state from what `read` returned."""
         with self.on_device():
-            return tuple(tf.constant(arrays[i], self.dtype) for i in self.state_ids)
+            tensors = tuple(tf.constant(arrays[i], self.dtype) for i in self.state_ids)
+            return State(tensors, any_nan(tensors))
 
     def read(self, state: State) -> Mapping[int, NDArray[Any]]:
         """The state arrays."""
-        return {i: tensor.numpy() for i, tensor in zip(self.state_ids, state, strict=True)}
+        pairs = zip(self.state_ids, state.tensors, strict=True)
+        return {i: tensor.numpy() for i, tensor in pairs}
+
+    def has_nan(self, state: State) -> bool:
+        """Whether a state has a NaN."""
+        return bool(state.has_nan.numpy())
+
+    def values(
+        self, state: State, inputs: NDArray[Any], step: int, host: Host
+    ) -> Mapping[int, NDArray[Any]]:
+        """What each array holds in one step, operation by operation; see `Executable.values`."""
+
+        def call(number: int, operands: list[Any]) -> list[Any]:
+            results = host(number, step, [x.numpy() for x in operands])
+            return [tf.constant(x, self.dtype) for x in results]
+
+        with self.on_device():
+            arrays = {**self.fixed(), **dict(zip(self.state_ids, state.tensors, strict=True))}
+            if self.input_id is not None:
+                arrays[self.input_id] = tf.constant(inputs, self.dtype)
+            values = self.function.run_all(arrays, call)
+        return {i: x.numpy() for i, x in values.items()}
 
 
 def _is_expensive(block: Block) -> bool:

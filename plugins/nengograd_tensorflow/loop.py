@@ -14,11 +14,13 @@ from nengograd.program.operators import AddOuter
 from nengograd.program.program import Program
 from nengograd.program.views import View
 
-from .executable import State, TensorFlowExecutable
+from .executable import State, TensorFlowExecutable, any_nan
 from .library import tf
 from .scan import while_loop
 
 __all__ = ["LoopExecutable"]
+
+Tensors = tuple[Any, ...]
 
 
 class LoopExecutable(TensorFlowExecutable):
@@ -39,7 +41,7 @@ class LoopExecutable(TensorFlowExecutable):
         ]
         self._steps = self.compiled(self._loop, "steps", specs)
 
-    def _loop(self, n: Any, inputs: Any, *state: Any) -> tuple[Any, Any]:
+    def _loop(self, n: Any, inputs: Any, *state: Any) -> tuple[Any, Any, Any]:
         batch = self.options.batch
         records = [
             tf.TensorArray(self.dtype, size=self.chunk, element_shape=(*batch, view.size))
@@ -61,9 +63,10 @@ class LoopExecutable(TensorFlowExecutable):
                 (tf.constant(0, tf.int32), self._shaped(state), records),
                 parallel_iterations=1,
             )
-        return self._flat(state), [record.stack() for record in records]
+        end = self._flat(state)
+        return end, any_nan(end), [record.stack() for record in records]
 
-    def _shaped(self, state: Any) -> State:
+    def _shaped(self, state: Any) -> Tensors:
         """State arrays as they are carried through the loop: matrices as matrices.
 
         A matrix that is carried flat makes XLA divide each index by the number of columns.
@@ -76,7 +79,7 @@ class LoopExecutable(TensorFlowExecutable):
             for i, tensor in pairs
         )
 
-    def _flat(self, state: Any) -> State:
+    def _flat(self, state: Any) -> Tensors:
         """State arrays as blocks see them."""
         batch, arrays = self.options.batch, self.program.arrays
         pairs = zip(self.state_ids, state, strict=True)
@@ -84,7 +87,7 @@ class LoopExecutable(TensorFlowExecutable):
 
     def _step(
         self, fixed: dict[Any, Any], inputs: Any, i: Any, state: Any
-    ) -> tuple[State, list[Any]]:
+    ) -> tuple[Tensors, list[Any]]:
         state = self._flat(state)
         arrays = {**fixed, **dict(zip(self.state_ids, state, strict=True))}
         if self.input_id is not None:
@@ -115,11 +118,13 @@ class LoopExecutable(TensorFlowExecutable):
             padded[:n] = inputs
             inputs = padded
         with self.on_device():
-            results = self._steps(tf.constant(n, tf.int32), tf.constant(inputs, self.dtype), *state)
-        state, outputs = results[: len(state)], results[len(state) :]
+            steps = tf.constant(n, tf.int32)
+            results = self._steps(steps, tf.constant(inputs, self.dtype), *state.tensors)
+        count = len(state.tensors)
+        end, outputs = State(tuple(results[:count]), results[count]), results[count + 1 :]
         # A view would keep the memory of the whole chunk, for each step() of a closed loop.
         rows = [output.numpy()[:n] for output in outputs]
-        return tuple(state), [x.copy() for x in rows] if n < self.chunk else rows
+        return end, [x.copy() for x in rows] if n < self.chunk else rows
 
     def write_graph(self, folder: str) -> None:
         """Write the graph of the compiled function for TensorBoard."""

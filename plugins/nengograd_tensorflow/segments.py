@@ -15,7 +15,7 @@ from nengograd.plugin.registry import Registry
 from nengograd.program.program import Program
 from nengograd.program.views import View
 
-from .executable import State, TensorFlowExecutable
+from .executable import State, TensorFlowExecutable, any_nan
 from .library import tf
 
 __all__ = ["SegmentExecutable"]
@@ -77,7 +77,7 @@ class SegmentExecutable(TensorFlowExecutable):
                 tf.broadcast_to(read(arrays), (*self.options.batch, view.size))
                 for read, view in zip(self.outputs, self.program.outputs, strict=True)
             ]
-            return state, outputs
+            return state, any_nan(state), outputs
 
         return run
 
@@ -101,15 +101,16 @@ class SegmentExecutable(TensorFlowExecutable):
         return state, records
 
     def _step(self, state: State, inputs: Any, step: int, host: Host) -> tuple[State, Any]:
-        arrays = dict(zip(self.state_ids, state, strict=True))
+        arrays = dict(zip(self.state_ids, state.tensors, strict=True))
         if self.input_id is not None:
             arrays[self.input_id] = tf.constant(inputs, self.dtype)
         for number, segment in enumerate(self._segments):
             results = segment.run(self._one_step, *(arrays[i] for i in segment.needs))
             if segment.host is None:
-                first, outputs = results[: len(self.updates)], results[len(self.updates) :]
-                by_id = dict(zip(self.updates, first, strict=True))
-                return tuple(by_id[i] for i in self.state_ids), outputs
+                count = len(self.updates)
+                by_id = dict(zip(self.updates, results[:count], strict=True))
+                tensors = tuple(by_id[i] for i in self.state_ids)
+                return State(tensors, results[count]), results[count + 1 :]
             given = len(segment.gives)
             arrays.update(zip(segment.gives, results[:given], strict=True))
             block = self.program.blocks[segment.host]

@@ -107,6 +107,7 @@ TABLE: dict[str, dict[str, Rule]] = {
         "dtype": optional(rules.DTYPE),
         "spike_gradient": _SPIKE_GRADIENT,
         "surrogate": optional(rules.SURROGATE),
+        "stop_at_nan": optional(rules.FLAG),
     },
     "to_network": {"sim": rules.SIMULATOR},
     "TensorNode": {

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..program.nan import has_nan
 from .measuring import Measurable
 
 __all__ = ["Executable", "Host", "Options", "PartialRun"]
@@ -121,6 +122,40 @@ class Executable(Measurable, ABC):
     @abstractmethod
     def read(self, state: Any) -> Mapping[int, NDArray[Any]]:
         """The state arrays as NumPy arrays, by id."""
+
+    def has_nan(self, state: Any) -> bool:
+        """Whether a state has a NaN; asked after each `run`.
+
+        A backend that computes it along with the run saves the way of all states to the host.
+        """
+        return any(map(has_nan, self.read(state).values()))
+
+    def values(
+        self, state: Any, inputs: NDArray[Any], step: int, host: Host
+    ) -> Mapping[int, NDArray[Any]]:
+        """What each array of the program holds in one step, to find where a NaN came about.
+
+        Speed does not matter. A backend that has no way to tell returns nothing; the error then
+        names the step alone.
+
+        Parameters
+        ----------
+        state : object
+            State before the step.
+        inputs : (..., size) array
+            Inputs of the step.
+        step : int
+            Its number.
+        host : callable
+            See `run`.
+
+        Returns
+        -------
+        values : dict
+            States as they were before the step, inputs, parameters and all that blocks have
+            computed, by id. Constants may be left out.
+        """
+        return {}
 
     def write_graph(self, folder: str) -> None:
         """Write the compiled graph for TensorBoard into a folder."""

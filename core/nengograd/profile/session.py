@@ -84,6 +84,9 @@ class _TimedExecutable:
         with self._watch.part(_RUN, "run"):
             return self._executable.run(state, inputs, n, first, host)
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executable, name)
+
 
 class _TimedRuntime:
     """A runtime whose evaluation of inputs is timed."""

@@ -198,6 +198,27 @@ class StepFunction:
         outputs = self.call(index, self.read_operands(index, arrays))
         self.put(self.program.blocks[index], outputs, arrays, batch)
 
+    def run_all(
+        self, arrays: Arrays, host: Callable[[int, list[Any]], Sequence[Any]]
+    ) -> dict[int, Any]:
+        """Run all blocks, one after the other; return what is in the table then, by id.
+
+        Parameters
+        ----------
+        arrays : dict
+            The table: states, inputs, parameters, constants and what `prepare` has made of them.
+        host : callable
+            ``host(number, operands)`` runs a host block.
+        """
+        number = 0
+        for index, block in enumerate(self.program.blocks):
+            if block.host:
+                self.put(block, host(number, self.read_operands(index, arrays)), arrays)
+                number += 1
+            else:
+                self.run_block(index, arrays)
+        return {i: arrays[i] for i in self.program.arrays if i in arrays}
+
     def put(
         self,
         block: Block,

@@ -23,12 +23,13 @@ from ..assembly.build import Build
 from ..assembly.order import step_order
 from ..config import Settings
 from ..nengodl import IN_SIMULATOR
-from ..plugin.executable import Options, PartialRun
+from ..plugin.executable import Options
 from ..plugin.manager import get_registry
 from ..plugin.trainer import Course, Goal
 from ..profile import Profile, save_profile
 from ..profile.session import Observed, TrainingWatch, observe_run, profile_path, summarize
 from ..program.program import Program
+from ..run.chunk import NanWatch
 from ..run.inputs import Feeds, check_feeds
 from ..run.recording import Recorder, SignalValues, SimulationData, Timeline, probe_names
 from ..run.runtime import Runtime, feedable_nodes, warn_about_host
@@ -325,7 +326,7 @@ class Simulator:
         """Simulate for a number of steps.
 
         If an error or Ctrl-C stops the run, the data and the state of all complete steps
-        are kept, and the simulator can go on from there.
+        are kept, and the simulator can go on from there. So it is where a step makes a NaN.
 
         Parameters
         ----------
@@ -343,6 +344,13 @@ class Simulator:
             with the first half run as ever beside it. The report is kept as `profile` and
             written to the given file, by default ``nengograd_profile.json``, which is a
             Chrome trace as well.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            If a step computes a NaN from numbers that are none. The message names the first signal,
+            its object and the step. A NaN that is given, as by a process, is passed on. With
+            ``configure_settings(stop_at_nan=False)`` all are.
         """
         self._check_open("run")
         check_arguments("Simulator.run_steps", locals())
@@ -414,17 +422,12 @@ class Simulator:
         kept = 0
         ready -= ready % self.options.unroll
         if ready:
-            try:
-                state, outputs = executable.run(
-                    self._state, inputs[:ready], ready, first, runtime.host
-                )
-                stopped = None
-            except PartialRun as partial:
-                state, outputs, ready = partial.state, partial.outputs, partial.steps
-                stopped = partial.__cause__
-            kept = self._keep(first, ready, last, state, outputs)
-            if stopped is not None:
-                raise stopped
+            ran = self._nan_watch.run(
+                self.program, executable, self._state, inputs[:ready], first, runtime.host
+            )
+            kept = self._keep(first, ran.steps, last, ran.state, ran.outputs)
+            if ran.error is not None:
+                raise ran.error
         if error is not None:
             raise error
         return kept
@@ -604,7 +607,8 @@ class Simulator:
         return data, goals
 
     def _loss(self, data: TrainingData, goals: list[Goal]) -> float:
-        return evaluate(self._build, self.program, self._executable, data, goals, self.seed)
+        stop = self._learning.settings.stop_at_nan
+        return evaluate(self._build, self.program, self._executable, data, goals, self.seed, stop)
 
     def check_gradients(
         self,
@@ -752,6 +756,7 @@ class Simulator:
                 self._use_parameters()
         self._state = self._executable.initial_state()
         self._runtime = Runtime(self.program, self._order, self.seed, self.options)
+        self._nan_watch = NanWatch(self._build, self._learning.settings.stop_at_nan)
         self._n_steps = 0
         if include_probes:
             self._timeline = Timeline()

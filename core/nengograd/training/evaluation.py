@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..assembly.build import Build
-from ..plugin.executable import Executable, PartialRun
+from ..plugin.executable import Executable
 from ..plugin.trainer import Goal
 from ..program.program import Program
+from ..run.chunk import NanWatch
 from ..run.runtime import Runtime
 from .data import TrainingData
 
@@ -25,6 +26,7 @@ def evaluate(
     data: TrainingData,
     goals: Sequence[Goal],
     seed: int,
+    stop_at_nan: bool = True,
 ) -> float:
     """The mean over goals of their loss or metric of all data.
 
@@ -42,6 +44,8 @@ def evaluate(
         In the order of the data's targets.
     seed : int
         Of random processes.
+    stop_at_nan : bool
+        Whether a step that makes a NaN is an error.
     """
     size = build.options.minibatch_size or 1
     xp = build.engine.namespace(build.options.dtype)
@@ -49,7 +53,7 @@ def evaluate(
     for start in range(0, data.n_items, size):
         items = slice(start, start + size)
         feeds = {node: np.moveaxis(x[items], 1, 0) for node, x in data.inputs.items()}
-        recorded = _run(build, program, executable, feeds, data.n_steps, seed)
+        recorded = _run(build, program, executable, feeds, data.n_steps, seed, stop_at_nan)
         for goal, tally, target in zip(goals, tallies, data.targets.values(), strict=True):
             output = np.moveaxis(recorded[goal.output][goal.steps], 0, 1)
             tally.add(xp.asarray(output), xp.asarray(target[items]))
@@ -63,12 +67,14 @@ def _run(
     feeds: Mapping[Any, NDArray[Any]],
     n_steps: int,
     seed: int,
+    stop_at_nan: bool,
 ) -> list[NDArray[Any]]:
     """What a simulation from the start records: (n_steps, minibatch, size) arrays."""
     single = build.options.minibatch_size is None
     runtime = Runtime(program, build.order, seed, build.options)
     runtime.feed({node: x[:, 0] if single else x for node, x in feeds.items()}, 1)
     state = executable.initial_state()
+    watch = NanWatch(build, stop_at_nan)
     pieces = []
     chunk = max(executable.chunk // build.options.unroll, 1) * build.options.unroll
     for first in range(1, n_steps + 1, chunk):
@@ -77,10 +83,10 @@ def _run(
         inputs, _, error = runtime.inputs(first, whole)
         if error is not None:
             raise error
-        try:
-            state, outputs = executable.run(state, inputs, whole, first, runtime.host)
-        except PartialRun as stopped:
-            raise stopped.__cause__ or stopped from None
-        pieces.append([x[:n] for x in outputs])
+        ran = watch.run(program, executable, state, inputs, first, runtime.host)
+        if ran.error is not None:
+            raise ran.error
+        state = ran.state
+        pieces.append([x[:n] for x in ran.outputs])
     joined = [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
     return [x[:, None] for x in joined] if single else joined

@@ -1,0 +1,228 @@
+"""Some steps of a run: what was complete when it stopped, and a look for NaN.
+
+A compiled loop cannot stop at a step. So steps are run first, and looked at then: at the state
+in the end and at what was recorded. Only where there is a NaN, they are run again, to find the
+step in which it came about. Python functions are not called again: what they returned is kept
+as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from nengo.builder.operator import SimPyFunc
+from nengo.exceptions import SimulationError
+from numpy.typing import NDArray
+
+from ..assembly.build import Build
+from ..plugin.executable import Executable, Host, PartialRun
+from ..program.nan import find_origin, has_nan, nan_error
+from ..program.program import Program
+
+__all__ = ["NanWatch", "Ran", "run_steps"]
+
+
+class Ran(NamedTuple):
+    """What is complete of some steps.
+
+    Attributes
+    ----------
+    state : object
+        State after the last complete step.
+    outputs : list of (steps, ...) arrays
+        What was recorded up to there.
+    steps : int
+        Number of complete steps.
+    error : BaseException or None
+        What stopped the run.
+    """
+
+    state: Any
+    outputs: list[NDArray[Any]]
+    steps: int
+    error: BaseException | None = None
+
+
+def run_steps(
+    executable: Executable, state: Any, inputs: NDArray[Any], first: int, host: Host
+) -> Ran:
+    """Run one step for each row of the inputs; an error is returned.
+
+    Parameters
+    ----------
+    executable, state, inputs, first, host
+        See `Executable.run`.
+    """
+    if not len(inputs):
+        return Ran(state, [], 0)
+    try:
+        state, outputs = executable.run(state, inputs, len(inputs), first, host)
+    except PartialRun as partial:
+        return Ran(partial.state, partial.outputs, partial.steps, partial.__cause__)
+    return Ran(state, outputs, len(inputs))
+
+
+class _NanOperand(Exception):
+    """A Python function would have been called with NaN."""
+
+
+class _HostLog:
+    """Calls of host blocks, with what they have returned."""
+
+    def __init__(self, program: Program, batch: tuple[int, ...], host: Host):
+        self._program = program
+        self._batch = batch
+        self._host = host
+        self._results: dict[tuple[int, int], list[NDArray[Any]]] = {}
+
+    def call(self, number: int, step: int, operands: Sequence[NDArray[Any]]) -> Any:
+        """Call a block, but not with NaN."""
+        if any(has_nan(x) for x in operands):
+            raise _NanOperand
+        try:
+            results = self._host(number, step, operands)
+        except FloatingPointError as error:
+            operator = self._program.host_blocks[number].ops[0].operator
+            if type(operator) is SimPyFunc:
+                raise  # from the user's own code, as in Nengo
+            raise SimulationError(f"{operator} failed in step {step}: {error}") from error
+        self._results[number, step] = results
+        return results
+
+    def repeat(self, number: int, step: int, operands: Sequence[NDArray[Any]]) -> Any:
+        """What a call returned. Where there was none, what follows does not matter: zeros."""
+        sizes = self._program.host_blocks[number].ops[0].sizes
+        known = self._results.get((number, step))
+        return [np.zeros((*self._batch, n)) for n in sizes] if known is None else known
+
+    def resume(self, number: int, step: int, operands: Sequence[NDArray[Any]]) -> Any:
+        """Go on after a step that was broken off."""
+        known = self._results.get((number, step))
+        return self._host(number, step, operands) if known is None else known
+
+
+class NanWatch:
+    """Runs a simulation's steps, and stops before the first that makes a NaN.
+
+    A NaN that was given, such as what a process puts out on purpose, is passed on as it is in
+    `nengo.Simulator`. From then on all that follows from it is NaN rightly, and the watch ends.
+
+    Parameters
+    ----------
+    build : Build
+        The model.
+    enabled : bool
+        False to pass on all NaN.
+    """
+
+    def __init__(self, build: Build, enabled: bool):
+        self._model = build.model
+        self._options = build.options
+        self._enabled = enabled
+
+    def run(
+        self,
+        program: Program,
+        executable: Executable,
+        state: Any,
+        inputs: NDArray[Any],
+        first: int,
+        host: Host,
+    ) -> Ran:
+        """Run one step for each row of the inputs.
+
+        Parameters
+        ----------
+        program : Program
+            What is run.
+        executable, state, inputs, first, host
+            See `Executable.run`.
+
+        Returns
+        -------
+        ran : Ran
+            With a `nengo.exceptions.SimulationError` if a step has made a NaN.
+        """
+        if not self._enabled:
+            return run_steps(executable, state, inputs, first, host)
+        log = _HostLog(program, self._options.batch, host)
+        ran = run_steps(executable, state, inputs, first, log.call)
+        is_broken_off = isinstance(ran.error, _NanOperand)
+        if not is_broken_off and not _is_nan(executable, ran):
+            return ran
+        clean = self._before_nan(executable, state, inputs, ran, first, log)
+        error = self._examine(program, executable, clean, inputs[clean.steps :], first, log)
+        if error is not None:
+            return Ran(clean.state, clean.outputs, clean.steps, error)
+        self._enabled = False
+        if not is_broken_off:
+            return ran
+        at = ran.steps
+        rest = run_steps(executable, ran.state, inputs[at:], first + at, log.resume)
+        outputs = [np.concatenate(pair) for pair in zip(ran.outputs, rest.outputs, strict=True)]
+        return Ran(rest.state, outputs, at + rest.steps, rest.error)
+
+    def _before_nan(
+        self,
+        executable: Executable,
+        state: Any,
+        inputs: NDArray[Any],
+        ran: Ran,
+        first: int,
+        log: _HostLog,
+    ) -> Ran:
+        """The steps, in whole turns, before the turn in which the first NaN appears."""
+        if not _is_nan(executable, ran):
+            return ran
+        unroll = self._options.unroll
+        clean = Ran(state, [x[:0] for x in ran.outputs], 0)
+        low, high = 0, -(-ran.steps // unroll)
+        while high - low > 1:
+            middle = (low + high) // 2
+            half = run_steps(executable, state, inputs[: middle * unroll], first, log.repeat)
+            if _is_nan(executable, half):
+                high = middle
+            else:
+                low, clean = middle, half
+        return clean
+
+    def _examine(
+        self,
+        program: Program,
+        executable: Executable,
+        clean: Ran,
+        inputs: NDArray[Any],
+        first: int,
+        log: _HostLog,
+    ) -> SimulationError | None:
+        """The error about the NaN that the next turn makes; None if it was given."""
+        constants = {a.id: np.asarray(a.initial) for a in program.by_role("constant")}
+        state, batch = clean.state, self._options.batch
+        for step, row in enumerate(inputs[: self._options.unroll], first + clean.steps):
+            values = {**constants, **executable.values(state, row, step, log.repeat)}
+            origin = find_origin(program, values)
+            if origin is None and _has_given(program, values):
+                return None
+            try:
+                after = {i: view.evaluate(values) for i, view in program.updates.items()}
+            except KeyError:  # the backend does not tell values
+                after = {}
+            if origin is not None or any(map(has_nan, after.values())):
+                break
+            if after:
+                state = executable.make_state(
+                    {i: np.broadcast_to(x, (*batch, x.shape[-1])) for i, x in after.items()}
+                )
+        return nan_error(program, self._model, step, self._options.dtype, origin, after)
+
+
+def _has_given(program: Program, values: Mapping[int, NDArray[Any]]) -> bool:
+    """Whether a step began with NaN."""
+    roles = ("constant", "parameter", "state", "input")
+    return any(has_nan(x) for i, x in values.items() if program.arrays[i].role in roles)
+
+
+def _is_nan(executable: Executable, ran: Ran) -> bool:
+    return executable.has_nan(ran.state) or any(has_nan(x) for x in ran.outputs)
