@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from nengo.exceptions import ValidationError
+from nengo.exceptions import NengoWarning, ValidationError
 from numpy.typing import NDArray
 
 from nengograd.plugin.trainer import Course
+from nengograd.program.nan import stopped_training
 
 from .library import tf
 
 __all__ = ["fit"]
 
-Train = Callable[[NDArray[Any], list[NDArray[Any]]], NDArray[Any]]
-"""Changes the parameters by one minibatch; returns the loss of each goal, and its weight."""
+Train = Callable[[NDArray[Any], list[NDArray[Any]]], tuple[NDArray[Any], str]]
+"""Changes the parameters by one minibatch; returns the loss of each goal with its weight, and what
+keeps training from going on: nothing (an empty text), or what is not finite."""
 
 
 def fit(
@@ -73,12 +76,15 @@ def fit(
             if watch is not None:
                 watch(seen)
             seen += 1
-            losses, weights = train(inputs, targets)
+            (losses, weights), problem = train(inputs, targets)
             total += losses * weights
             weight += weights
             # Until the first target that asks for anything, there is no loss.
             logs = _logs(total / np.where(weight > 0, weight, 1), names)
             callbacks.on_train_batch_end(number - 1, logs)
+            if problem:
+                warnings.warn(stopped_training(epoch, number, problem), NengoWarning, stacklevel=5)
+                model.stop_training = True
             if model.stop_training:
                 break
         if course.publish is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from nengo.exceptions import ValidationError
 
+from .finite import Kept, apply_if_finite
 from .library import tf
 
 __all__ = ["Optimizers"]
@@ -71,9 +72,15 @@ class Optimizers:
         self._named.clear()
 
     def update(
-        self, optimizer: Any, gradients: Gradients, specs: Sequence[Any]
+        self,
+        optimizer: Any,
+        gradients: Gradients,
+        specs: Sequence[Any],
+        stop_at_nan: bool = True,
     ) -> Callable[..., Any]:
-        """A function that computes gradients and applies them; returns the losses.
+        """A function that computes gradients and applies them.
+
+        It returns the losses, whether it applied the gradients, and them.
 
         Parameters
         ----------
@@ -83,20 +90,39 @@ class Optimizers:
             See `Gradients`.
         specs : sequence of tf.TensorSpec
             Of its arguments.
+        stop_at_nan : bool
+            Whether to apply none if a loss or a gradient is not finite.
         """
         if isinstance(optimizer, tf.compat.v1.train.Optimizer):
-            return self._update_v1(optimizer, gradients, specs)
+            return self._update_v1(optimizer, gradients, specs, stop_at_nan)
 
         def update(inputs: Any, targets: Any) -> Any:
             losses, found = gradients(inputs, targets)
-            # An optimizer divides by the factor that it wants losses to be multiplied with.
-            optimizer.apply([optimizer.scale_loss(g) for g in found], self._variables)
-            return losses
+
+            def apply() -> None:
+                # An optimizer divides by the factor that it wants losses to be multiplied with.
+                optimizer.apply([optimizer.scale_loss(g) for g in found], self._variables)
+
+            if not stop_at_nan:
+                apply()
+                return losses, tf.constant(True), found
+            return losses, apply_if_finite(apply, [losses, *found]), found
 
         return _traced(tf.function(update, autograph=False), specs)
 
+    def keep(self, optimizer: Any) -> Kept:
+        """Keep the parameters, and the optimizer's slots."""
+        parameters = [variable.value for variable in self._variables]
+
+        def slots() -> list[Any]:
+            if isinstance(optimizer, tf.compat.v1.train.Optimizer):
+                return list(optimizer.variables())
+            return [variable.value for variable in optimizer.variables]
+
+        return Kept(parameters, slots)
+
     def _update_v1(
-        self, optimizer: Any, gradients: Gradients, specs: Sequence[Any]
+        self, optimizer: Any, gradients: Gradients, specs: Sequence[Any], stop_at_nan: bool
     ) -> Callable[..., Any]:
         # These make their slots when they are first called, which a tf.function forbids.
         targets_of = [variable.value for variable in self._variables]
@@ -104,8 +130,14 @@ class Optimizers:
 
         def update(inputs: Any, targets: Any) -> Any:
             losses, found = gradients(inputs, targets)
-            optimizer.apply_gradients(list(zip(found, targets_of, strict=True)))
-            return losses
+
+            def apply() -> None:
+                optimizer.apply_gradients(list(zip(found, targets_of, strict=True)))
+
+            if not stop_at_nan:
+                apply()
+                return losses, tf.constant(True), found
+            return losses, apply_if_finite(apply, [losses, *found]), found
 
         return update
 

@@ -12,6 +12,7 @@ from nengograd.plugin.executable import Options
 from nengograd.plugin.measuring import Measured
 from nengograd.plugin.registry import Registry
 from nengograd.plugin.trainer import Course, Goal, Trainer
+from nengograd.program.nan import what_is_not_finite
 from nengograd.program.program import Program
 
 from .devices import on_device
@@ -42,6 +43,7 @@ class TensorFlowTrainer(Trainer):
     """
 
     def __init__(self, program: Program, registry: Registry, options: Options, device: str | None):
+        self._program = program
         self._device = device
         self._jit = options.jit is not False
         self._dtype = options.dtype
@@ -80,18 +82,31 @@ class TensorFlowTrainer(Trainer):
     ) -> dict[str, list[float]]:
         """Minimize the mean loss of the goals; see `Trainer.fit`."""
         found = self._optimizers.find(optimizer)
+        names = [goal.name for goal in goals]
         with on_device(self._device):
             # Whatever is wrong with an objective has to turn out before an epoch begins.
-            update = self._update(batches, goals, found)
+            update = self._update(batches, goals, found, course.stop_at_nan)
+            kept = self._optimizers.keep(found) if course.stop_at_nan else None
 
-        def train(inputs: NDArray[Any], targets: list[NDArray[Any]]) -> NDArray[Any]:
+        def train(inputs: NDArray[Any], targets: list[NDArray[Any]]) -> tuple[NDArray[Any], str]:
             with on_device(self._device):
-                figures = update(tf.constant(inputs), [tf.constant(t) for t in targets])
-                found: NDArray[Any] = figures.numpy()
-            return found
+                arguments = tf.constant(inputs), [tf.constant(t) for t in targets]
+                losses, is_applied, gradients = update(*arguments)
+                figures: NDArray[Any] = losses.numpy()
+                if kept is None:
+                    return figures, ""
+                if is_applied.numpy():
+                    lost = kept.follow(len(batches))
+                    if lost is None:
+                        return figures, ""
+                else:
+                    lost = kept.take_back()
+            by_id = {i: g.numpy() for i, g in zip(self._variables, gradients, strict=True)}
+            by_name = dict(zip(names, figures[0], strict=True))
+            return figures, what_is_not_finite(self._program, by_name, by_id, lost)
 
         variables = list(self._variables.values())
-        return fit(train, batches, [g.name for g in goals], variables, found, course)
+        return fit(train, batches, names, variables, found, course)
 
     def start_measuring(self, folder: str | None = None) -> None:
         """Note each instruction of the gradients from here on."""
@@ -103,8 +118,10 @@ class TensorFlowTrainer(Trainer):
         assert tracer is not None
         return tracer.stop(self._running.traced(), self._over_time.function.build_seconds)
 
-    def _update(self, batches: Any, goals: Sequence[Goal], optimizer: Any) -> Callable[..., Any]:
-        """A traced function that changes the parameters; returns losses and their weights."""
+    def _update(
+        self, batches: Any, goals: Sequence[Goal], optimizer: Any, stop_at_nan: bool
+    ) -> Callable[..., Any]:
+        """A traced function that changes the parameters; see `Optimizers.update`."""
         # What ids belong to is kept along, so that no other object gets them.
         steps = batches.n_steps
         lesson = (steps, *((g.output, _identity(g), g.steps.tobytes()) for g in goals))
@@ -122,9 +139,10 @@ class TensorFlowTrainer(Trainer):
             )
             self._lessons[lesson] = gradients, goals
         self._running, _ = self._lessons[lesson]
-        key = (lesson, id(optimizer))
+        key = (lesson, id(optimizer), stop_at_nan)
         if key not in self._updates:
-            update = self._optimizers.update(optimizer, self._running.function, specs)
+            gradients = self._running.function
+            update = self._optimizers.update(optimizer, gradients, specs, stop_at_nan)
             self._updates[key] = update, optimizer
         return self._updates[key][0]
 

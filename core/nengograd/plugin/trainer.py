@@ -65,6 +65,10 @@ class Course:
         Where to write losses for TensorBoard.
     watch : callable or None
         ``watch(number)`` is called before each minibatch, counted from 0 over all epochs.
+    stop_at_nan : bool
+        Whether training stops before a minibatch that makes a loss or a gradient that is not
+        finite: with a warning, as if a callback had stopped it. Parameters that are not finite,
+        though gradients are, are taken back to the last known that were.
     """
 
     n_epochs: int = 1
@@ -76,6 +80,7 @@ class Course:
     validate: Callable[[], float] | None = None
     folder: str | None = None
     watch: Callable[[int], None] | None = None
+    stop_at_nan: bool = True
 
 
 class Trainer(Measurable, ABC):
@@ -99,7 +104,8 @@ class Trainer(Measurable, ABC):
     ) -> dict[str, list[float]]:
         """Minimize the mean loss of the goals.
 
-        Whatever stops it, the parameters are those after the last complete minibatch.
+        Whatever stops it, the parameters are those after the last complete minibatch. One whose
+        loss or gradients are not finite counts as not complete; see `Course`.
 
         Parameters
         ----------

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from .operators import Sum, Total
 from .program import Block, Op, Program
 
-__all__ = ["Origin", "find_origin", "has_nan", "nan_error"]
+__all__ = [
+    "Origin",
+    "find_origin",
+    "has_nan",
+    "nan_error",
+    "stopped_training",
+    "what_is_not_finite",
+]
 
 Masks = Mapping[int, NDArray[Any]]
 """For each array of a program, which of its elements are NaN."""
@@ -160,6 +167,60 @@ def nan_error(
         "what the dtype holds. The steps before it are kept. Keep values bounded, by smaller "
         f"weights or a smaller dt{wider}; with nengograd.configure_settings(stop_at_nan=False) in "
         "the network a run goes on with NaN."
+    )
+
+
+def what_is_not_finite(
+    program: Program,
+    losses: Mapping[str, float],
+    gradients: Mapping[int, NDArray[Any]],
+    lost: int | None = None,
+) -> str:
+    """Say why a step of training was not taken, and which parameters there are now.
+
+    Parameters
+    ----------
+    program : Program
+        What is trained.
+    losses : mapping
+        By the name of what they belong to.
+    gradients : mapping
+        With respect to parameter arrays, by id.
+    lost : int or None
+        How many steps were undone, because the optimizer had made parameters that are not finite.
+    """
+    if lost is not None:
+        return (
+            "the optimizer made parameters that are not finite, and they are now those of "
+            f"{lost} minibatches before"
+        )
+    end = ", and the parameters are those before this minibatch"
+    for name, loss in losses.items():
+        if not np.isfinite(loss):
+            return f"the loss of {name} is {loss}{end}"
+    for signal, view in program.parameters.items():
+        known = all(source in gradients for source in view.sources)
+        if known and not np.isfinite(view.evaluate(gradients)).all():
+            return f"the gradient of the parameter '{signal.name}' is not finite{end}"
+    return f"a gradient is not finite{end}"
+
+
+def stopped_training(epoch: int, minibatch: int, problem: str) -> str:
+    """The warning about a training that was stopped.
+
+    Parameters
+    ----------
+    epoch : int
+        Counted from 0.
+    minibatch : int
+        Counted from 1.
+    problem : str
+        What `what_is_not_finite` says.
+    """
+    return (
+        f"training stopped in epoch {epoch + 1} at minibatch {minibatch}: {problem}. "
+        "Try a smaller learning rate, or let the optimizer clip gradients (clipnorm=1.0); with "
+        "nengograd.configure_settings(stop_at_nan=False) in the network training goes on"
     )
 
 

@@ -471,7 +471,9 @@ class Simulator:
 
         Each item is a simulation of its own that begins at the first step. A simulation in
         progress keeps its state, and goes on with the new parameters. If an error or Ctrl-C
-        stops the training, the parameters of all complete minibatches are kept.
+        stops the training, the parameters of all complete minibatches are kept. A loss or a
+        gradient that is not finite stops it as a callback would, with a warning: the parameters
+        are those before that minibatch, and the history ends with that epoch.
 
         Parameters
         ----------
@@ -662,6 +664,7 @@ class Simulator:
         """
         check_arguments("Simulator.save_params", locals())
         with Turn(self._turns, "save parameters"):
+            self._learning.warn_of_nan()
             save(path, self._learning.named)
 
     def load_params(self, path: str | os.PathLike[str]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from nengo.exceptions import SimulationError, ValidationError
+from nengo.exceptions import NengoWarning, SimulationError, ValidationError
 from numpy.typing import NDArray
 
 from ..assembly.build import Build
@@ -110,8 +111,20 @@ class Learning:
         return {p.signal: p.built.astype(dtype) for p in self.parameters}
 
     def set_values(self, values: Mapping[Any, NDArray[Any]]) -> None:
-        """Change the value of each parameter, by signal."""
+        """Change the value of each parameter, by signal; warn of those that are not finite."""
         self._values = dict(values)
+        self.warn_of_nan()
+
+    def warn_of_nan(self) -> None:
+        """Warn if parameters are not finite: by way of a callback or a file, say."""
+        names = [name for name, x in self.named.items() if not np.isfinite(x).all()]
+        if names:
+            warnings.warn(
+                f"parameters are not finite: {', '.join(names)}. What depends on them will not be "
+                "either; sim.reset() restores what the model was built with",
+                NengoWarning,
+                stacklevel=4,
+            )
 
     def start_over(self) -> None:
         """Forget all training: values, slots of optimizers known by name, the count of epochs."""
@@ -204,7 +217,7 @@ class Learning:
             self.set_values({**self.values, **parameter_values(program, trainer.read())})
             changed()
 
-        course = replace(course, first=self.n_epochs)
+        course = replace(course, first=self.n_epochs, stop_at_nan=self.settings.stop_at_nan)
         if course.callbacks or course.validate is not None:
             course = replace(course, publish=take)
         if watch is not None:
