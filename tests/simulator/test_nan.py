@@ -13,6 +13,7 @@ import pytest
 from nengo.exceptions import SimulationError, ValidationError
 
 import nengograd
+from nengograd.plugin import Executable
 
 
 class Give(nengo.Process):
@@ -207,6 +208,21 @@ def test_no_warning_comes_before_the_error(make_sim: Callable) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert run(sim, 20) is not None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_backend_that_does_not_tell_values_still_finds_the_step(
+    make_sim: Callable, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    sim = make_sim(chain("difference", value))
+    for name in ("values", "has_nan"):
+        monkeypatch.setattr(type(sim._executable), name, getattr(Executable, name))
+    message = run(sim, 20)
+    if np.isnan(value):
+        assert message is None
+    else:
+        assert message is not None
+        assert message.startswith("step 10 ")
 
 
 # -- Python functions

@@ -199,9 +199,11 @@ class NanWatch:
     ) -> SimulationError | None:
         """The error about the NaN that the next turn makes; None if it was given."""
         constants = {a.id: np.asarray(a.initial) for a in program.by_role("constant")}
+        ids = [array.id for array in program.by_role("input")]
         state, batch = clean.state, self._options.batch
         for step, row in enumerate(inputs[: self._options.unroll], first + clean.steps):
-            values = {**constants, **executable.values(state, row, step, log.repeat)}
+            values = {**constants, **executable.read(state), **dict.fromkeys(ids, row)}
+            values.update(executable.values(state, row, step, log.repeat))
             origin = find_origin(program, values)
             if origin is None and _has_given(program, values):
                 return None

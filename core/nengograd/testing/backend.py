@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import nengo
 import numpy as np
-from nengo.exceptions import ValidationError
+from nengo.exceptions import SimulationError, ValidationError
 
 from ..arguments.table import check_arguments
 from .conformance import Conformance, ConformanceError, assert_same, make_suite, run_checks
@@ -162,6 +162,26 @@ class BackendConformance(Conformance):
                 raise ConformanceError(
                     f"8 steps were complete; {sim.n_steps} are counted and {len(sim.data[probe])} "
                     "recorded"
+                )
+
+    def test_a_run_stops_before_the_first_nan(self) -> None:
+        with nengo.Network() as net:
+            source = nengo.Node(lambda t: 1e308 * (t > 0.0055))
+            tenfold, node = nengo.Node(size_in=1), nengo.Node(size_in=1)
+            nengo.Connection(source, tenfold, transform=10, synapse=None)
+            nengo.Connection(tenfold, node, synapse=None)
+            nengo.Connection(tenfold, node, transform=-1, synapse=None)
+            probe = nengo.Probe(node)
+        with self.open(net, self.name) as sim:
+            try:
+                sim.run_steps(20)
+            except SimulationError:
+                pass
+            else:
+                raise ConformanceError("a run went on when inf - inf had made a NaN")
+            if sim.n_steps != 5 or not np.array_equal(sim.data[probe], np.zeros((5, 1))):
+                raise ConformanceError(
+                    f"5 steps were complete before the first NaN; {sim.n_steps} are kept"
                 )
 
     def test_it_names_its_devices(self) -> None:
