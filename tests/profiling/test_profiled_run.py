@@ -94,7 +94,7 @@ def test_a_file_that_may_not_be_written_is_an_error_before_the_run(tmp_path, mon
     (tmp_path / "p.json").write_text("")
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with nengograd.Simulator(make_network(), progress_bar=False, backend="numpy") as sim:
-        with pytest.raises(ValidationError, match="p.json' cannot be written"):
+        with pytest.raises(ValidationError, match=r"p.json' cannot be written"):
             sim.run_steps(10, profile=tmp_path / "p.json")
         assert sim.n_steps == 0
 

@@ -34,9 +34,12 @@ class Graph:
     signals : dict of Signal to View
         The memory of each base signal at the end of a step.
     before : dict of Signal to View
-        The memory before a step of those that are states, parameters or constants.
+        The memory before a step of those that are states, parameters, constants or outputs of
+        constant nodes.
     parts : dict of (Signal, str) to View
         States that stand for a signal without being one, such as the factors of a product.
+    apart : set of int
+        States that no pass may merge with others, or take the place of.
     dt : float
         Length of a step, in seconds.
     """
@@ -50,6 +53,7 @@ class Graph:
     signals: dict[Any, View] = field(default_factory=dict)
     before: dict[Any, View] = field(default_factory=dict)
     parts: dict[Any, View] = field(default_factory=dict)
+    apart: set[int] = field(default_factory=set)
     _next: int = 0
 
     def value(

@@ -133,6 +133,7 @@ def lay_out(graph: Graph, groups: list[Group]) -> Program:
         outputs=[placer.view(view, "probed") for view in graph.outputs],
         sources=placer.sources,
         signals=_kept_signals(graph, placer),
+        held=frozenset(graph.before),
         dt=graph.dt,
         parts={key: placer.view(view) for key, view in graph.parts.items()},
         parameters={

@@ -30,7 +30,7 @@ from .order import step_order
 if TYPE_CHECKING:
     from ..plugin.builders import NeuronBuilder, ProcessBuilder
 
-__all__ = ["NO_TRAINING", "Lowering", "Training", "lower", "stored_elements"]
+__all__ = ["NO_TRAINING", "Lowering", "Training", "feedable_signals", "lower", "stored_elements"]
 
 MOST_OPERANDS = 8
 """A sum of more values is one `Total`."""
@@ -51,12 +51,19 @@ class Training:
     hold : bool
         Whether what is not differentiated through is 0, so that learning rules change nothing.
         Finite differences, which see all that a change leads to, then are gradients.
+    values : mapping
+        What constants, outputs of constant nodes, and states before the first step hold instead
+        of what the model was built with, by signal; of a sparse one the stored elements.
+    apart : set of Signal
+        States that need arrays of their own, even where others begin and go on alike.
     """
 
     parameters: AbstractSet[Any] = frozenset()
     stand_ins: Mapping[Any, Any] = field(default_factory=dict)
     differentiate: bool = False
     hold: bool = False
+    values: Mapping[Any, Any] = field(default_factory=dict)
+    apart: AbstractSet[Any] = frozenset()
 
 
 NO_TRAINING = Training()
@@ -109,7 +116,7 @@ class Lowering:
         self._position = 0
         self._operator: Any = None
         self._done: set[Any] = set()
-        self._feedable = _feedable_signals(model)
+        self._feedable = feedable_signals(model)
 
     # -- for rules
 
@@ -287,16 +294,24 @@ class Lowering:
         label = base.name
         if base in self._feedable:
             node = self._feedable[base]
-            source = ConstantSource(base.size, node, label, value=base.initial_value)
+            source = ConstantSource(base.size, node, label, value=self._flat(base))
             return self.input(source)
-        initial = base.initial_value
-        flat = stored_elements(initial) if base.sparse else np.asarray(initial).reshape(-1)
+        flat = self._flat(base)
         if base in self.training.parameters:
             return View.of(self.graph.value("parameter", len(flat), flat, label), len(flat))
         if base not in self._written:
             return self.graph.constant(flat, label)
         identity = self.graph.value("state", base.size, flat, label)
+        if base in self.training.apart:
+            self.graph.apart.add(identity)
         return View.of(identity, base.size)
+
+    def _flat(self, base: Any) -> Any:
+        """What a signal holds before the first step; of a sparse one the stored elements."""
+        if base in self.training.values:
+            return np.asarray(self.training.values[base]).reshape(-1)
+        initial = base.initial_value
+        return stored_elements(initial) if base.sparse else np.asarray(initial).reshape(-1)
 
     def _sum(self, views: list[View], accumulates: bool) -> View:
         # What accumulates in a state (learned weights) is large and has its own layout: it
@@ -392,7 +407,7 @@ class Lowering:
                 role = graph.values[source].role
                 if role == "state":
                     graph.updates[source] = graph.signals[base]
-                if role in ("state", "constant", "parameter"):
+                if role != "block":
                     graph.before[base] = memory.start
 
 
@@ -405,7 +420,7 @@ def stored_elements(matrix: Any) -> Any:
     return np.atleast_1d(matrix.data)
 
 
-def _feedable_signals(model: Any) -> dict[Any, Any]:
+def feedable_signals(model: Any) -> dict[Any, Any]:
     """Output signals of nodes without incoming connections -> the node."""
     network = model.toplevel
     if network is None:

@@ -113,7 +113,7 @@ def merge_states(graph: Graph) -> None:
     same: dict[int, View] = {}
     for source, update in graph.updates.items():
         value = graph.values[source]
-        if source in update.sources:
+        if source in update.sources or source in graph.apart:
             continue
         assert value.initial is not None
         # Initial values are compared as the simulation will hold them.
@@ -169,6 +169,7 @@ def factor_outer_states(graph: Graph) -> None:
         value = graph.values[state]
         if (
             maker is None
+            or state in graph.apart
             or update.size != maker.sizes[0]
             or (value.initial is not None and np.any(value.initial))
         ):

@@ -22,7 +22,7 @@ from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.exceptions import BuildError
 from nengo.transforms import SparseMatrix
 
-from ..assembly.lowering import Lowering
+from ..assembly.lowering import Lowering, stored_elements
 from ..plugin.merging import Itself, sort_params
 from ..program.operators import Dot, Outer, Product
 from ..program.sources import ConstantSource, DrawSource, KeySource
@@ -131,8 +131,10 @@ def lower_sparse_dot(op: Any, to: Lowering) -> None:
         return
     order = np.argsort(row, kind="stable")
     row, col = row[order], col[order]
+    # Formats such as the diagonal one store more than the matrix has.
+    as_stored = np.array_equal(stored_elements(op.A.initial_value), data)
     is_trained = op.A in to.training.parameters
-    stored = to.stored(op.A) if is_trained else to.constant(data, op.A.name)
+    stored = to.stored(op.A) if is_trained or as_stored else to.constant(data, op.A.name)
     stored = stored.take(order)
     operands = [stored, to.read(op.X)]
     result = to.add(SparseDotInc, None, operands, [shape[0]], row=row, col=col, shape=shape)

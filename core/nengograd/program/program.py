@@ -143,6 +143,9 @@ class Program:
         What fills each input array (see `nengograd.program.sources`).
     signals : dict
         For each signal of the model, the view of its memory between steps.
+    held : set
+        Those of these signals that a step begins with: states, parameters, constants, outputs of
+        constant nodes. The others are computed anew in each step.
     parts : dict
         Views of states that stand for a signal without being one, by signal and name.
     parameters : dict
@@ -160,6 +163,7 @@ class Program:
     dt: float
     parts: dict[Any, View] = field(default_factory=dict)
     parameters: dict[Any, View] = field(default_factory=dict)
+    held: frozenset[Any] = frozenset()
 
     def by_role(self, role: Role) -> list[Array]:
         """The arrays of one role, in order of id."""
@@ -201,6 +205,21 @@ class Program:
             assert array.initial is not None
             state[array.id] = np.asarray(array.initial, dtype=dtype)
         return state
+
+    def shared_states(self) -> set[Any]:
+        """Signals whose state is, in part at least, that of another signal as well."""
+        uses = {array.id: np.zeros(array.size, dtype=np.int64) for array in self.by_role("state")}
+        views = {s: self.signals[s] for s in self.held if s in self.signals}
+        for view in views.values():
+            for source, start, length in view.runs.tolist():
+                if source in uses:
+                    uses[source][start : start + length] += 1
+        lone = {i: (count == 1).astype(np.int64) for i, count in uses.items()}
+        return {
+            signal
+            for signal, view in views.items()
+            if all(source in uses for source in view.sources) and not view.evaluate(lone).all()
+        }
 
     def carry_over(
         self, other: Program, arrays: Mapping[int, NDArray[Any]], state: dict[int, NDArray[Any]]

@@ -65,14 +65,15 @@ class Source:
 
 @dataclass(eq=False)
 class ConstantSource(Source):
-    """The output of a node that is a constant."""
+    """The output of a node that is a constant; ``value`` may change between two steps."""
 
     value: NDArray[Any] | None = None
 
     def start(self, dt: float, rngs: Sequence[np.random.RandomState]) -> StepFunction:
         """Give the value in each step."""
-        value = np.zeros(self.size) if self.value is None else self.value
-        return lambda step: value
+        if self.value is None:
+            self.value = np.zeros(self.size)
+        return lambda step: np.asarray(self.value)
 
 
 @dataclass(eq=False)

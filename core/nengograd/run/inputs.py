@@ -10,7 +10,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
-from ..program.sources import Source, StepFunction
+from ..program.sources import ConstantSource, Source, StepFunction
 
 __all__ = ["Feeds", "Inputs", "check_feeds", "check_node", "numbers"]
 
@@ -156,8 +156,10 @@ class Inputs:
         self.size = sum(length for _, _, length in sources)
         self._steps: list[tuple[Any, slice, StepFunction]] = []
         for source, start, length in sources:
-            # A program may do without the time, which has no state.
-            function = self._functions.get(source.key) or source.start(self._dt, [])
+            function = self._functions.get(source.key)
+            # A program may do without the time, which has no state, as constants have none.
+            if function is None or isinstance(source, ConstantSource):
+                function = source.start(self._dt, [])
             self._steps.append((source.node, slice(start, start + length), function))
 
     def evaluate(

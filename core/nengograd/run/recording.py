@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..assembly.memory import select
-from ..program.views import View
-
-__all__ = ["Recorder", "SignalValues", "SimulationData", "Timeline", "probe_names"]
+__all__ = ["Recorder", "SimulationData", "Timeline", "probe_names"]
 
 
 def probe_names(probes: Sequence[Any]) -> list[str]:
@@ -153,43 +150,3 @@ class SimulationData(Mapping[Any, Any]):
 
     def __repr__(self) -> str:
         return f"<SimulationData of {len(self)} objects>"
-
-
-class SignalValues(Mapping[Any, Any]):
-    """What signals hold between two steps, as ``sim.signals``.
-
-    Only constants and states are kept; to see another signal, probe it.
-
-    Parameters
-    ----------
-    views : mapping
-        For each base signal that is kept, where its elements lie.
-    read : callable
-        Returns the arrays of the program, without those that change within a step.
-    """
-
-    def __init__(self, views: Mapping[Any, View], read: Callable[[], Mapping[int, Any]]):
-        self._views = views
-        self._read = read
-
-    def __getitem__(self, signal: Any) -> NDArray[Any]:
-        base = signal.base
-        if base not in self._views:
-            raise KeyError(f"{signal} is not kept between steps; probe it to see its values")
-        flat = self._views[base].evaluate(self._read())
-        lead = flat.shape[:-1]
-        if signal.is_view:
-            chosen = _indices(select(signal), signal.size)
-            return flat[..., chosen].reshape(lead + signal.shape)
-        shape = signal.shape if not signal.sparse else flat.shape[-1:]
-        return flat.reshape(lead + shape)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._views)
-
-    def __len__(self) -> int:
-        return len(self._views)
-
-
-def _indices(selection: Any, size: int) -> Any:
-    return slice(selection, selection + size) if isinstance(selection, int) else selection

@@ -6,7 +6,8 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,10 +30,12 @@ from ..plugin.trainer import Course, Goal
 from ..profile import Profile, save_profile
 from ..profile.session import Observed, TrainingWatch, observe_run, profile_path, summarize
 from ..program.program import Program
+from ..program.sources import ConstantSource
 from ..run.chunk import NanWatch
 from ..run.inputs import Feeds, check_feeds
-from ..run.recording import Recorder, SignalValues, SimulationData, Timeline, probe_names
+from ..run.recording import Recorder, SimulationData, Timeline, probe_names
 from ..run.runtime import Runtime, feedable_nodes, warn_about_host
+from ..run.signals import SignalValues
 from ..training.data import TrainingData, check_data, sampled_steps
 from ..training.evaluation import evaluate
 from ..training.learning import Learning
@@ -185,7 +188,11 @@ class Simulator:
         warn_about_host(self.program, builders)
 
         self._recorders = {probe: self._recorder(probe) for probe in self.model.probes}
-        self.data = SimulationData(self.model.params, self._recorders, self._learning.built)
+        me = weakref.proxy(self)  # what a simulator holds does not keep it alive
+        self._signals = SignalValues(
+            lambda: me.program, lambda: me._arrays(), lambda x: me._write(x), options.dtype
+        )
+        self.data = SimulationData(self.model.params, self._recorders, self._built_reader())
         self._feedable = feedable_nodes(self.program)
         self._folder: str | None = None
         if tensorboard:
@@ -201,6 +208,18 @@ class Simulator:
         period = 1 if every is None else every / self.dt
         shape = self.model.sig[probe]["in"].shape
         return Recorder(period, shape, self.options.batch, self.options.dtype)
+
+    def _built_reader(self) -> Callable[[Any], Any]:
+        """What reads built parameters, even when the simulator is gone."""
+        learning, simulator = self._learning, weakref.ref(self)
+
+        def read(obj: Any) -> Any:
+            sim = simulator()
+            if sim is not None:
+                sim._take_writes()
+            return learning.built(obj)
+
+        return read
 
     def _compile(self) -> None:
         begin = time.perf_counter()
@@ -239,11 +258,38 @@ class Simulator:
 
     @property
     def signals(self) -> SignalValues | None:
-        """Current values of the signals that are kept between steps."""
-        if self.closed:
-            return None
-        views = self.program.signals
-        return SignalValues(views, self._arrays)
+        """Current values of the signals that are kept between steps; they can be written.
+
+        ``sim.signals[sim.model.sig[ens.neurons]["bias"]] = -1000`` silences an ensemble.
+        """
+        return None if self.closed else self._signals
+
+    def _write(self, written: Mapping[Any, NDArray[Any]]) -> None:
+        """Change what signals hold, by (..., size) arrays."""
+        with Turn(self._turns, "write signals"):
+            self._write_now(written)
+
+    def _write_now(self, written: Mapping[Any, NDArray[Any]]) -> None:
+        program = self.program
+
+        def is_state(signal: Any) -> bool:
+            return any(program.arrays[s].role == "state" for s in program.signals[signal].sources)
+
+        states = {signal: x for signal, x in written.items() if is_state(signal)}
+        others = {signal: x for signal, x in written.items() if signal not in states}
+        shared = program.shared_states() & set(states) if states else set()
+        self._learning.write(others, shared)
+        self._use_parameters()
+        if states:
+            arrays = {i: np.array(x) for i, x in self._executable.read(self._state).items()}
+            for signal, values in states.items():
+                self.program.signals[signal].scatter(values, arrays)
+            self._state = self._executable.make_state(arrays)
+
+    def _take_writes(self) -> None:
+        """Take over what users have written into arrays of `signals`."""
+        if not self.closed:
+            self._signals.sync()
 
     def _arrays(self) -> dict[int, NDArray[Any]]:
         self._check_open("read signals")
@@ -254,6 +300,11 @@ class Simulator:
         if self.program.parameters:
             arrays.update(self._learning.arrays(self.program))
         arrays.update(self._executable.read(self._state))
+        for array in self.program.by_role("input"):
+            arrays[array.id] = np.zeros(array.size, dtype=dtype)
+            for source, start, length in self.program.sources:
+                if isinstance(source, ConstantSource) and source.value is not None:
+                    arrays[array.id][start : start + length] = source.value
         return arrays
 
     @property
@@ -354,6 +405,7 @@ class Simulator:
         """
         self._check_open("run")
         check_arguments("Simulator.run_steps", locals())
+        self._take_writes()
         path = profile_path(profile)
         steps = int(steps)
         options = self.options
@@ -400,6 +452,7 @@ class Simulator:
                 self._report(seen, self.program, self.options, profile)
         finally:
             self._runtime.feed({}, end + 1)
+            self._signals.refresh()
 
     def _report(
         self,
@@ -528,6 +581,7 @@ class Simulator:
         """
         self._check_open("train")
         check_arguments("Simulator.train", locals())
+        self._take_writes()
         path = profile_path(profile)
         watch = TrainingWatch(self._folder) if path else None
         data, goals = self._lesson(inputs, targets, objective)
@@ -586,6 +640,7 @@ class Simulator:
         """
         self._check_open("compute a loss")
         check_arguments("Simulator.loss", locals())
+        self._take_writes()
         data, goals = self._lesson(inputs, targets, objective)
         with Turn(self._turns, "compute a loss"):
             return self._loss(data, goals)
@@ -642,6 +697,7 @@ class Simulator:
         """
         self._check_open("check gradients")
         check_arguments("Simulator.check_gradients", locals())
+        self._take_writes()
         wanted = self.model.probes if outputs is None else outputs
         wanted = wanted if isinstance(wanted, Sequence) else [wanted]
         unknown = [probe for probe in wanted if probe not in self.model.probes]
@@ -663,6 +719,7 @@ class Simulator:
             ``.npz`` is added where it is missing.
         """
         check_arguments("Simulator.save_params", locals())
+        self._take_writes()
         with Turn(self._turns, "save parameters"):
             self._learning.warn_of_nan()
             save(path, self._learning.named)
@@ -685,6 +742,7 @@ class Simulator:
         """
         self._check_open("load parameters")
         check_arguments("Simulator.load_params", locals())
+        self._take_writes()
         with Turn(self._turns, "load parameters"):
             self._learning.set_named(load(path))
             self._use_parameters()
@@ -698,15 +756,18 @@ class Simulator:
             A line to print before them.
         """
         check_arguments("Simulator.print_params", locals())
+        self._take_writes()
         if msg is not None:
             print(msg)
         print(self._learning.table())
 
     def _use_parameters(self) -> None:
         """Run with the values that learning has found, from where the simulation is."""
-        if not self.program.parameters:
-            old, arrays = self.program, self._arrays()
-            self.program = self._learning.program
+        old = self.program
+        program = self._learning.program(old)
+        if program is not old:
+            arrays = self._arrays()
+            self.program = program
             self._compile()
             state = {
                 i: np.array(x)
@@ -748,6 +809,7 @@ class Simulator:
         """
         self._check_open("reset")
         check_arguments("Simulator.soft_reset", locals())
+        self._take_writes()
         with Turn(self._turns, "reset"):
             self._start_over(include_trainable, include_probes)
 
@@ -764,6 +826,7 @@ class Simulator:
         if include_probes:
             self._timeline = Timeline()
             self._clear()
+        self._signals.refresh()
 
     def clear_probes(self) -> None:
         """Forget all probe data."""

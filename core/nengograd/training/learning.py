@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,11 +14,12 @@ from nengo.exceptions import NengoWarning, SimulationError, ValidationError
 from numpy.typing import NDArray
 
 from ..assembly.build import Build
-from ..assembly.lowering import Training
+from ..assembly.lowering import Training, feedable_signals
 from ..config import Settings
 from ..plugin.trainer import Course, Goal, Trainer
 from ..profile.session import TrainingWatch
 from ..program.program import Program
+from ..program.sources import ConstantSource
 from ..program.views import View
 from ..run.runtime import Runtime
 from .data import Batches, TrainingData
@@ -29,6 +31,21 @@ from .surrogates import stand_ins
 from .trained import with_values
 
 __all__ = ["Learning"]
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What a program was assembled for; values are compared by identity, as they never change."""
+
+    held: AbstractSet[Any] = frozenset()
+    apart: AbstractSet[Any] = frozenset()
+    fixed: Mapping[Any, Any] = field(default_factory=dict, compare=False)
+    values: AbstractSet[tuple[Any, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        values = frozenset((signal, id(value)) for signal, value in self.fixed.items())
+        object.__setattr__(self, "values", values)
+
 
 _SHIFT = 1e-3
 """By how much parameters are moved, relative to what they are, before gradients are checked."""
@@ -54,7 +71,11 @@ class Learning:
         self.settings = settings
         self.n_epochs = 0
         self._build = build
-        self._values: dict[Any, NDArray[Any]] | None = None
+        self._values: dict[Any, NDArray[Any]] = {}
+        self._held: AbstractSet[Any] = frozenset()
+        self._apart: AbstractSet[Any] = frozenset()
+        self._running = _Recipe()
+        self._trained = _Recipe()
 
     @cached_property
     def parameters(self) -> list[Parameter]:
@@ -62,13 +83,51 @@ class Learning:
         return find_parameters(self._build.model, self.settings)
 
     @cached_property
-    def program(self) -> Program:
-        """One step of the model, with parameters that can change without compiling anew."""
-        return self._build.assemble(Training(self._signals()))
+    def _node_outputs(self) -> AbstractSet[Any]:
+        return frozenset(feedable_signals(self._build.model))
+
+    def program(self, present: Program) -> Program:
+        """One step of the model with the values of now, whose parameters can change.
+
+        Parameters
+        ----------
+        present : Program
+            The one that runs.
+
+        Returns
+        -------
+        program : Program
+            The same, if all that differs from it are parameters and outputs of constant nodes.
+        """
+        recipe = _Recipe(self._held, self._apart, self._fixed(self._held))
+        program = present
+        if recipe != self._running:
+            values = self._other_values(self._held)
+            program = self._build.assemble(Training(self._held, values=values, apart=self._apart))
+            self._running = recipe
+        self._put_outputs(program)
+        return program
+
+    def _other_values(self, parameters: AbstractSet[Any]) -> dict[Any, NDArray[Any]]:
+        """Values that differ from the build's, of what is no parameter."""
+        return {s: v for s, v in self._values.items() if s not in parameters}
+
+    def _fixed(self, parameters: AbstractSet[Any]) -> dict[Any, NDArray[Any]]:
+        """Those of them that programs hold as constants, or as states before the first step."""
+        others = self._other_values(parameters)
+        return {s: v for s, v in others.items() if s not in self._node_outputs}
+
+    def _put_outputs(self, program: Program) -> None:
+        """Let the sources of a program give what constant nodes put out now."""
+        model = self._build.model
+        for source, _, _ in program.sources:
+            if isinstance(source, ConstantSource) and source.operator is None:
+                signal = model.sig[source.node]["out"]
+                source.value = np.reshape(self._values.get(signal, signal.initial_value), -1)
 
     @cached_property
     def trainer(self) -> Trainer:
-        """What computes gradients and changes parameters."""
+        """What computes gradients and changes parameters; see `_follow`."""
         return self._make_trainer(self.differentiable, self._build.options.dtype)
 
     @cached_property
@@ -84,7 +143,23 @@ class Learning:
         replaced = stand_ins(
             build.model, build.registry, spike_gradient, surrogate=self.settings.surrogate
         )
-        return Training(self._signals(), replaced, differentiate=True, hold=hold)
+        signals = self._signals()
+        return Training(
+            signals,
+            replaced,
+            differentiate=True,
+            hold=hold,
+            values=self._other_values(signals),
+        )
+
+    def _follow(self) -> None:
+        """Differentiate the model as it is: constants may have been written or loaded."""
+        recipe = _Recipe(fixed=self._fixed(self._signals()))
+        if recipe != self._trained:
+            self._trained = recipe
+            for name in ("trainer", "differentiable"):
+                self.__dict__.pop(name, None)
+        self._put_outputs(self.differentiable)
 
     def _make_trainer(self, program: Program, dtype: Any) -> Trainer:
         options = self._build.options
@@ -98,12 +173,14 @@ class Learning:
     @property
     def values(self) -> dict[Any, NDArray[Any]]:
         """The value of each parameter, by signal."""
-        return self._built if self._values is None else self._values
+        return {
+            p.signal: self._values.get(p.signal, self._built[p.signal]) for p in self.parameters
+        }
 
     @property
     def is_changed(self) -> bool:
         """Whether values differ from those the model was built with."""
-        return self._values is not None
+        return bool(self._values)
 
     @cached_property
     def _built(self) -> dict[Any, NDArray[Any]]:
@@ -111,8 +188,9 @@ class Learning:
         return {p.signal: p.built.astype(dtype) for p in self.parameters}
 
     def set_values(self, values: Mapping[Any, NDArray[Any]]) -> None:
-        """Change the value of each parameter, by signal; warn of those that are not finite."""
-        self._values = dict(values)
+        """Change the value of parameters, by signal; warn of those that are not finite."""
+        self._values.update(values)
+        self._held |= self._signals()
         self.warn_of_nan()
 
     def warn_of_nan(self) -> None:
@@ -126,10 +204,26 @@ class Learning:
                 stacklevel=4,
             )
 
+    def write(self, values: Mapping[Any, NDArray[Any]], apart: AbstractSet[Any]) -> None:
+        """Change what constants and constant nodes hold, and set states apart.
+
+        Parameters
+        ----------
+        values : mapping
+            Flat arrays by signal.
+        apart : set of Signal
+            States that are to be written, each without others.
+        """
+        for signal, value in values.items():
+            shape = value.shape if signal.sparse else signal.shape
+            self._values[signal] = value.reshape(shape).copy()
+        self._held |= set(values) - self._node_outputs
+        self._apart |= apart
+
     def start_over(self) -> None:
         """Forget all training: values, slots of optimizers known by name, the count of epochs."""
         self.n_epochs = 0
-        self._values = None
+        self._values = {}
         if "trainer" in self.__dict__:
             self.trainer.start_over()
 
@@ -178,7 +272,7 @@ class Learning:
 
     def arrays(self, program: Program) -> dict[int, NDArray[Any]]:
         """The parameter arrays of a program, by id."""
-        return parameter_arrays(program, self.values)
+        return parameter_arrays(program, {**self.values, **self._values})
 
     # -- training
 
@@ -206,6 +300,7 @@ class Learning:
         watch : TrainingWatch, optional
             Measures.
         """
+        self._follow()
         program = self.differentiable
         self._check_gradients_exist([goal.output for goal in goals])
         trainer, options = self.trainer, self._build.options
@@ -214,7 +309,7 @@ class Learning:
         batches = Batches(data, program, self._build.order, options, seed)
 
         def take() -> None:
-            self.set_values({**self.values, **parameter_values(program, trainer.read())})
+            self.set_values(parameter_values(program, trainer.read()))
             changed()
 
         course = replace(course, first=self.n_epochs, stop_at_nan=self.settings.stop_at_nan)
