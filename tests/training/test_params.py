@@ -174,3 +174,64 @@ def test_a_pickled_simulator_keeps_what_it_has_learned() -> None:
         (copied,) = copy.model.probes
         np.testing.assert_array_equal(copy.data[copied], sim.data[probe])
         copy.close()
+
+
+NEURONS = [nengo.LIF(), nengo.RectifiedLinear(), nengo.Sigmoid(), nengo.AdaptiveLIFRate()]
+
+
+@pytest.mark.parametrize("neuron_type", NEURONS, ids=str)
+def test_what_follows_from_trained_values_is_what_nengo_makes_of_them(neuron_type: Any) -> None:
+    with nengo.Network(seed=0) as net:
+        ens = nengo.Ensemble(30, 2, neuron_type=neuron_type, radius=1.5)
+        conn = nengo.Connection(ens, nengo.Node(size_in=2), synapse=None)
+    with simulator(net, "numpy") as sim:
+        before = sim.data[ens]
+        sim.signals[sim.model.sig[ens.neurons]["bias"]] = before.bias - 0.4 * np.abs(before.bias)
+        sim.signals[sim.model.sig[ens]["encoders"]] = before.scaled_encoders[:, ::-1]
+        sim.signals[sim.model.sig[conn]["weights"]] = 2 * sim.data[conn].weights
+        after, copy = sim.data[ens], nengograd.to_network(sim)
+        solved = sim.data[conn].solver_info
+    with nengo.Simulator(copy, progress_bar=False) as reference:
+        theirs = reference.data[copy.ensembles[0]]
+        for name in ("gain", "bias", "intercepts", "max_rates", "encoders", "scaled_encoders"):
+            np.testing.assert_allclose(
+                getattr(after, name), getattr(theirs, name), rtol=1e-12, err_msg=name
+            )
+    assert not np.allclose(after.max_rates, before.max_rates)
+    assert not np.allclose(after.intercepts, before.intercepts)
+    np.testing.assert_array_equal(after.eval_points, before.eval_points)  # of the build
+    # The solver's errors are those of weights that are gone, and say so.
+    with pytest.raises(KeyError, match=r"weights of the build alone.*solver_info\['build'\]"):
+        solved["rmses"]
+    assert solved["build"] == sim.model.params[conn].solver_info
+
+
+def test_neurons_whose_rates_cannot_be_computed_have_none_after_training() -> None:
+    class Silent(nengo.RectifiedLinear):
+        def max_rates_intercepts(self, gain: Any, bias: Any) -> Any:
+            raise NotImplementedError
+
+    with nengo.Network(seed=0) as net:
+        ens = nengo.Ensemble(5, 1, neuron_type=Silent())
+    with simulator(net, "numpy") as sim:
+        sim.signals[sim.model.sig[ens.neurons]["bias"]] = 1
+        assert np.isnan(sim.data[ens].intercepts).all()
+        assert np.isnan(sim.data[ens].max_rates).all()
+
+
+def test_numbers_of_the_training_of_one_neuron_are_right() -> None:
+    """By hand: a rectified neuron of gain g and bias b starts at -b/g, and has g + b at 1."""
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node([1.0])
+        ens = nengo.Ensemble(1, 1, neuron_type=nengo.RectifiedLinear(), gain=[2.0], bias=[1.0])
+        ens.encoders = [[1.0]]
+        nengo.Connection(u, ens, synapse=None)
+        probe = nengo.Probe(ens.neurons)
+        nengograd.configure_settings(trainable={ens: False, ens.neurons: True})
+    with simulator(net) as sim:
+        x = np.ones((4, STEPS, 1))
+        sim.train({u: x}, {probe: np.full((4, STEPS, 1), 1.5)}, "sgd", n_epochs=50)
+        built = sim.data[ens]
+        assert built.bias != 1
+        np.testing.assert_allclose(built.intercepts, -built.bias / 2)
+        np.testing.assert_allclose(built.max_rates, 2 + built.bias)

@@ -54,6 +54,9 @@ class Training:
     values : mapping
         What constants, outputs of constant nodes, and states before the first step hold instead
         of what the model was built with, by signal; of a sparse one the stored elements.
+    scales : mapping
+        Lengths of encoders, which are gain / radius, that are not those of the build, by the
+        signal of the encoders.
     apart : set of Signal
         States that need arrays of their own, even where others begin and go on alike.
     """
@@ -63,6 +66,7 @@ class Training:
     differentiate: bool = False
     hold: bool = False
     values: Mapping[Any, Any] = field(default_factory=dict)
+    scales: Mapping[Any, Any] = field(default_factory=dict)
     apart: AbstractSet[Any] = frozenset()
 
 

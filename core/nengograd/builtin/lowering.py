@@ -324,7 +324,8 @@ def lower_oja(op: Any, to: Lowering) -> None:
 def lower_voja(op: Any, to: Lowering) -> None:
     """Vector Oja."""
     signals = [op.pre_decoded, op.post_filtered, op.scaled_encoders, op.learning_signal]
-    _lower_rule(op, to, signals, alpha=op.learning_rate * to.dt, scale=np.asarray(op.scale))
+    scale = np.asarray(to.training.scales.get(op.scaled_encoders, op.scale))
+    _lower_rule(op, to, signals, alpha=op.learning_rate * to.dt, scale=scale)
 
 
 def lower_rls(op: Any, to: Lowering) -> None:

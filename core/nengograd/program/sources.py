@@ -128,6 +128,41 @@ class KeySource(Source):
         return rng.randint(2**24, size=(n_steps, 1, 1))
 
 
+class ProcessStep:
+    """One step of a process without input.
+
+    Attributes
+    ----------
+    memory : list of dict
+        What the process has made as its state, one for each item: arrays that it changes in
+        place.
+    """
+
+    def __init__(self, op: Any, dt: float, step: Callable[..., Any], memory: list[dict[str, Any]]):
+        self.memory = memory
+        self._op = op
+        self._dt = dt
+        self._step = step
+
+    def __call__(self, step: int) -> NDArray[Any]:
+        op = self._op
+        value = np.empty(op.output.shape, op.output.dtype)
+        zeros = () if op.input is None else (np.zeros(op.input.shape, op.input.dtype),)
+        value[...] = self._step(op.t.dtype.type(step * self._dt).item(), *zeros)
+        return value.reshape(-1)
+
+
+class StackedSteps:
+    """Steps of all items of a minibatch; see `ProcessStep`."""
+
+    def __init__(self, steps: Sequence[Any]):
+        self.memory = [state for one in steps for state in getattr(one, "memory", ())]
+        self._steps = steps
+
+    def __call__(self, step: int) -> NDArray[Any]:
+        return np.stack([one(step) for one in self._steps])
+
+
 @dataclass(eq=False)
 class OperatorSource(Source):
     """A Nengo operator without input: a function of time, or a process.
@@ -145,7 +180,7 @@ class OperatorSource(Source):
         if shared or len(rngs) == 1:
             return self._start_item(dt, rngs[0], 0, 1)
         steps = [self._start_item(dt, rng, item, len(rngs)) for item, rng in enumerate(rngs)]
-        return lambda step: np.stack([one(step) for one in steps])
+        return StackedSteps(steps)
 
     def _start_item(
         self, dt: float, rng: np.random.RandomState, item: int, items: int
@@ -164,6 +199,7 @@ class OperatorSource(Source):
                 say_where(error, who, item, items, step, dt)
                 raise
 
+        run_item.memory = getattr(run, "memory", [])  # type: ignore[attr-defined]
         return run_item
 
     def _start_one(self, dt: float, rng: np.random.RandomState) -> StepFunction:
@@ -174,16 +210,7 @@ class OperatorSource(Source):
             # A node's process may have an input that nothing is connected to.
             shape_in = (0,) if op.input is None else op.input.shape
             step_process = process.make_step(shape_in, op.output.shape, dt, rng, state)
-            as_time = op.t.dtype.type
-            shape, dtype = op.output.shape, op.output.dtype
-
-            def run_process(step: int) -> NDArray[Any]:
-                value = np.empty(shape, dtype)
-                zeros = () if op.input is None else (np.zeros(shape_in, op.input.dtype),)
-                value[...] = step_process(as_time(step * dt).item(), *zeros)
-                return value.reshape(-1)
-
-            return run_process
+            return ProcessStep(op, dt, step_process, [state])
 
         signals = SignalDict()
         op.init_signals(signals)

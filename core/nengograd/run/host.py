@@ -33,6 +33,11 @@ class HostRunner:
     rngs : sequence of RandomState
         One generator per item of the minibatch (one in all without minibatches). For a
         process it is the process's own, for another operator the simulator's.
+
+    Attributes
+    ----------
+    generators : list of RandomState
+        All that it draws from.
     """
 
     def __init__(self, call: HostCall, dt: float, rngs: Sequence[np.random.RandomState]):
@@ -40,6 +45,7 @@ class HostRunner:
         self.dt = dt
         self._who = call.node or call.operator
         self._n_items = len(rngs)
+        self.generators = list(rngs)
         self._items = [self._make_item(dt, rng, i) for i, rng in enumerate(rngs)]
 
     def _make_item(
@@ -49,6 +55,8 @@ class HostRunner:
         signals = SignalDict()
         op.init_signals(signals)
         op = _with_private_generators(op, rng, index)
+        extra = getattr(op, "state_extra", None) or {}
+        self.generators += [x for x in extra.values() if isinstance(x, np.random.RandomState)]
         try:
             return signals, op.make_step(signals, dt, rng)
         except Exception as error:

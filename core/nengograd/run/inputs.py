@@ -162,6 +162,18 @@ class Inputs:
                 function = source.start(self._dt, [])
             self._steps.append((source.node, slice(start, start + length), function))
 
+    def memories(self) -> dict[str, NDArray[Any]]:
+        """What processes keep from step to step, in arrays that they change in place.
+
+        Named by source, item and the name that the process gives it.
+        """
+        return {
+            f"sources[{number}].items[{item}].{name}": array
+            for number, (_, _, function) in enumerate(self._steps)
+            for item, state in enumerate(getattr(function, "memory", ()))
+            for name, array in state.items()
+        }
+
     def evaluate(
         self, first: int, n: int, feeds: Feeds, offset: int = 0
     ) -> tuple[NDArray[Any], int, BaseException | None]:

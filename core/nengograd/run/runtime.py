@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,18 @@ def _why_declined(builder: Any, op: Any) -> str:
     return "a state of the type has not one number for each neuron"
 
 
+def _numbers(rng: np.random.RandomState) -> NDArray[np.float64]:
+    """The state of a generator; float64 holds its 32-bit words exactly."""
+    _, words, place, has_gauss, gauss = rng.get_state()  # type: ignore[misc]
+    return np.array([*words, place, has_gauss, gauss], dtype=np.float64)
+
+
+def _put_numbers(rng: np.random.RandomState, values: NDArray[Any]) -> None:
+    words = np.clip(values[:-3], 0, 2**32 - 1).astype(np.uint32)
+    place = int(np.clip(values[-3], 0, 624))
+    rng.set_state(("MT19937", words, place, int(values[-2] != 0), float(values[-1])))
+
+
 class Runtime:
     """Everything of a simulation that runs as Python on the host.
 
@@ -104,14 +116,18 @@ class Runtime:
         by_operator = {id(call.operator): i for i, call in enumerate(calls)}
         runners: list[HostRunner | None] = [None] * len(calls)
         rng = np.random.RandomState(seed)
+        self._generators: dict[str, np.random.RandomState] = {}
         own_rngs: dict[int, np.random.RandomState] = {}
+        positions = {id(op): i for i, op in enumerate(order)}
         for op in order:
             own = rng
             if isinstance(op, SimProcess):
                 own = op.process.get_rng(rng)
             if id(op) in by_operator:
                 number = by_operator[id(op)]
-                runners[number] = HostRunner(calls[number], self._dt, self._share(own))
+                runner = HostRunner(calls[number], self._dt, self._share(own))
+                runners[number] = runner
+                self._note(positions[id(op)], runner.generators)
             elif isinstance(op, SimProcess):
                 own_rngs[id(op)] = own
         self._calls = calls
@@ -119,7 +135,31 @@ class Runtime:
         rngs = {
             source: self._source_generators(source, own_rngs) for source, _, _ in program.sources
         }
+        for source, found in rngs.items():
+            if isinstance(source, DrawSource) or id(source.operator) in own_rngs:
+                self._note(positions[id(source.operator)], found)
         self._inputs = Inputs(program.sources, self._dt, rngs, options.batch, options.dtype)
+
+    def _note(self, position: int, rngs: Sequence[np.random.RandomState]) -> None:
+        """Remember generators by the place of their operator in the step order."""
+        for i, rng in enumerate(rngs):
+            self._generators[f"operators[{position}].generators[{i}]"] = rng
+
+    def read(self) -> dict[str, NDArray[Any]]:
+        """All that `write` needs to go on from here in another process, by name.
+
+        What Python functions, and processes beyond their `make_state`, keep for themselves is
+        not known.
+        """
+        made = {name: _numbers(rng) for name, rng in self._generators.items()}
+        return {**made, **{n: np.array(x) for n, x in self._inputs.memories().items()}}
+
+    def write(self, values: Mapping[str, NDArray[Any]]) -> None:
+        """Put back what `read` has returned."""
+        for name, rng in self._generators.items():
+            _put_numbers(rng, values[name])
+        for name, array in self._inputs.memories().items():
+            array[...] = values[name]
 
     def _share(self, rng: np.random.RandomState) -> Generators:
         """One generator per item; the first is ``rng`` itself."""

@@ -51,6 +51,7 @@ def get_state(sim: Any) -> dict[str, Any]:
 
     As with `nengo.Simulator`, random processes begin anew when it is loaded.
     """
+    sim._take_writes()
     options = sim.options
     return {
         "model": sim.model,
@@ -66,7 +67,7 @@ def get_state(sim: Any) -> dict[str, Any]:
             "jit": options.jit,
         },
         "plugins": [_Plugin(plugin) for plugin in sim._plugins.extra],
-        "learned": sim._learning.named if sim._learning.is_changed else None,
+        "learned": sim._learning.changes.remembered(),
         "n_epochs": sim._learning.n_epochs,
         "state": None if sim.closed else dict(sim._executable.read(sim._state)),
         "n_steps": sim._n_steps,
@@ -86,9 +87,8 @@ def set_state(sim: Any, state: dict[str, Any]) -> None:
     for recorder, data in zip(sim._recorders.values(), state["data"], strict=True):
         recorder.restore(data)
     sim._learning.n_epochs = state["n_epochs"]
-    if state["learned"] is not None:
-        sim._learning.set_named(state["learned"])
-        sim._use_parameters()
+    sim._learning.changes.recall(state["learned"])
+    sim._use_parameters()
     if state["state"] is None:
         sim.close()
     else:

@@ -40,8 +40,9 @@ from ..training.data import TrainingData, check_data, sampled_steps
 from ..training.evaluation import evaluate
 from ..training.learning import Learning
 from ..training.losses import Objective, by_probe, check_trainable
-from ..training.params_file import load, save
+from ..training.saved import Loaded
 from .activity import Turn
+from .checkpoint import load_file, save_file
 from .defaults import choose_seed, new_model
 from .pickling import get_state, set_state
 from .tensorboard import run_folder
@@ -143,6 +144,7 @@ class Simulator:
     ):
         self.closed = True  # until all of the constructor has succeeded
         self._n_steps: int = 0
+        self._state: Any = None
         self._turns: dict[str, Turn] = {}
         check_arguments("Simulator", locals())
         if step_blocks != "deprecated":
@@ -278,7 +280,7 @@ class Simulator:
         states = {signal: x for signal, x in written.items() if is_state(signal)}
         others = {signal: x for signal, x in written.items() if signal not in states}
         shared = program.shared_states() & set(states) if states else set()
-        self._learning.write(others, shared)
+        self._learning.changes.write(others, shared)
         self._use_parameters()
         if states:
             arrays = {i: np.array(x) for i, x in self._executable.read(self._state).items()}
@@ -707,45 +709,84 @@ class Simulator:
         with Turn(self._turns, "check gradients"):
             self._learning.check_gradients(named, atol, rtol, self.seed, n_steps)
 
-    def save_params(self, path: str | os.PathLike[str]) -> None:
-        """Write the trainable parameters into an ``.npz`` file, without pickles.
+    def save_params(
+        self, path: str | os.PathLike[str], *, state: bool = False, allow_nonfinite: bool = False
+    ) -> None:
+        """Write all that makes the model compute what it computes into an ``.npz`` file.
 
-        Names follow the structure of the network, so the file fits another simulator of the
-        same network. An old file is replaced in one go, or stays whole.
+        That is encoders, gains, biases, decoders and weights, also of layers, trainable or not,
+        and what states hold before the first step; not the output of constant nodes. Names follow
+        the structure of the network, so the file fits another simulator of the same network,
+        whatever its seed. It holds no pickles. An old file is replaced in one go, or stays whole.
 
         Parameters
         ----------
         path : str or path
             ``.npz`` is added where it is missing.
+        state : bool
+            Whether to write the state of the simulation, too, so that a run goes on to the bit
+            in another process: states, weights learned online, the number of the step, random
+            generators. What Python functions keep for themselves, and slots of optimizers, are
+            not part of it.
+        allow_nonfinite : bool
+            Whether to write NaN and infinities.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If the file cannot be written, or a value is not finite. The old file is whole then.
         """
         check_arguments("Simulator.save_params", locals())
         self._take_writes()
         with Turn(self._turns, "save parameters"):
-            self._learning.warn_of_nan()
-            save(path, self._learning.named)
+            save_file(self, path, state=state, allow_nonfinite=allow_nonfinite)
 
-    def load_params(self, path: str | os.PathLike[str]) -> None:
-        """Take over the parameters that `save_params` has written.
+    def load_params(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        state: bool = False,
+        partial: bool = False,
+        allow_nonfinite: bool = False,
+    ) -> Loaded:
+        """Take over what `save_params` has written.
 
-        A simulation in progress goes on with them.
+        A simulation in progress goes on with it; before the first step, and after the next
+        `soft_reset`, states begin as the file says. `reset` forgets it all.
 
         Parameters
         ----------
         path : str or path
             With or without ``.npz``.
+        state : bool
+            Whether to go on with the state of the simulation that was saved. Probe data begins
+            anew then.
+        partial : bool
+            Whether to take what both have, where the file or the network has more; what the file
+            lacks stays as it is.
+        allow_nonfinite : bool
+            Whether to take NaN and infinities.
+
+        Returns
+        -------
+        loaded : Loaded
+            Names of what was taken, missing, and not used; prints as text.
 
         Raises
         ------
         nengo.exceptions.ValidationError
-            If there is no such file, or it does not fit: with all missing, extra and
+            If there is no such file, it is damaged, or does not fit: with all missing, extra and
             misshapen names. Nothing has changed then.
         """
         self._check_open("load parameters")
         check_arguments("Simulator.load_params", locals())
         self._take_writes()
         with Turn(self._turns, "load parameters"):
-            self._learning.set_named(load(path))
-            self._use_parameters()
+            loaded = load_file(
+                self, path, state=state, partial=partial, allow_nonfinite=allow_nonfinite
+            )
+        self._signals.refresh()
+        return loaded
 
     def print_params(self, msg: str | None = None) -> None:
         """Print names, shapes and ranges of the trainable parameters.
@@ -824,9 +865,12 @@ class Simulator:
         self._nan_watch = NanWatch(self._build, self._learning.settings.stop_at_nan)
         self._n_steps = 0
         if include_probes:
-            self._timeline = Timeline()
-            self._clear()
+            self._forget_data()
         self._signals.refresh()
+
+    def _forget_data(self) -> None:
+        self._timeline = Timeline()
+        self._clear()
 
     def clear_probes(self) -> None:
         """Forget all probe data."""

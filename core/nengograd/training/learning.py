@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,37 +14,23 @@ from nengo.exceptions import NengoWarning, SimulationError, ValidationError
 from numpy.typing import NDArray
 
 from ..assembly.build import Build
-from ..assembly.lowering import Training, feedable_signals
+from ..assembly.lowering import Training
 from ..config import Settings
 from ..plugin.trainer import Course, Goal, Trainer
 from ..profile.session import TrainingWatch
 from ..program.program import Program
-from ..program.sources import ConstantSource
 from ..program.views import View
 from ..run.runtime import Runtime
+from .changes import Changes, Recipe
 from .data import Batches, TrainingData
 from .gradcheck import Quantity, disagreements
 from .gradient_paths import without_gradient
 from .parameters import Parameter, find_parameters, parameter_arrays, parameter_values
-from .params_file import check_fit
+from .saved import check_fit, infos
 from .surrogates import stand_ins
 from .trained import with_values
 
 __all__ = ["Learning"]
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    """What a program was assembled for; values are compared by identity, as they never change."""
-
-    held: AbstractSet[Any] = frozenset()
-    apart: AbstractSet[Any] = frozenset()
-    fixed: Mapping[Any, Any] = field(default_factory=dict, compare=False)
-    values: AbstractSet[tuple[Any, int]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        values = frozenset((signal, id(value)) for signal, value in self.fixed.items())
-        object.__setattr__(self, "values", values)
 
 
 _SHIFT = 1e-3
@@ -65,26 +51,22 @@ class Learning:
     ----------
     n_epochs : int
         How many epochs have begun, over all calls of `fit` since the start.
+    changes : Changes
+        What of the model differs from its build.
     """
 
     def __init__(self, build: Build, settings: Settings):
         self.settings = settings
         self.n_epochs = 0
         self._build = build
-        self._values: dict[Any, NDArray[Any]] = {}
-        self._held: AbstractSet[Any] = frozenset()
-        self._apart: AbstractSet[Any] = frozenset()
-        self._running = _Recipe()
-        self._trained = _Recipe()
+        self.changes = Changes(build.model)
+        self._running = Recipe()
+        self._trained = Recipe()
 
     @cached_property
     def parameters(self) -> list[Parameter]:
         """What training may change."""
         return find_parameters(self._build.model, self.settings)
-
-    @cached_property
-    def _node_outputs(self) -> AbstractSet[Any]:
-        return frozenset(feedable_signals(self._build.model))
 
     def program(self, present: Program) -> Program:
         """One step of the model with the values of now, whose parameters can change.
@@ -99,31 +81,23 @@ class Learning:
         program : Program
             The same, if all that differs from it are parameters and outputs of constant nodes.
         """
-        recipe = _Recipe(self._held, self._apart, self._fixed(self._held))
+        changes = self.changes
+        recipe = changes.recipe(changes.held, changes.apart)
         program = present
         if recipe != self._running:
-            values = self._other_values(self._held)
-            program = self._build.assemble(Training(self._held, values=values, apart=self._apart))
+            values = changes.but(changes.held)
+            training = Training(
+                changes.held, values=values, scales=changes.scales(), apart=changes.apart
+            )
+            program = self._build.assemble(training)
             self._running = recipe
-        self._put_outputs(program)
+        changes.put_outputs(program)
         return program
 
-    def _other_values(self, parameters: AbstractSet[Any]) -> dict[Any, NDArray[Any]]:
-        """Values that differ from the build's, of what is no parameter."""
-        return {s: v for s, v in self._values.items() if s not in parameters}
-
-    def _fixed(self, parameters: AbstractSet[Any]) -> dict[Any, NDArray[Any]]:
-        """Those of them that programs hold as constants, or as states before the first step."""
-        others = self._other_values(parameters)
-        return {s: v for s, v in others.items() if s not in self._node_outputs}
-
-    def _put_outputs(self, program: Program) -> None:
-        """Let the sources of a program give what constant nodes put out now."""
-        model = self._build.model
-        for source, _, _ in program.sources:
-            if isinstance(source, ConstantSource) and source.operator is None:
-                signal = model.sig[source.node]["out"]
-                source.value = np.reshape(self._values.get(signal, signal.initial_value), -1)
+    def runs(self, program: Program) -> None:
+        """Note that a program runs that `program` has made when all was as it is now."""
+        self._running = self.changes.recipe(self.changes.held, self.changes.apart)
+        self.changes.put_outputs(program)
 
     @cached_property
     def trainer(self) -> Trainer:
@@ -149,17 +123,18 @@ class Learning:
             replaced,
             differentiate=True,
             hold=hold,
-            values=self._other_values(signals),
+            values=self.changes.but(signals),
+            scales=self.changes.scales(),
         )
 
     def _follow(self) -> None:
         """Differentiate the model as it is: constants may have been written or loaded."""
-        recipe = _Recipe(fixed=self._fixed(self._signals()))
+        recipe = self.changes.recipe(self._signals())
         if recipe != self._trained:
             self._trained = recipe
             for name in ("trainer", "differentiable"):
                 self.__dict__.pop(name, None)
-        self._put_outputs(self.differentiable)
+        self.changes.put_outputs(self.differentiable)
 
     def _make_trainer(self, program: Program, dtype: Any) -> Trainer:
         options = self._build.options
@@ -173,14 +148,13 @@ class Learning:
     @property
     def values(self) -> dict[Any, NDArray[Any]]:
         """The value of each parameter, by signal."""
-        return {
-            p.signal: self._values.get(p.signal, self._built[p.signal]) for p in self.parameters
-        }
+        changed = self.changes.values
+        return {signal: changed.get(signal, built) for signal, built in self._built.items()}
 
     @property
     def is_changed(self) -> bool:
-        """Whether values differ from those the model was built with."""
-        return bool(self._values)
+        """Whether anything differs from what the model was built with."""
+        return bool(self.changes)
 
     @cached_property
     def _built(self) -> dict[Any, NDArray[Any]]:
@@ -189,8 +163,8 @@ class Learning:
 
     def set_values(self, values: Mapping[Any, NDArray[Any]]) -> None:
         """Change the value of parameters, by signal; warn of those that are not finite."""
-        self._values.update(values)
-        self._held |= self._signals()
+        self.changes.values.update(values)
+        self.changes.held = self.changes.held | self._signals()
         self.warn_of_nan()
 
     def warn_of_nan(self) -> None:
@@ -204,26 +178,10 @@ class Learning:
                 stacklevel=4,
             )
 
-    def write(self, values: Mapping[Any, NDArray[Any]], apart: AbstractSet[Any]) -> None:
-        """Change what constants and constant nodes hold, and set states apart.
-
-        Parameters
-        ----------
-        values : mapping
-            Flat arrays by signal.
-        apart : set of Signal
-            States that are to be written, each without others.
-        """
-        for signal, value in values.items():
-            shape = value.shape if signal.sparse else signal.shape
-            self._values[signal] = value.reshape(shape).copy()
-        self._held |= set(values) - self._node_outputs
-        self._apart |= apart
-
     def start_over(self) -> None:
         """Forget all training: values, slots of optimizers known by name, the count of epochs."""
         self.n_epochs = 0
-        self._values = {}
+        self.changes.clear()
         if "trainer" in self.__dict__:
             self.trainer.start_over()
 
@@ -245,14 +203,24 @@ class Learning:
         nengo.exceptions.ValidationError
             If names or shapes are not those of the parameters. Nothing has changed then.
         """
-        check_fit(given, {name: value.shape for name, value in self.named.items()})
+        check_fit(infos(given), infos(self.named))
         dtype = self._build.options.dtype
         self.set_values({p.signal: given[p.name].astype(dtype) for p in self.parameters})
 
-    def built(self, obj: Any) -> Any:
-        """What the build step made of an object, with the values that it has now."""
+    def built(self, obj: Any, learned: Mapping[Any, NDArray[Any]] = MappingProxyType({})) -> Any:
+        """What the build step made of an object, with the values that it has now.
+
+        Parameters
+        ----------
+        obj : NengoObject
+            An object of the network.
+        learned : mapping
+            What learning rules have made of signals.
+        """
         model = self._build.model
-        return with_values(model, obj, self.values) if self.is_changed else model.params[obj]
+        if not (self.is_changed or learned):
+            return model.params[obj]
+        return with_values(model, obj, {**self.changes.values, **learned}, self.changes.gains)
 
     def table(self) -> str:
         """The parameters as text: names, shapes and ranges."""
@@ -272,7 +240,7 @@ class Learning:
 
     def arrays(self, program: Program) -> dict[int, NDArray[Any]]:
         """The parameter arrays of a program, by id."""
-        return parameter_arrays(program, {**self.values, **self._values})
+        return parameter_arrays(program, {**self.values, **self.changes.values})
 
     # -- training
 

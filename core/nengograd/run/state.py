@@ -1,0 +1,56 @@
+"""The state of a simulation in progress as arrays with names, to be written into a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..program.program import Program
+from ..program.views import View
+
+__all__ = ["put_state", "state_arrays"]
+
+
+def state_arrays(
+    program: Program, state: Mapping[int, NDArray[Any]], names: Mapping[Any, str]
+) -> dict[str, NDArray[Any]]:
+    """The states of a program by the signal whose they are.
+
+    Parameters
+    ----------
+    program : Program
+        What runs.
+    state : mapping
+        Its state arrays ``([minibatch,] size)``, by id.
+    names : mapping
+        A name for each signal.
+    """
+    return {name: view.evaluate(state).copy() for name, view in _places(program, names)}
+
+
+def put_state(
+    program: Program,
+    named: Mapping[str, NDArray[Any]],
+    names: Mapping[Any, str],
+    state: Mapping[int, NDArray[Any]],
+) -> None:
+    """Write what `state_arrays` has returned into state arrays, in place."""
+    for name, view in _places(program, names):
+        view.scatter(named[name], state)
+
+
+def _places(program: Program, names: Mapping[Any, str]) -> Iterator[tuple[str, View]]:
+    """Names and views of states; together they have each element of each array."""
+    left = {array.id: np.ones(array.size) for array in program.by_role("state")}
+    views = [(names[s], v) for s, v in program.signals.items() if s in program.held]
+    views += [(f"{names[s]}.{part}", v) for (s, part), v in program.parts.items()]
+    for name, view in views:
+        if view.size and all(source in left for source in view.sources):
+            view.scatter(np.zeros(view.size), left)
+            yield f"state.{name}", view
+    for number, (identity, is_left) in enumerate(left.items()):
+        if is_left.any():
+            yield f"state.arrays[{number}]", View.of(identity, len(is_left))

@@ -1,0 +1,230 @@
+"""What files of parameters hold, what is taken from them, and what is refused."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import nengo
+import numpy as np
+import pytest
+from nengo.exceptions import SimulatorClosed, ValidationError
+
+import nengograd
+
+
+def network(seed: int, probes: int = 1, size: int = 20) -> nengo.Network:
+    """An ensemble that is not trained, one that is, and weights that a rule learns."""
+    with nengo.Network(seed=seed) as net:
+        u = nengo.Node([0.7])
+        still = nengo.Ensemble(size, 1)
+        other = nengo.Ensemble(10, 1, neuron_type=nengo.LIFRate())
+        nengograd.configure_settings(trainable={still: False})
+        nengo.Connection(u, still)
+        nengo.Connection(still, other, synapse=0.01)
+        learned = nengo.Connection(still, nengo.Node(size_in=1), learning_rule_type=nengo.PES())
+        nengo.Connection(u, learned.learning_rule)
+        for _ in range(probes):
+            nengo.Probe(other, synapse=0.01)
+    return net
+
+
+def simulator(net: nengo.Network, backend: str = "numpy", **options: Any) -> Any:
+    options = {"dtype": "float64", "progress_bar": False, **options}
+    return nengograd.Simulator(net, backend=backend, **options)
+
+
+def run(sim: Any, steps: int = 60) -> np.ndarray:
+    sim.run_steps(steps)
+    return np.array(sim.data[sim.model.probes[0]])
+
+
+@pytest.mark.parametrize("size", [None, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_not_trained_is_saved_as_well(
+    backend: str, tmp_path: Path, dtype: str, size: int | None
+) -> None:
+    options = {"dtype": dtype, "minibatch_size": size, "seed": 3}
+    with simulator(network(0), backend, **options) as sim:
+        expected = run(sim)
+        sim.save_params(tmp_path / "p")
+    with simulator(network(1), backend, **options) as sim:
+        different = run(sim)
+        sim.soft_reset(include_probes=True)
+        loaded = sim.load_params(tmp_path / "p")
+        np.testing.assert_array_equal(run(sim), expected)
+        sim.reset()
+        np.testing.assert_array_equal(run(sim), different)
+    assert not np.allclose(expected, different, atol=0.01)
+    assert {"ensembles[0].encoders", "ensembles[0].gain", "connections[2].weights"} <= set(
+        loaded.taken
+    )
+    assert not loaded.missing
+    assert not loaded.unused
+    assert str(loaded).startswith(f"{len(loaded.taken)} arrays taken from ")
+
+
+def test_sim_data_and_to_network_show_what_was_loaded(tmp_path: Path) -> None:
+    net = network(0)
+    with simulator(net) as sim:
+        sim.save_params(tmp_path / "p")
+        expected = [sim.data[ens] for ens in net.ensembles]
+    other = network(1)
+    with simulator(other) as sim:
+        sim.load_params(tmp_path / "p")
+        for ens, built in zip(other.ensembles, expected, strict=True):
+            for name in ("gain", "bias", "scaled_encoders"):
+                np.testing.assert_array_equal(getattr(sim.data[ens], name), getattr(built, name))
+            for name in ("encoders", "intercepts", "max_rates"):
+                np.testing.assert_allclose(getattr(sim.data[ens], name), getattr(built, name))
+        ours = run(sim)
+        copy = nengograd.to_network(sim)
+    with nengo.Simulator(copy, progress_bar=False) as reference:
+        reference.run_steps(60)
+    # Voltages before the first step are random, and no part of a network.
+    np.testing.assert_allclose(reference.data[copy.probes[0]][-1], ours[-1], atol=0.05)
+
+
+def test_a_file_that_fits_in_part_is_refused_or_taken_by_a_keyword(tmp_path: Path) -> None:
+    with simulator(network(0)) as sim:
+        sim.save_params(tmp_path / "p")
+    with simulator(network(1, probes=2)) as sim:
+        before = run(sim)
+        with pytest.raises(ValidationError, match=r"missing: probes\[1\].connection.weights"):
+            sim.load_params(tmp_path / "p")
+        sim.reset()
+        np.testing.assert_array_equal(run(sim), before)
+        loaded = sim.load_params(tmp_path / "p", partial=True)
+        assert loaded.missing == ("probes[1].connection.weights",)
+        assert "missing: probes[1]" in str(loaded)
+        sim.save_params(tmp_path / "more")
+    with simulator(network(2)) as sim:
+        loaded = sim.load_params(tmp_path / "more", partial=True)
+        assert loaded.unused == ("probes[1].connection.weights",)
+    with simulator(network(2, size=21)) as sim:
+        for partial in (False, True):
+            with pytest.raises(ValidationError, match=r"misshapen: ensembles\[0\].bias is \(20,\)"):
+                sim.load_params(tmp_path / "p", partial=partial)
+
+
+def test_sparse_weights_in_other_places_are_refused(tmp_path: Path) -> None:
+    def sparse(column: int) -> nengo.Network:
+        with nengo.Network(seed=0) as net:
+            a, b = nengo.Node([1, 2, 3]), nengo.Node(size_in=2)
+            nengo.Connection(a, b, transform=nengo.Sparse((2, 3), [[0, column], [1, 1]], [1, 2]))
+            nengo.Probe(b)
+        return net
+
+    with simulator(sparse(0)) as sim:
+        sim.save_params(tmp_path / "p")
+    with simulator(sparse(2)) as sim:
+        expected = run(sim)
+        with pytest.raises(ValidationError, match=r"connections\[0\].weights.indices differ"):
+            sim.load_params(tmp_path / "p")
+        sim.reset()
+        np.testing.assert_array_equal(run(sim), expected)
+
+
+def test_values_that_are_not_finite_need_a_keyword(backend: str, tmp_path: Path) -> None:
+    net = network(0)
+    path = tmp_path / "p.npz"
+    with simulator(net, backend) as sim:
+        sim.save_params(path)
+        good = path.read_bytes()
+        sim.signals[sim.model.sig[net.ensembles[0].neurons]["bias"]] = np.inf
+        with pytest.raises(ValidationError, match=r"ensembles\[0\].bias is not finite.*\[0\]"):
+            sim.save_params(path)
+        assert path.read_bytes() == good
+        sim.save_params(path, allow_nonfinite=True)
+    with simulator(network(0), backend) as sim:
+        with pytest.raises(ValidationError, match="allow_nonfinite=True takes it"):
+            sim.load_params(path)
+        expected = sim.data[sim.model.toplevel.ensembles[0]].bias.copy()
+        assert np.isfinite(expected).all()
+        sim.load_params(path, allow_nonfinite=True)
+        assert np.isinf(sim.data[sim.model.toplevel.ensembles[0]].bias).all()
+
+
+def test_values_too_large_for_the_dtype_are_refused(backend: str, tmp_path: Path) -> None:
+    net = network(0)
+    with simulator(net, backend) as sim:
+        sim.signals[sim.model.sig[net.ensembles[0].neurons]["bias"]] = -1e300
+        sim.save_params(tmp_path / "p")
+    with simulator(network(0), backend, dtype="float32") as sim:
+        expected = run(sim)
+        with pytest.raises(ValidationError, match="too large for float32; use float64"):
+            sim.load_params(tmp_path / "p")
+        sim.reset()
+        np.testing.assert_array_equal(run(sim), expected)
+    with simulator(network(0), backend) as sim:
+        sim.load_params(tmp_path / "p")
+
+
+def test_a_state_that_does_not_fit_is_refused_and_nothing_has_changed(
+    backend: str, tmp_path: Path
+) -> None:
+    with simulator(network(0), backend) as sim:
+        sim.save_params(tmp_path / "without")
+        sim.run_steps(5)
+        sim.save_params(tmp_path / "p", state=True)
+    with pytest.raises(SimulatorClosed, match="state"):
+        sim.save_params(tmp_path / "p", state=True)
+    sim.save_params(tmp_path / "closed")
+    for options, text in (
+        ({"minibatch_size": 2}, "minibatch_size=None"),
+        ({"dtype": "float32"}, "dtype=float64"),
+        ({"dt": 0.002}, r"dt=0.001"),
+    ):
+        with (
+            simulator(network(1), backend, **options) as sim,
+            pytest.raises(ValidationError, match=text),
+        ):
+            sim.load_params(tmp_path / "p", state=True)
+    with simulator(network(1), backend, seed=5) as sim:
+        expected = run(sim)
+        sim.soft_reset(include_probes=True)
+        with pytest.raises(ValidationError, match=r"save it with save_params\(path, state=True\)"):
+            sim.load_params(tmp_path / "without", state=True)
+        np.testing.assert_array_equal(run(sim), expected)
+    # The state does not fit though all else does: the synapse of one probe is another.
+    net = network(0)
+    net.probes[0].synapse = nengo.Alpha(0.01)
+    with simulator(net, backend) as sim:
+        expected = run(sim)
+        with pytest.raises(ValidationError, match=r"misshapen: state.operators"):
+            sim.load_params(tmp_path / "p", state=True)
+        assert sim.n_steps == 60
+        sim.soft_reset(include_probes=True)
+        np.testing.assert_array_equal(run(sim), expected)
+
+
+def test_learned_weights_are_part_of_the_state(backend: str, tmp_path: Path) -> None:
+    net = network(0)
+    with simulator(net, backend) as sim:
+        signal = sim.model.sig[net.connections[2]]["weights"]
+        initial = np.array(sim.signals[signal])
+        sim.run_steps(50)
+        learned = np.array(sim.signals[signal])
+        sim.save_params(tmp_path / "p", state=True)
+        np.testing.assert_array_equal(sim.data[net.connections[2]].weights, initial)
+    assert not np.allclose(initial, learned, rtol=1e-3)
+    for state, expected in ((True, learned), (False, initial)):
+        net = network(4)
+        with simulator(net, backend) as sim:
+            sim.load_params(tmp_path / "p", state=state)
+            found = sim.signals[sim.model.sig[net.connections[2]]["weights"]]
+            np.testing.assert_array_equal(found, expected)
+            assert sim.n_steps == (50 if state else 0)
+
+
+def test_what_was_loaded_and_written_is_pickled(backend: str, tmp_path: Path) -> None:
+    with simulator(network(0), backend) as sim:
+        sim.save_params(tmp_path / "p")
+    net = network(1)
+    with simulator(net, backend) as sim:
+        sim.load_params(tmp_path / "p")
+        sim.signals[sim.model.sig[net.ensembles[1].neurons]["bias"]] = 2.5
+        sim.run_steps(5)
+        with pickle.loads(pickle.dumps(sim)) as copy:
+            np.testing.assert_array_equal(run(copy), run(sim))
