@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import nengo
 import numpy as np
 from nengo.connection import FunctionInfo
-from nengo.exceptions import ValidationError
+from nengo.exceptions import SimulatorClosed, ValidationError
 from nengo.solvers import NoSolver
 from numpy.typing import NDArray
 
@@ -18,19 +19,24 @@ from .tensor_node import TensorNode
 __all__ = ["to_network"]
 
 
-def to_network(sim: Any) -> nengo.Network:
+def to_network(sim: Any, learned: bool = False, item: int | None = None) -> nengo.Network:
     """A Nengo network with the parameters that a simulator has now.
 
     It needs neither nengograd nor any solver: encoders, gains, biases and weights stand in it
     as numbers, so that every simulator builds the same model. What an online learning rule
-    changes begins with the values it was built with. A `TensorNode` becomes a node with a Python
-    function, which calls the layer, with its trained weights, or the function on tensors in each
-    step: that needs what they need.
+    changes begins with the values it was built with or, on request, with those it has now. A
+    `TensorNode` becomes a node with a Python function, which calls the layer, with its trained
+    weights, or the function on tensors in each step: that needs what they need.
 
     Parameters
     ----------
     sim : nengograd.Simulator
         A simulator, trained or not.
+    learned : bool
+        Whether weights and encoders that learning rules change online are those of now. The
+        rules stay, and go on learning from there; what they remember besides begins anew.
+    item : int, optional
+        Of a minibatch, the simulation whose learned weights these are.
 
     Returns
     -------
@@ -40,12 +46,16 @@ def to_network(sim: Any) -> nengo.Network:
     Raises
     ------
     nengo.exceptions.ValidationError
-        If there is no network, or it holds weights that Nengo cannot take.
+        If there is no network, or it holds weights that Nengo cannot take, or a minibatch of
+        learned weights is given no ``item``.
+    nengo.exceptions.SimulatorClosed
+        If learned weights are wanted of a closed simulator: they are gone.
     """
     check_arguments("to_network", locals())
     original = sim.model.toplevel
     if original is None:
         raise ValidationError("the simulator was made from a model alone", attr="sim")
+    built = _now(sim, item) if learned else sim.data.__getitem__
     with warnings.catch_warnings():
         # Nengo's copies of nodes without an output warn of something that nobody asked for.
         warnings.filterwarnings("ignore", message="'Node.size_out' is being overwritten")
@@ -56,21 +66,47 @@ def to_network(sim: Any) -> nengo.Network:
         for old, new in pairs:
             new.seed = sim.model.seeds[old]
             if isinstance(new, TensorNode):
-                _write_tensor_node(new, sim.data[old].weights, sim.options.dtype)
+                _write_tensor_node(new, built(old).weights, sim.options.dtype)
             elif kind == "ensembles":
-                _write_ensemble(new, sim.data[old])
+                _write_ensemble(new, built(old))
             elif kind == "connections":
-                _write_connection(new, sim.data[old].weights)
-    _write_probes(sim.model, dict(zip(original.all_probes, network.all_probes, strict=True)))
+                _write_connection(new, built(old).weights)
+    copies = dict(zip(original.all_probes, network.all_probes, strict=True))
+    _write_probes(sim.model, built, copies)
     return network
 
 
-def _write_probes(model: Any, copies: dict[Any, Any]) -> None:
+def _now(sim: Any, item: int | None) -> Callable[[Any], Any]:
+    """What reads built parameters with the weights that learning rules have made of them."""
+    if sim.closed:
+        raise SimulatorClosed("Learned weights of a closed simulator are gone.")
+    size = sim.options.minibatch_size
+    if size is not None and size > 1 and item is None:
+        raise ValidationError(
+            f"each of the {size} simulations of the minibatch has learned weights of its own: "
+            "choose one",
+            attr="item",
+        )
+    if item is not None and not 0 <= item < (size or 1):
+        raise ValidationError(f"is {item}; there are {size or 1} simulations", attr="item")
+    values = {}
+    for key, attribute in ((obj, a) for obj in sim.model.params for a in ("weights", "encoders")):
+        signal = sim.model.sig[key].get(attribute) if key in sim.model.sig else None
+        if signal is not None and signal in sim.signals and signal not in values:
+            found = np.array(sim.signals[signal])
+            batched = size is not None and found.ndim > (1 if signal.sparse else signal.ndim)
+            values[signal] = found[item or 0] if batched else found
+    return lambda obj: sim._learning.built(obj, values)
+
+
+def _write_probes(model: Any, built: Callable[[Any], Any], copies: dict[Any, Any]) -> None:
     """Decoders of what probes decode, which are solved for by connections of their own."""
-    for conn, built in model.params.items():
+    for conn in model.params:
         is_probe = isinstance(conn, nengo.Connection) and conn.post_obj in copies
-        if is_probe and isinstance(conn.pre_obj, nengo.Ensemble) and np.ndim(built.weights) == 2:
-            copies[conn.post_obj].solver = NoSolver(np.array(built.weights).T)
+        if is_probe and isinstance(conn.pre_obj, nengo.Ensemble):
+            weights = built(conn).weights
+            if np.ndim(weights) == 2:
+                copies[conn.post_obj].solver = NoSolver(np.array(weights).T)
 
 
 def _write_ensemble(ens: nengo.Ensemble, built: Any) -> None:

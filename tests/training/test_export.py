@@ -7,6 +7,7 @@ from typing import Any
 import nengo
 import numpy as np
 import pytest
+from nengo.exceptions import SimulatorClosed, ValidationError
 
 import nengograd
 
@@ -148,3 +149,74 @@ def test_layers_and_functions_on_tensors_run_on_nengo_with_trained_weights(dtype
     for x, y in zip(found, expected, strict=True):
         np.testing.assert_allclose(x, y, atol=1e-5)
     assert isinstance(net.nodes[2], nengograd.TensorNode)  # that network is as it was
+
+
+def learning(rule: str) -> tuple[nengo.Network, Any]:
+    """A network whose weights, or encoders, change as it runs."""
+    with nengo.Network(seed=2) as net:
+        u = nengo.Node(lambda t: np.sin(30 * t))
+        pre = nengo.Ensemble(20, 1, neuron_type=nengo.LIFRate())
+        post = nengo.Ensemble(15, 1, neuron_type=nengo.LIFRate())
+        nengo.Connection(u, pre, synapse=None)
+        if rule == "PES":
+            conn = nengo.Connection(pre, post, learning_rule_type=nengo.PES(1e-2))
+            nengo.Connection(u, conn.learning_rule)
+        elif rule == "Voja":
+            conn = nengo.Connection(pre, post, learning_rule_type=nengo.Voja(0.1))
+        else:
+            conn = nengo.Connection(
+                pre.neurons,
+                post.neurons,
+                transform=nengo.dists.Uniform(0, 1e-2),
+                learning_rule_type=nengo.Oja(1e-4),
+            )
+        nengo.Probe(post.neurons)
+    return net, conn
+
+
+@pytest.mark.parametrize("size", [None, 2])
+@pytest.mark.parametrize("rule", ["PES", "Voja", "Oja"])
+@pytest.mark.parametrize("backend", ["numpy", "tensorflow"])
+def test_learned_weights_go_back_to_nengo_on_request(
+    backend: str, rule: str, size: int | None
+) -> None:
+    if backend == "tensorflow":
+        pytest.importorskip("tensorflow")
+    net, conn = learning(rule)
+    options = {"backend": backend, "dtype": "float64", "progress_bar": False}
+    changing = (
+        (lambda sim, c: sim.model.sig[c.post_obj]["encoders"])
+        if rule == "Voja"
+        else (lambda sim, c: sim.model.sig[c]["weights"])
+    )
+    shown = (
+        (lambda sim: sim.data[conn.post_obj].scaled_encoders)
+        if rule == "Voja"
+        else (lambda sim: sim.data[conn].weights)
+    )
+    with nengo.Simulator(net, progress_bar=False) as reference:
+        reference.run_steps(300)
+        learned = np.array(reference.signals[changing(reference, conn)])
+        initial = np.array(shown(reference))
+    item = None if size is None else 1
+    with nengograd.Simulator(net, minibatch_size=size, **options) as sim:
+        sim.run_steps(300)
+        pairs = (
+            (nengograd.to_network(sim), initial),
+            (nengograd.to_network(sim, learned=True, item=item), learned),
+        )
+        # What Nengo's own sim.data gives stays what was built, and so it does here.
+        np.testing.assert_array_equal(shown(sim), initial)
+        if size:
+            with pytest.raises(ValidationError, match="choose one"):
+                nengograd.to_network(sim, learned=True)
+            with pytest.raises(ValidationError, match="there are 2"):
+                nengograd.to_network(sim, learned=True, item=2)
+    with pytest.raises(SimulatorClosed, match="gone"):
+        nengograd.to_network(sim, learned=True, item=item)
+    for network, weights in pairs:
+        with nengo.Simulator(network, progress_bar=False) as again:
+            (new,) = (c for c in network.all_connections if c.learning_rule_type is not None)
+            found = again.signals[changing(again, new)]
+            np.testing.assert_allclose(found, weights, rtol=1e-6, atol=1e-9)
+    assert not np.allclose(initial, learned, rtol=1e-3)
