@@ -117,6 +117,7 @@ def test_a_comparison_says_where_the_old_profile_is_of_something_else():
     ("text", "complaint"),
     [
         ("{", "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
         ("[1]", "is no profile"),
         ('{"format": "nengograd-profile", "version": 99}', "version 99"),
         ('{"format": "nengograd-profile", "version": 1, "blocks": []}', "is damaged"),

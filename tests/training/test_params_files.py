@@ -228,3 +228,34 @@ def test_what_was_loaded_and_written_is_pickled(backend: str, tmp_path: Path) ->
         sim.run_steps(5)
         with pickle.loads(pickle.dumps(sim)) as copy:
             np.testing.assert_array_equal(run(copy), run(sim))
+
+
+def test_weights_of_layers_are_saved_trainable_or_not(tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow")
+
+    def layers(seed: int) -> tuple[nengo.Network, Any]:
+        with nengo.Network(seed=seed) as net:
+            x = nengo.Node(np.ones(3))
+            still = tf.keras.layers.Dense(4, "tanh", kernel_initializer="he_normal")
+            still.trainable = False
+            hidden = nengograd.Layer(still)(x)
+            norm = nengograd.Layer(tf.keras.layers.LayerNormalization())(hidden)
+            out = nengograd.Layer(tf.keras.layers.Dense(2, kernel_initializer="he_normal"))(norm)
+            nengo.Probe(out)
+        return net, x
+
+    net, x = layers(0)
+    options = {"backend": "tensorflow", "dtype": "float32"}
+    with simulator(net, **options) as sim:
+        inputs = np.random.RandomState(0).uniform(-1, 1, (8, 4, 3))
+        sim.train({x: inputs}, {net.probes[0]: np.zeros((8, 4, 2))}, "adam")
+        expected = run(sim, 10)
+        sim.save_params(tmp_path / "p")
+    with simulator(layers(1)[0], **options) as sim:
+        different = run(sim, 10)
+        sim.soft_reset(include_probes=True)
+        loaded = sim.load_params(tmp_path / "p")
+        np.testing.assert_array_equal(run(sim, 10), expected)
+    assert not np.allclose(expected, different)
+    weights = [name for name in loaded.taken if name.startswith("nodes[")]
+    assert len(weights) == 2 + 2 + 2

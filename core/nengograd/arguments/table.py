@@ -118,7 +118,11 @@ TABLE: dict[str, dict[str, Rule]] = {
         "surrogate": optional(rules.SURROGATE),
         "stop_at_nan": optional(rules.FLAG),
     },
-    "to_network": {"sim": rules.SIMULATOR},
+    "to_network": {
+        "sim": rules.SIMULATOR,
+        "learned": rules.FLAG,
+        "item": optional(rules.INTEGER),
+    },
     "TensorNode": {
         "tensor_func": rules.FUNCTION,
         "shape_in": optional(rules.SHAPE),

@@ -188,7 +188,8 @@ class Learning:
     @property
     def named(self) -> dict[str, NDArray[Any]]:
         """The value of each parameter, by name."""
-        return {p.name: self.values[p.signal] for p in self.parameters}
+        values = self.values
+        return {p.name: values[p.signal] for p in self.parameters}
 
     def set_named(self, given: Mapping[str, NDArray[Any]]) -> None:
         """Change all parameters.
