@@ -7,7 +7,7 @@ from typing import Any
 import nengo
 import numpy as np
 import pytest
-from nengo.exceptions import ValidationError
+from nengo.exceptions import SimulationError, ValidationError
 
 import nengograd
 
@@ -254,3 +254,27 @@ def test_training_goes_on_from_what_was_written() -> None:
         history = sim.train({u: x}, {out: zeros[..., :1]}, tf.keras.optimizers.SGD(0.0))
         np.testing.assert_allclose(history["loss"], expected)
         assert expected > 0
+
+
+def test_a_node_cannot_write_signals_while_it_is_run(backend: str) -> None:
+    box: dict[str, Any] = {}
+
+    def act(t: float, x: np.ndarray) -> None:
+        if "sim" in box:
+            sim = box.pop("sim")
+            sim.signals[sim.model.sig[ens.neurons]["bias"]] = 7
+
+    with nengo.Network(seed=0) as net:
+        ens = nengo.Ensemble(5, 1)
+        nengo.Connection(ens, nengo.Node(act, size_in=1))
+    with simulator(net, backend) as sim:
+        bias = sim.model.sig[ens.neurons]["bias"]
+        before = sim.signals[bias].copy()
+        box["sim"] = sim
+        with pytest.raises(SimulationError, match="Already running"):
+            sim.run_steps(3)
+        np.testing.assert_array_equal(sim.signals[bias], before)
+        sim.run_steps(3)
+        sim.signals[bias] = 7
+        sim.run_steps(3)
+        assert (sim.signals[bias] == 7).all()
