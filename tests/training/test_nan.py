@@ -9,7 +9,7 @@ from typing import Any
 import nengo
 import numpy as np
 import pytest
-from nengo.exceptions import NengoWarning
+from nengo.exceptions import NengoWarning, ValidationError
 
 import nengograd
 
@@ -155,8 +155,9 @@ def test_a_setting_lets_it_go_on_but_not_in_silence(tmp_path: Path) -> None:
             history = train(sim, net, [1.0], optimizers.SGD(1e10), n_epochs=12)
         assert len(history["loss"]) == 12
         assert not np.isfinite(weight(sim, net))
-        with pytest.warns(NengoWarning, match="not finite"):
+        with pytest.raises(ValidationError, match="not finite"):
             sim.save_params(tmp_path / "parameters.npz")
+        sim.save_params(tmp_path / "parameters.npz", allow_nonfinite=True)
 
 
 def test_a_callback_that_makes_parameters_nan_is_warned_about() -> None:
