@@ -218,10 +218,12 @@ class Layer:
         ----------
         input : NengoObject
             What the layer gets: anything that a connection may begin at.
-        transform : array or transform, optional
-            Of the connection.
+        transform : array, distribution or transform, optional
+            Of the connection. One that does not say by itself how many outputs it has, a
+            distribution, gives as many as ``shape_in``.
         shape_in : tuple of int, optional
-            Shape of one item's input, by default flat.
+            Shape of one item's input, by default flat. Of neurons there are as many as it
+            has elements.
         synapse : Synapse, optional
             Of the connection; by default none.
         return_conn : bool
@@ -235,20 +237,21 @@ class Layer:
             What the next layer takes as its input. With ``return_conn`` also the connection.
         """
         check_arguments("Layer.__call__", locals())
-        size = _size_in(input, transform)
+        shape = _shape(shape_in)
+        size = _size_in(input, transform, shape)
+        if shape is not None and int(np.prod(shape)) != size:
+            raise ValidationError(
+                f"is {shape}, {int(np.prod(shape))} elements; the input has {size}",
+                attr="shape_in",
+            )
         made: Any
         if isinstance(self.layer_func, nengo.neurons.NeuronType):
             ensemble = nengo.Ensemble(size, 1, neuron_type=self.layer_func, **layer_args)
             made = ensemble.neurons
         else:
-            shape = (size,) if shape_in is None else shape_in
             layer_args.setdefault("pass_time", False)
+            shape = (size,) if shape is None else shape
             made = TensorNode(self.layer_func, shape_in=shape, **layer_args)
-            if made.size_in != size:
-                raise ValidationError(
-                    f"is {made.shape_in}, {made.size_in} elements; the input has {size}",
-                    attr="shape_in",
-                )
         given = {} if transform is None else {"transform": transform}
         connection = nengo.Connection(input, made, synapse=synapse, **given)
         return (made, connection) if return_conn else made
@@ -257,10 +260,12 @@ class Layer:
         return f"<Layer {self.layer_func!r}>"
 
 
-def _size_in(input: Any, transform: Any) -> int:
-    if transform is None:
-        return int(input.size_out)
+def _size_in(input: Any, transform: Any, shape: tuple[int, ...] | None) -> int:
+    """How many elements come out of a connection."""
     if isinstance(transform, nengo.transforms.Transform):
-        return int(transform.size_out)
-    shape: NDArray[Any] = np.asarray(transform)
-    return int(input.size_out) if shape.ndim < 2 else int(shape.shape[0])
+        size_out = transform.size_out
+        return int(input.size_out if size_out is None else size_out)
+    if isinstance(transform, nengo.dists.Distribution):
+        return int(input.size_out if shape is None else np.prod(shape))
+    matrix: NDArray[Any] = np.asarray(1.0 if transform is None else transform)
+    return int(input.size_out) if matrix.ndim < 2 else int(matrix.shape[0])

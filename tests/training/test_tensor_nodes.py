@@ -186,6 +186,41 @@ def test_neurons_are_a_layer() -> None:
         np.testing.assert_array_equal(sim.data[q][-1], [2, 2])
 
 
+@pytest.mark.parametrize(
+    "transform", [nengo.dists.Uniform(-1, 1), nengo.Dense((8, 5), np.ones((8, 5)))]
+)
+@pytest.mark.parametrize("kind", ["neurons", "function", "layer"])
+def test_shape_in_says_how_much_a_transform_gives(kind: str, transform: Any) -> None:
+    made = {
+        "neurons": nengo.RectifiedLinear(),
+        "function": lambda x: tf.reshape(x, (-1, 8)),
+        "layer": keras.layers.Reshape((8,)),
+    }[kind]
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(np.arange(5))
+        x, connection = nengograd.Layer(made)(
+            u, transform=transform, shape_in=(2, 4), return_conn=True
+        )
+        nengo.Probe(x)
+    assert x.size_in == x.size_out == 8
+    with simulator(net) as sim:
+        assert sim.data[connection].weights.shape == (8, 5)
+        sim.run_steps(1)
+
+
+@pytest.mark.parametrize(
+    "transform", [None, 2.0, [1, 2, 3, 4, 5], np.ones((5, 5)), nengo.Dense((5, 5), np.eye(5))]
+)
+@pytest.mark.parametrize("make", [nengo.RectifiedLinear, lambda: lambda x: x])
+def test_a_shape_that_does_not_fit_the_connection_is_an_error(make: Any, transform: Any) -> None:
+    with nengo.Network():
+        u = nengo.Node(np.arange(5))
+        with pytest.raises(ValidationError, match="8 elements; the input has 5"):
+            nengograd.Layer(make())(u, transform=transform, shape_in=(8,))
+        x = nengograd.Layer(make())(u, transform=transform)
+        assert x.size_in == 5
+
+
 def test_statistics_over_minibatches_are_refused_unless_frozen() -> None:
     def train(layer: Any) -> None:
         with nengo.Network(seed=0) as net:
