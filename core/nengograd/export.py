@@ -25,8 +25,9 @@ def to_network(sim: Any, learned: bool = False, item: int | None = None) -> neng
     It needs neither nengograd nor any solver: encoders, gains, biases and weights stand in it
     as numbers, so that every simulator builds the same model. What an online learning rule
     changes begins with the values it was built with or, on request, with those it has now. A
-    `TensorNode` becomes a node with a Python function, which calls the layer, with its trained
-    weights, or the function on tensors in each step: that needs what they need.
+    `TensorNode` becomes a node with a process, which calls the layer, with its trained weights, or
+    the function on tensors in each step: that needs what they need. What a layer keeps from step to
+    step begins as it was built; random numbers come from Nengo's generators.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def to_network(sim: Any, learned: bool = False, item: int | None = None) -> neng
         for old, new in pairs:
             new.seed = sim.model.seeds[old]
             if isinstance(new, TensorNode):
-                _write_tensor_node(new, built(old).weights, sim.options.dtype)
+                _write_tensor_node(new, old, built(old).weights, sim)
             elif kind == "ensembles":
                 _write_ensemble(new, built(old))
             elif kind == "connections":
@@ -119,28 +120,54 @@ def _write_ensemble(ens: nengo.Ensemble, built: Any) -> None:
     ens.gain, ens.bias = built.gain, built.bias
 
 
-def _write_tensor_node(node: Any, weights: dict[str, Any], dtype: Any) -> None:
+def _write_tensor_node(
+    new: Any, old: TensorNode, weights: dict[str, NDArray[Any]], sim: Any
+) -> None:
     """Make a plain node of it, in its place: connections and probes refer to it."""
-    output = _TensorOutput(node, list(weights.values()), dtype)
-    node.__class__ = nengo.Node
-    node.output = output
+    seed = int(sim.model.seeds[old])
+    initial = old.function.initial(seed) if old.function.states else {}
+    states = {name: initial[name] for name in old.function.states}
+    output = _TensorProcess(new, weights, states, sim.options.dtype)
+    new.__class__ = nengo.Node
+    new.output = output
 
 
-class _TensorOutput:
-    """The function of a node that computes what a `TensorNode` does."""
+class _TensorProcess(nengo.Process):  # type: ignore[misc]
+    """The process of a node that computes what a `TensorNode` does.
 
-    def __init__(self, node: TensorNode, weights: list[NDArray[Any]], dtype: Any):
+    A process, unlike a function, begins anew with each reset and each simulator.
+    """
+
+    def __init__(
+        self,
+        node: TensorNode,
+        weights: dict[str, NDArray[Any]],
+        states: dict[str, NDArray[Any]],
+        dtype: Any,
+    ):
+        super().__init__(default_size_in=node.size_in, default_size_out=node.size_out)
         self._function = node.function
         self._shape_in = node.shape_in
         self._pass_time = node.pass_time
         self._weights = weights
+        self._states = states
         self._dtype = dtype
 
-    def __call__(self, t: float, x: Any = None) -> NDArray[Any]:
-        arguments = [np.asarray(t, dtype=self._dtype)] if self._pass_time else []
-        if self._shape_in is not None:
-            arguments.append(np.asarray(x, dtype=self._dtype).reshape(1, *self._shape_in))
-        return self._function.evaluate(self._weights, arguments).reshape(-1)
+    def make_step(self, shape_in: Any, shape_out: Any, dt: float, rng: Any, state: Any) -> Any:
+        """Begin with the initial state."""
+        function, states = self._function, dict(self._states)
+        is_random = function.is_random(False)
+
+        def step(t: float, x: Any = None) -> NDArray[Any]:
+            arguments = [np.asarray(t, dtype=self._dtype)] if self._pass_time else []
+            if self._shape_in is not None:
+                arguments.append(np.asarray(x, dtype=self._dtype).reshape(1, *self._shape_in))
+            key = rng.randint(2**24, size=2) if is_random else None
+            output, after = function.evaluate(self._weights, states, arguments, key)
+            states.update(after)
+            return output.reshape(-1)
+
+        return step
 
 
 def _write_connection(connection: nengo.Connection, weights: Any) -> None:

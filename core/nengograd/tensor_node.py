@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import nengo
@@ -15,9 +15,16 @@ from numpy.typing import NDArray
 from .arguments.table import check_arguments
 from .plugin.manager import get_manager
 from .plugin.merging import Itself
-from .plugin.tensor_function import TensorFunction
+from .plugin.tensor_function import TensorFunction, as_bytes, from_bytes, is_real
 
-__all__ = ["BuiltTensorNode", "Layer", "SimTensorNode", "TensorNode", "layer_weights"]
+__all__ = [
+    "BuiltTensorNode",
+    "Layer",
+    "SimTensorNode",
+    "TensorNode",
+    "layer_values",
+    "layer_weights",
+]
 
 
 class TensorNode(nengo.Node):
@@ -35,7 +42,20 @@ class TensorNode(nengo.Node):
         ``(minibatch_size, *shape_out)``; with ``pass_time`` it takes the time, a scalar in
         seconds, before that. Items have to be independent of each other. For TensorFlow a
         function on its tensors or a Keras layer. A layer that is used in several nodes
-        shares its weights.
+        shares its weights, and each node has a state of its own.
+
+        What a layer changes by itself when it is called, such as the state of a recurrent
+        layer that keeps one or a counter, lives from step to step; each item of a minibatch
+        has its own, and `Simulator.reset` restores it. What it changes in training alone,
+        such as statistics over minibatches, has no place in a simulation: freeze that layer
+        (``trainable = False``), before the simulator is made, to train with those it has.
+
+        Random numbers follow the simulator's seed. A layer draws them with a generator of its
+        own; a function takes a parameter ``seed``, two whole numbers that are others in each
+        step, and draws with a function of that seed alone.
+
+        What the backend's compiler does not take, such as printing, makes the node run
+        outside of it, with a warning.
     shape_in : tuple of int, optional
         Shape of one item's input; by default there is none. Connections see it flat.
     shape_out : tuple of int, optional
@@ -113,8 +133,9 @@ class SimTensorNode(Operator):
         The time, if the function takes it.
     output : Signal
         Its output.
-    weights : dict of str to Signal
-        What the layer calls its weights.
+    weights, states : dict of str to Signal
+        What the layer calls its weights, and what it keeps from step to step. Those that are
+        not real numbers are held as their bytes.
     """
 
     def __init__(
@@ -124,6 +145,7 @@ class SimTensorNode(Operator):
         time: Signal | None,
         output: Signal,
         weights: dict[str, Signal],
+        states: dict[str, Signal],
     ):
         super().__init__(tag=str(node))
         self.node = node
@@ -131,10 +153,11 @@ class SimTensorNode(Operator):
         self.time = time
         self.output = output
         self.weights = weights
+        self.states = states
         self.sets = [output]
         self.incs: list[Signal] = []
         self.reads = [s for s in (input, time, *weights.values()) if s is not None]
-        self.updates: list[Signal] = []
+        self.updates = list(states.values())
 
     def make_step(self, signals: Any, dt: float, rng: Any) -> Any:
         """There is no NumPy code to run."""
@@ -150,15 +173,39 @@ class BuiltTensorNode(NamedTuple):
     Attributes
     ----------
     weights : dict
-        The layer's weights, by the names that it gives them.
+        The layer's weights, by the names that it gives them, each in its own dtype; after
+        training real ones in that of the simulation.
+    trainable : frozenset of str
+        Those of them that training may change. What was frozen when the node was built stays
+        so in this simulator.
     """
 
     weights: dict[str, NDArray[Any]]
+    trainable: frozenset[str] = frozenset()
 
 
 def layer_weights(model: Any, node: TensorNode) -> dict[str, Signal]:
-    """The signals of a node's weights, by the names that the layer gives them."""
+    """The signals of a node's weights, by the names that the layer gives them.
+
+    Of weights that are not real numbers they hold the bytes; see `layer_values`.
+    """
     return dict(model.sig[Itself(node.tensor_func)]) if node.function.names else {}
+
+
+def layer_values(node: TensorNode, held: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The values of weights or states of a node, from what their signals hold."""
+    function = node.function
+    return {
+        name: value
+        if is_real(function.dtypes[name])
+        else from_bytes(value, function.dtypes[name], function.shapes[name])
+        for name, value in held.items()
+    }
+
+
+def _signal(node: TensorNode, name: str, value: NDArray[Any]) -> Signal:
+    held = value if is_real(value.dtype) else as_bytes(value)
+    return Signal(held, name=f"{node}.{name}")
 
 
 @Builder.register(TensorNode)  # type: ignore[untyped-decorator]
@@ -171,16 +218,19 @@ def build_tensor_node(model: Any, node: TensorNode) -> None:
         given = None
     output = Signal(shape=node.size_out, name=f"{node}.out")
     model.sig[node]["in"], model.sig[node]["out"] = given, output
-    names = node.function.names
-    shared = model.sig[Itself(node.tensor_func)] if names else {}
-    if names and not shared:
-        initial = node.function.initial(int(model.seeds[node]))
-        for name in names:
-            shared[name] = Signal(initial[name], name=f"{node}.{name}")
+    function = node.function
+    initial = function.initial(int(model.seeds[node])) if function.dtypes else {}
+    shared = model.sig[Itself(node.tensor_func)] if function.names else {}
+    if not shared:
+        shared.update((name, _signal(node, name, initial[name])) for name in function.names)
+    # Nodes share the weights of a layer, and each has its state to itself.
+    states = {name: _signal(node, name, initial[name]) for name in function.states}
+    model.sig[node].update(states)
+    weights = layer_weights(model, node)
     time = model.time if node.pass_time else None
-    model.add_op(SimTensorNode(node, given, time, output, layer_weights(model, node)))
-    weights = {name: s.initial_value for name, s in layer_weights(model, node).items()}
-    model.params[node] = BuiltTensorNode(weights)
+    model.add_op(SimTensorNode(node, given, time, output, weights, states))
+    values = layer_values(node, {name: s.initial_value for name, s in weights.items()})
+    model.params[node] = BuiltTensorNode(values, function.trainable)
 
 
 class Layer:

@@ -281,6 +281,16 @@ def test_copies_and_pickles_of_a_network_keep_shapes_and_weights() -> None:
         np.testing.assert_array_equal(output(other, other.probes[0]), expected)
 
 
+def test_copies_of_a_network_keep_the_weights_that_a_layer_came_with() -> None:
+    layer = keras.layers.Dense(5)
+    layer.build((1, 3))
+    layer.set_weights([np.full((3, 5), 0.25), np.full(5, 0.5)])
+    with nengo.Network(seed=0) as net:
+        nengo.Probe(nengograd.Layer(layer)(nengo.Node(np.ones(3))))
+    for other in (net, net.copy(), pickle.loads(pickle.dumps(net))):
+        np.testing.assert_array_equal(output(other, other.probes[0]), np.full((3, 5), 1.25))
+
+
 class Scaled(keras.layers.Layer):
     """A layer as users write it: its constructor takes nothing that Keras adds."""
 

@@ -352,21 +352,25 @@ def lower_tensor_node(op: SimTensorNode, to: Lowering) -> None:
         )
     function, training = op.node.function, to.training.differentiate
     operands = [to.read(signal) for signal in (op.input, op.time) if signal is not None]
-    has_key = training and function.is_random
+    has_key = function.is_random(training)
     if has_key:
-        operands.append(to.input(KeySource(1, None, f"{op.node}.key", op)))
+        operands.append(to.input(KeySource(2, None, f"{op.node}.key", op)))
+    states = list(op.states.values())
+    operands += [to.before(signal) for signal in states]
     operands += [to.read(op.weights[name]) for name in function.names]
-    (output,) = to.add(
+    output, *after = to.add(
         SimTensorNode,
         Itself(op),
         operands,
-        [op.output.size],
-        name=type(op.node.tensor_func).__name__ if function.names else "TensorNode",
+        [op.output.size, *(signal.size for signal in states)],
+        name=type(op.node.tensor_func).__name__ if function.dtypes else "TensorNode",
         node=op.node,
         training=training,
         has_key=has_key,
     )
     to.set(op.output, output)
+    for signal, view in zip(states, after, strict=True):
+        to.update(signal, view)
 
 
 RULES: dict[type, Callable[[Any, Lowering], Any]] = {

@@ -114,18 +114,25 @@ class DrawSource(Source):
 
 @dataclass(eq=False)
 class KeySource(Source):
-    """A whole number per step, the same for all items: the seed of what a layer drops out.
+    """Whole numbers below 2**24 for each step, the same for all items of a minibatch.
 
-    Training draws new ones for each minibatch.
+    They are the seed of what a function on tensors draws. Training draws new ones for each
+    minibatch.
     """
 
     def start(self, dt: float, rngs: Sequence[np.random.RandomState]) -> StepFunction:
-        """Begin a simulation; it does not matter with which keys."""
-        return lambda step: np.asarray([step])
+        """Begin a simulation; a step's keys follow from its number and the generator's seed."""
+        seed = int(rngs[0].randint(2**31 - 1)) if rngs else 0
+        size = self.size
+
+        def keys(step: int) -> NDArray[Any]:
+            return np.random.SeedSequence([seed, step]).generate_state(size) >> 8
+
+        return keys
 
     def draw(self, rng: np.random.RandomState, n_steps: int) -> NDArray[Any]:
-        """Keys of some steps, (n_steps, 1, 1); float32 holds them exactly."""
-        return rng.randint(2**24, size=(n_steps, 1, 1))
+        """Keys of some steps, (n_steps, 1, size); float32 holds them exactly."""
+        return rng.randint(2**24, size=(n_steps, 1, self.size))
 
 
 class ProcessStep:

@@ -16,7 +16,7 @@ from ..plugin.builders import NeuronBuilder
 from ..plugin.executable import Options
 from ..plugin.registry import Registry
 from ..program.program import Program
-from ..program.sources import DrawSource, Source
+from ..program.sources import DrawSource, KeySource, Source
 from .host import HostRunner, item_generator
 from .inputs import Feeds, Inputs
 
@@ -132,11 +132,17 @@ class Runtime:
                 own_rngs[id(op)] = own
         self._calls = calls
         self._runners = runners
-        rngs = {
-            source: self._source_generators(source, own_rngs) for source, _, _ in program.sources
-        }
+        rngs: dict[Source, Generators] = {}
+        for source, _, _ in program.sources:
+            if isinstance(source, KeySource):
+                # Nengo has no such draws: they take nothing from its generators.
+                place = positions[id(source.operator)]
+                rngs[source] = [np.random.RandomState([seed % 2**32, place])]
+            else:
+                rngs[source] = self._source_generators(source, own_rngs)
         for source, found in rngs.items():
-            if isinstance(source, DrawSource) or id(source.operator) in own_rngs:
+            is_random = isinstance(source, (DrawSource, KeySource))
+            if is_random or id(source.operator) in own_rngs:
                 self._note(positions[id(source.operator)], found)
         self._inputs = Inputs(program.sources, self._dt, rngs, options.batch, options.dtype)
 

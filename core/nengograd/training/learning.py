@@ -25,7 +25,7 @@ from .changes import Changes, Recipe
 from .data import Batches, TrainingData
 from .gradcheck import Quantity, disagreements
 from .gradient_paths import without_gradient
-from .parameters import Parameter, find_parameters, parameter_arrays, parameter_values
+from .parameters import Parameter, check_layers, find_parameters, parameter_arrays, parameter_values
 from .saved import check_fit, infos
 from .surrogates import stand_ins
 from .trained import with_values
@@ -269,6 +269,7 @@ class Learning:
         watch : TrainingWatch, optional
             Measures.
         """
+        check_layers(self._build.model)
         self._follow()
         program = self.differentiable
         self._check_gradients_exist([goal.output for goal in goals])

@@ -8,14 +8,15 @@ from typing import Any
 
 import nengo
 import numpy as np
+from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
 from ..assembly.lowering import stored_elements
 from ..config import Settings
 from ..program.program import Program
-from ..tensor_node import TensorNode, layer_weights
+from ..tensor_node import BuiltTensorNode, TensorNode, layer_weights
 
-__all__ = ["Parameter", "find_parameters", "parameter_arrays", "parameter_values"]
+__all__ = ["Parameter", "check_layers", "find_parameters", "parameter_arrays", "parameter_values"]
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,35 @@ def _candidates(model: Any, network: Any, path: str) -> Iterator[Parameter]:
     for i, node in enumerate(network.nodes):
         if isinstance(node, TensorNode):
             for attribute, signal in layer_weights(model, node).items():
-                if attribute in node.function.trainable:
+                if attribute in model.params[node].trainable:
                     yield Parameter(f"{path}nodes[{i}].{attribute}", signal, node, attribute)
     for i, connection in enumerate(network.connections):
         weights = model.sig[connection].get("weights")
         yield Parameter(f"{path}connections[{i}].weights", weights, connection, "weights")
     for i, inner in enumerate(network.networks):
         yield from _candidates(model, inner, f"{path}networks[{i}].")
+
+
+def check_layers(model: Any) -> None:
+    """Make sure that layers are frozen or not as they were when the model was built.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If one has been frozen or freed since.
+    """
+    for node, built in model.params.items():
+        if not isinstance(built, BuiltTensorNode):
+            continue
+        changed = sorted(node.function.trainable ^ built.trainable)
+        if changed:
+            raise ValidationError(
+                f"the layer of {node} had other trainable weights when the simulator was made: "
+                f"{', '.join(changed)} {'has' if len(changed) == 1 else 'have'} been frozen or "
+                "freed since. Make the simulator after that, and save_params and load_params take "
+                "over what is trained",
+                attr="trainable",
+            )
 
 
 def parameter_arrays(
@@ -110,7 +133,11 @@ def parameter_arrays(
     arrays : dict
         By id.
     """
-    arrays = {array.id: np.array(array.initial) for array in program.by_role("parameter")}
+    # What a layer has drawn is float32, and what is learned in float64 has more digits.
+    arrays = {
+        array.id: np.array(array.initial, dtype=np.float64)
+        for array in program.by_role("parameter")
+    }
     for signal, view in program.parameters.items():
         if signal in values:
             view.scatter(np.asarray(values[signal]).reshape(-1), arrays)

@@ -12,7 +12,7 @@ from nengo.builder.connection import BuiltConnection
 from nengo.builder.ensemble import BuiltEnsemble
 from numpy.typing import NDArray
 
-from ..tensor_node import BuiltTensorNode, layer_weights
+from ..tensor_node import BuiltTensorNode, layer_values, layer_weights
 
 __all__ = ["BuildInfo", "with_values"]
 
@@ -55,7 +55,8 @@ def with_values(
             return built._replace(weights=_weights(signal, values[signal]), solver_info=info)
     if isinstance(built, BuiltTensorNode):
         signals = layer_weights(model, obj)
-        trained = {n: _fixed(values[s]) for n, s in signals.items() if s in values}
+        held = {name: values[s] for name, s in signals.items() if s in values}
+        trained = {name: _fixed(x) for name, x in layer_values(obj, held).items()}
         return built._replace(weights={**built.weights, **trained})
     return built
 

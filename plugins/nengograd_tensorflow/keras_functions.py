@@ -1,0 +1,338 @@
+"""Keras layers as nodes: called with weights, states and seeds that nengograd keeps."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import BuildError, ValidationError
+from numpy.typing import NDArray
+
+from .graphs import check_graph
+from .keras_copies import NO_COPY, apart, copied, follow_flags
+from .library import tf
+from .tensor_functions import Function, Shape, item_shape
+
+__all__ = ["KerasFunction"]
+
+
+class KerasFunction(Function):
+    """A Keras layer.
+
+    Its variables are of three kinds: the state of generators of random numbers, which keys take
+    the place of; states, which a call changes; and weights, all others.
+    """
+
+    def __init__(self, layer: Any, shape_in: Shape, pass_time: bool):
+        if shape_in is None:
+            raise ValidationError(
+                f"a layer needs an input: give shape_in for {layer.name}", attr="shape_in"
+            )
+        if pass_time:
+            raise ValidationError(
+                f"{layer.name} is a layer and takes no time: give pass_time=False",
+                attr="pass_time",
+            )
+        self._layer = layer
+        self._shape_in = shape_in
+        self._copies: dict[tuple[str, int], Any] = {}
+        self._is_checked = False
+        # Variables that are there before the layer is built are the user's, values included.
+        given = {id(v) for v in _variables(layer)[0]}
+        try:
+            out = layer(tf.keras.KerasTensor((1, *shape_in), dtype=layer.compute_dtype))
+        except Exception as error:
+            raise ValidationError(
+                f"{layer.name} cannot be called with an input of shape {shape_in} per item: "
+                f"{type(error).__name__}: {error}",
+                attr="shape_in",
+            ) from error
+        self.shape_out = item_shape(out, layer.name)
+        variables, _ = _variables(layer)
+        self._is_new = [id(v) not in given for v in variables]
+        changed, self._draws = self._trace(training=False)
+        names = iter(
+            _unique_names([v.name for v, c in zip(variables, changed, strict=True) if not c])
+        )
+        kept = iter(_unique_names([v.name for v, c in zip(variables, changed, strict=True) if c]))
+        self._names = tuple(f"state.{next(kept)}" if c else next(names) for c in changed)
+        self.names = tuple(n for n, c in zip(self._names, changed, strict=True) if not c)
+        self.states = tuple(n for n, c in zip(self._names, changed, strict=True) if c)
+        self._by_batch = bool(self.states) and self._has_batch_axes(variables)
+        self.dtypes, self.shapes = {}, {}
+        for name, variable in zip(self._names, variables, strict=True):
+            shape = tuple(variable.shape)
+            is_row = name in self.states and self._by_batch
+            self.shapes[name] = shape[1:] if is_row else shape
+            self.dtypes[name] = _as_array(variable).dtype
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_copies": {}}
+
+    @property
+    def trainable(self) -> frozenset[str]:
+        """Names of the weights that training may change, as the layer says now."""
+        variables, _ = _variables(self._layer)
+        return frozenset(
+            name
+            for name, v in zip(self._names, variables, strict=True)
+            if name in self.names and v.trainable and self._layer.trainable and _is_float(v)
+        )
+
+    def is_random(self, training: bool) -> bool:
+        """Whether one of the layer's generators draws."""
+        return len(_variables(self._layer)[1]) > 0 if training else self._draws
+
+    def initial(self, seed: int) -> dict[str, NDArray[Any]]:
+        """Values of the variables; those that were not there before the node follow the seed."""
+        own, _ = _variables(self._layer)
+        fresh = _variables(self._fresh(seed))[0] if any(self._is_new) else own
+        values = {}
+        for name, a, b, new in zip(self._names, own, fresh, self._is_new, strict=True):
+            values[name] = _as_array(b if new else a).reshape(self.shapes[name])
+        return values
+
+    def _fresh(self, seed: int) -> Any:
+        """The layer with weights drawn from a seed."""
+        # Keras' initializers take the seeds they were not given from here.
+        before = random.getstate()
+        random.seed(seed)
+        try:
+            return copied(self._layer, None, (1, *self._shape_in), carry=False)
+        except NO_COPY:
+            return self._layer  # such as a user's own layer without a configuration
+        finally:
+            random.setstate(before)
+
+    def _has_batch_axes(self, variables: Sequence[Any]) -> bool:
+        """Whether the first axis of all states is that of the minibatch."""
+        try:
+            other = copied(self._layer, None, (2, *self._shape_in), carry=False)
+        except NO_COPY:
+            return False
+        pairs = zip(self._names, variables, _variables(other)[0], strict=True)
+        return all(
+            tuple(a.shape)[:1] == (1,) and tuple(b.shape) == (2, *a.shape[1:])
+            for name, a, b in pairs
+            if name in self.states
+        )
+
+    def _computing(self, dtype: str, rows: int) -> Any:
+        """The layer, computing in a dtype, for a number of items if that matters."""
+        if self._layer.compute_dtype == dtype and rows == 1:
+            return self._layer
+        key = dtype, rows
+        if key not in self._copies:
+            try:
+                shape = (rows, *self._shape_in)
+                layer = apart(lambda: copied(self._layer, dtype, shape))
+            except NO_COPY as error:
+                raise BuildError(
+                    f"{self._layer.name} computes in {self._layer.compute_dtype}; to run it in "
+                    f"{dtype}, in which gradients are checked, too, Keras has to make another "
+                    f"one from its configuration: {type(error).__name__}: {error}"
+                ) from error
+            self._copies[key] = layer
+        follow_flags(self._layer, self._copies[key])
+        return self._copies[key]
+
+    def call(
+        self,
+        weights: Sequence[Any],
+        states: Sequence[Any],
+        arguments: list[Any],
+        key: Any,
+        training: bool,
+    ) -> tuple[Any, list[Any]]:
+        """Call the layer, without changing it; see `Function.call`."""
+        if training and not self._is_checked:
+            apart(lambda: self._trace(training=True))
+            self._is_checked = True
+        (x,) = arguments
+        rows = x.shape[0]
+        if self.states and rows > 1 and not self._by_batch:
+            return self._call_one_by_one(weights, states, x, key, training)
+        layer = self._computing(x.dtype.name, rows if self._by_batch else 1)
+        shapes = {n: v.shape for n, v in zip(self._names, _variables(layer)[0], strict=True)}
+        given = dict(zip(self.names, weights, strict=True))
+        for name, state in zip(self.states, states, strict=True):
+            given[name] = tf.reshape(state, shapes[name])
+        y, after = self._call(layer, [given[name] for name in self._names], x, key, training)
+        found = dict(zip(self._names, after, strict=True))
+        return y, [tf.reshape(found[name], (rows, *self.shapes[name])) for name in self.states]
+
+    def _call_one_by_one(
+        self, weights: Sequence[Any], states: Sequence[Any], x: Any, key: Any, training: bool
+    ) -> tuple[Any, list[Any]]:
+        """Call the layer for each item, where Keras knows no state of several items."""
+
+        def one(parts: Any) -> Any:
+            number, row, *own = parts
+            own_key = None if key is None else key + tf.stack([0 * number, number * _ITEM])
+            before = [state[None] for state in own]
+            y, after = self.call(weights, before, [row[None]], own_key, training)
+            return [y[0], *(state[0] for state in after)]
+
+        outputs = tf.map_fn(
+            one,
+            [tf.range(x.shape[0]), x, *states],
+            fn_output_signature=[x.dtype, *(s.dtype for s in states)],
+            parallel_iterations=1,
+        )
+        return outputs[0], outputs[1:]
+
+    def _call(
+        self, layer: Any, values: Sequence[Any], x: Any, key: Any, training: bool
+    ) -> tuple[Any, list[Any]]:
+        """Call a layer with values of its variables; returns them as they are after it."""
+        variables, keys = _variables(layer)
+        given = list(zip(variables, values, strict=True))
+        for number, variable in enumerate(keys):
+            state = tf.convert_to_tensor(variable.value)
+            if key is not None:
+                # Keras begins with a seed of its own, another one for each layer that is made.
+                state = tf.cast(key + tf.constant([0, number * _DRAWS]), state.dtype)
+            given.append((variable, state))
+        y, before, after = _stateless(layer, given, x, training)
+        if training:
+            for name, v, old, new in zip(self._names, variables, before, after, strict=False):
+                if new is not old and name not in self.states:
+                    raise BuildError(
+                        f"{v.path} changes while {layer.name} is trained, other than by "
+                        "gradients, and not while the network runs. Statistics over minibatches "
+                        "have no meaning within a simulation: set trainable=False on that layer, "
+                        "before the simulator is made, to train with the statistics that it has."
+                    )
+        return y, after[: len(variables)]
+
+    def _trace(self, training: bool) -> tuple[list[bool], bool]:
+        """Call the layer symbolically.
+
+        Returns
+        -------
+        changed : list of bool
+            Whether a call changes each variable.
+        draws : bool
+            Whether a call draws random numbers.
+        """
+        layer = self._layer
+        variables, keys = _variables(layer)
+        found: list[Any] = []
+
+        def run(x: Any, *values: Any) -> Any:
+            given = list(zip([*variables, *keys], values, strict=True))
+            y, before, after = _stateless(layer, given, x, training)
+            found[:] = [new is not old for new, old in zip(after, before, strict=True)]
+            return y, after
+
+        specs = [tf.TensorSpec((1, *self._shape_in), layer.compute_dtype)]
+        specs += [tf.TensorSpec(v.shape, v.dtype) for v in (*variables, *keys)]
+        traced = tf.function(run, autograph=False).get_concrete_function(*specs)
+        check_graph(traced.graph, layer.name, is_layer=True)
+        n = len(variables)
+        return found[:n], any(found[n:])
+
+    def _specs(self) -> list[Any]:
+        variables, _ = _variables(self._layer)
+        specs = [tf.TensorSpec((1, *self._shape_in), self._layer.compute_dtype)]
+        return specs + [tf.TensorSpec(v.shape, v.dtype) for v in variables]
+
+    def _for_one(self, *tensors: Any) -> Any:
+        x, *values = tensors
+        return self._call(self._layer, values, x, None, training=False)
+
+
+_DRAWS = 1000
+"""How many random arrays one of a layer's generators may draw in a step; Keras counts them."""
+
+_ITEM = 2**20
+"""By how much the counts of two items differ, where each draws by itself."""
+
+
+def _stateless(
+    layer: Any, given: list[tuple[Any, Any]], x: Any, training: bool
+) -> tuple[Any, list[Any], list[Any]]:
+    """Call a layer with values for its variables; returns its output, and them before and after."""
+    with tf.keras.StatelessScope(state_mapping=given) as scope, _without_cudnn(layer):
+        before = [scope.get_current_value(v) for v, _ in given]
+        y = _entry(layer)(x, training=training)
+        after = [scope.get_current_value(v) for v, _ in given]
+    if set(scope.state_mapping) - {id(v) for v, _ in given}:
+        raise ValidationError(
+            f"{layer.name} changes a variable that is not its own, or draws random numbers of "
+            "Keras without a seed: make its variables with self.add_weight, and give it a "
+            "keras.random.SeedGenerator as an attribute to draw with",
+            attr="tensor_func",
+        )
+    return y, before, after
+
+
+@contextlib.contextmanager
+def _without_cudnn(layer: Any) -> Iterator[None]:
+    """Keep recurrent layers from operations of a GPU's library, which XLA does not compile."""
+    parts = [part for part in layer._flatten_layers() if hasattr(part, "use_cudnn")]
+    before = [part.use_cudnn for part in parts]
+    try:
+        for part in parts:
+            part.use_cudnn = False
+        yield
+    finally:
+        for part, used in zip(parts, before, strict=True):
+            part.use_cudnn = used
+
+
+def _entry(layer: Any) -> Any:
+    """What calls a layer so that all layers within it know whether they are trained.
+
+    A layer whose ``call`` takes no ``training`` does not pass it on by itself; in a Keras model
+    the model does.
+    """
+
+    class Entry(tf.keras.layers.Layer):
+        def call(self, x: Any, training: bool = False) -> Any:
+            return layer(x)
+
+    entry = Entry(autocast=False)
+    entry.built = True
+    return entry
+
+
+def _variables(layer: Any) -> tuple[list[Any], list[Any]]:
+    """A layer's variables, and apart from them the state of its generators of random numbers."""
+    found = {id(v): v for v in layer.weights}
+    found.update((id(v), v) for v in layer.variables)
+    for part in layer._flatten_layers():
+        # Recurrent layers keep their state where `variables` does not look.
+        found.update((id(v), v) for v in _within(list(vars(part).values())))
+    keys = [v for v in found.values() if v.name == "seed_generator_state"]
+    own = [v for v in found.values() if v.name != "seed_generator_state"]
+    return own, keys
+
+
+def _within(value: Any) -> Iterator[Any]:
+    """Variables in lists and dicts."""
+    if isinstance(value, tf.keras.Variable):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _within(item)
+    elif isinstance(value, dict):
+        yield from _within(list(value.values()))
+
+
+def _is_float(variable: Any) -> bool:
+    return bool(tf.as_dtype(variable.dtype).is_floating)
+
+
+def _as_array(variable: Any) -> NDArray[Any]:
+    array = np.asarray(variable.numpy())
+    is_native = not _is_float(variable) or array.dtype in (np.float32, np.float64)
+    return array if is_native else array.astype(np.float32)
+
+
+def _unique_names(names: list[str]) -> list[str]:
+    """Names of variables, the same in every process: Keras numbers layers as they are made."""
+    return names if len(set(names)) == len(names) else [f"{i}.{n}" for i, n in enumerate(names)]
