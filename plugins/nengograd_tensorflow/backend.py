@@ -21,6 +21,7 @@ from .loop import LoopExecutable
 from .namespace import make_namespace
 from .segments import SegmentExecutable
 from .tensor_functions import tensor_function
+from .tensor_nodes import outside_of_compiler, warn_of_nodes
 from .trainer import TensorFlowTrainer
 
 __all__ = ["TensorFlowBackend"]
@@ -39,8 +40,13 @@ class TensorFlowBackend(Backend):
     def compile(self, program: Program, registry: Registry, options: Options) -> Executable:
         """One compiled loop, or compiled segments around what runs on the host."""
         device = find_device(options.device)
-        kind = SegmentExecutable if program.host_blocks else LoopExecutable
-        return kind(program, registry, options, device)
+        outside = outside_of_compiler(program, options.jit)
+        if not program.host_blocks and not outside:
+            return LoopExecutable(program, registry, options, device)
+        warn_of_nodes(
+            program, outside, "TensorFlow runs it by itself, between compiled parts of each step"
+        )
+        return SegmentExecutable(program, registry, options, device, outside)
 
     def trainer(self, program: Program, registry: Registry, options: Options) -> Trainer:
         """Prepare a program for training."""

@@ -99,10 +99,10 @@ class TensorFlowExecutable(Executable):
         return on_device(self._device)
 
     def compiled(
-        self, function: Callable[..., Any], name: str, specs: Sequence[Any]
+        self, function: Callable[..., Any], name: str, specs: Sequence[Any], jit: bool = True
     ) -> CompiledFunction:
-        """A function that is compiled when it is first called."""
-        self._functions.append(CompiledFunction(function, name, specs, jit=self.jit))
+        """A function that is compiled when it is first called; without ``jit`` not by XLA."""
+        self._functions.append(CompiledFunction(function, name, specs, jit=self.jit and jit))
         return self._functions[-1]
 
     @property

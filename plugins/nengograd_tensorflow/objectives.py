@@ -9,12 +9,10 @@ from nengo.exceptions import ValidationError
 
 from nengograd.plugin.trainer import Goal
 
+from .graphs import why_not_compiled
 from .library import tf
 
 __all__ = ["descent", "why_not_xla"]
-
-_LEFT_OUT = {"Assert": "an assertion", "CheckNumerics": "a check of numbers"}
-"""Operations that XLA takes and leaves out without a word."""
 
 
 def descent(
@@ -111,15 +109,4 @@ def why_not_xla(goal: Goal, xp: Any, output: Any, target: Any) -> str | None:
     def alone(x: Any, y: Any) -> Any:
         return _descent([goal], xp, [x], [y])
 
-    function = tf.function(alone, jit_compile=True, autograph=False)
-    graph = function.get_concrete_function(output, target).graph.as_graph_def()
-    bodies = [graph.node, *(called.node_def for called in graph.library.function)]
-    used = {node.op for body in bodies for node in body}
-    for operation, meaning in _LEFT_OUT.items():
-        if any(name.startswith(operation) for name in used):
-            return f"it would leave out {meaning} ({operation})"
-    try:
-        function.experimental_get_compiler_ir(output, target)(stage="hlo")
-    except (ValueError, tf.errors.OpError) as error:
-        return str(error).strip().splitlines()[0]
-    return None
+    return why_not_compiled(alone, [output, target])

@@ -1,8 +1,9 @@
-"""A program with host operators: compiled segments, and Python between them."""
+"""A program with what does not compile: compiled segments, and Python or TensorFlow between."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,14 +24,16 @@ __all__ = ["SegmentExecutable"]
 
 @dataclass
 class _Segment:
-    """Blocks that run on the device between two host blocks.
+    """Blocks that run as one between others that cannot.
 
     Attributes
     ----------
     blocks : list of int
         Indices of the blocks.
+    jit : bool
+        Whether XLA takes them.
     host : int or None
-        Index of the host block that follows; None for the last segment.
+        Index of the host block that follows, if one does.
     needs : list of int
         Arrays that come from before the segment.
     gives : list of int
@@ -38,6 +41,7 @@ class _Segment:
     """
 
     blocks: list[int] = field(default_factory=list)
+    jit: bool = True
     host: int | None = None
     needs: list[int] = field(default_factory=list)
     gives: list[int] = field(default_factory=list)
@@ -45,20 +49,36 @@ class _Segment:
 
 
 class SegmentExecutable(TensorFlowExecutable):
-    """Runs step by step: each segment on the device, each host block in Python."""
+    """Runs step by step: each segment on the device, each host block in Python.
 
-    def __init__(self, program: Program, registry: Registry, options: Options, device: str | None):
+    Parameters
+    ----------
+    program, registry, options, device
+        As for `TensorFlowExecutable`.
+    outside : collection of int
+        Indices of blocks that XLA does not take.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        registry: Registry,
+        options: Options,
+        device: str | None,
+        outside: Collection[int] = (),
+    ):
         super().__init__(program, registry, options, device)
-        self._segments = _split(program)
+        self._segments = _split(program, outside)
         self._watch: Stopwatch | None = None
         with self.on_device():
             self._one_step = tf.constant(1, tf.int32)
         for number, segment in enumerate(self._segments):
             specs = [tf.TensorSpec((), tf.int32), *(self.spec(i) for i in segment.needs)]
-            segment.run = self.compiled(self._runner(segment), f"segment{number}_of_step", specs)
+            name = f"segment{number}_of_step"
+            segment.run = self.compiled(self._runner(segment), name, specs, segment.jit)
 
     def _runner(self, segment: _Segment) -> Any:
-        last = segment.host is None
+        last = segment is self._segments[-1]
 
         def run(n: Any, *tensors: Any) -> tuple[Any, ...]:
             with self.predicate(n > 0):
@@ -67,8 +87,8 @@ class SegmentExecutable(TensorFlowExecutable):
                     self.function.run_block(index, arrays)
             given = [arrays[i] for i in segment.gives]
             if not last:
-                assert segment.host is not None
-                return given, self.function.read_operands(segment.host, arrays)
+                host = segment.host
+                return given, [] if host is None else self.function.read_operands(host, arrays)
             state = [
                 tf.broadcast_to(read(arrays), self.spec(identity).shape)
                 for identity, read in self.updates.items()
@@ -104,22 +124,26 @@ class SegmentExecutable(TensorFlowExecutable):
         arrays = dict(zip(self.state_ids, state.tensors, strict=True))
         if self.input_id is not None:
             arrays[self.input_id] = tf.constant(inputs, self.dtype)
-        for number, segment in enumerate(self._segments):
+        number = 0
+        for segment in self._segments:
             results = segment.run(self._one_step, *(arrays[i] for i in segment.needs))
-            if segment.host is None:
+            if segment is self._segments[-1]:
                 count = len(self.updates)
                 by_id = dict(zip(self.updates, results[:count], strict=True))
                 tensors = tuple(by_id[i] for i in self.state_ids)
                 return State(tensors, results[count]), results[count + 1 :]
             given = len(segment.gives)
             arrays.update(zip(segment.gives, results[:given], strict=True))
+            if segment.host is None:
+                continue
             block = self.program.blocks[segment.host]
             values = [operand.numpy() for operand in results[given:]]
             with self._part(segment.host):
                 made = host(number, step, values)
             tensors = [tf.constant(r, self.dtype) for r in made]
             self.function.put(block, tensors, arrays)
-        raise AssertionError("the last segment has no host block")
+            number += 1
+        raise AssertionError("the last segment returns")
 
     def _part(self, index: int) -> contextlib.AbstractContextManager[None]:
         """Time a host block, if anything is timed."""
@@ -147,13 +171,15 @@ class SegmentExecutable(TensorFlowExecutable):
         segment.run.write_graph(folder)
 
 
-def _split(program: Program) -> list[_Segment]:
-    """Cut a program's blocks at its host blocks, and find what crosses each cut."""
+def _split(program: Program, outside: Collection[int]) -> list[_Segment]:
+    """Cut a program's blocks at those that do not compile, and find what crosses each cut."""
     segments = [_Segment()]
     for index, block in enumerate(program.blocks):
         if block.host:
             segments[-1].host = index
             segments.append(_Segment())
+        elif index in outside:
+            segments += [_Segment([index], jit=False), _Segment()]
         else:
             segments[-1].blocks.append(index)
     fixed = {a.id for a in program.arrays.values() if a.role in ("constant", "parameter")}
@@ -161,7 +187,10 @@ def _split(program: Program) -> list[_Segment]:
     reads = []
     for segment in segments:
         views = [view for i in segment.blocks for view in program.blocks[i].operands]
-        views += program.blocks[segment.host].operands if segment.host is not None else ending
+        if segment.host is not None:
+            views += program.blocks[segment.host].operands
+        if segment is segments[-1]:
+            views += ending
         reads.append(_sources(views) - fixed)
     for number, segment in enumerate(segments):
         made = {i for index in segment.blocks for i in program.blocks[index].outputs}

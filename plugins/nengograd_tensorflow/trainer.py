@@ -22,6 +22,7 @@ from .library import tf
 from .namespace import make_namespace
 from .optimizers import Optimizers
 from .overtime import OverTime
+from .tensor_nodes import outside_of_compiler, warn_of_nodes
 from .tracing import Tracer
 
 __all__ = ["TensorFlowTrainer"]
@@ -45,7 +46,9 @@ class TensorFlowTrainer(Trainer):
     def __init__(self, program: Program, registry: Registry, options: Options, device: str | None):
         self._program = program
         self._device = device
-        self._jit = options.jit is not False
+        outside = outside_of_compiler(program, options.jit)
+        warn_of_nodes(program, outside, "the model is trained without XLA")
+        self._jit = options.jit is not False and not outside
         self._dtype = options.dtype
         with on_device(device):
             self._over_time = OverTime(program, registry, options)
