@@ -56,7 +56,7 @@ class NumpyExecutable(Executable):
         self._fixed: dict[Any, Any] = {}
         self._watch: Stopwatch | None = None
         self.set_parameters({})
-        self._updates = {i: self._function.reader(v) for i, v in program.updates.items()}
+        self._updates = {i: self._function.updater(v) for i, v in program.updates.items()}
         self._outputs = [self._function.reader(view) for view in program.outputs]
         self._hosts = {
             index: number

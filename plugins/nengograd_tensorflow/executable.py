@@ -86,7 +86,7 @@ class TensorFlowExecutable(Executable):
             }
         self.state_ids = [a.id for a in program.by_role("state")]
         self.input_id = next((a.id for a in program.by_role("input")), None)
-        self.updates = {i: self.function.reader(v) for i, v in program.updates.items()}
+        self.updates = {i: self.function.updater(v) for i, v in program.updates.items()}
         self.outputs = [self.function.reader(view) for view in program.outputs]
         sizes = [a.size for a in program.by_role("input")]
         sizes += [view.size for view in program.outputs]

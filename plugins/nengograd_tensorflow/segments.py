@@ -89,10 +89,7 @@ class SegmentExecutable(TensorFlowExecutable):
             if not last:
                 host = segment.host
                 return given, [] if host is None else self.function.read_operands(host, arrays)
-            state = [
-                tf.broadcast_to(read(arrays), self.spec(identity).shape)
-                for identity, read in self.updates.items()
-            ]
+            state = [read(arrays) for read in self.updates.values()]
             outputs = [
                 tf.broadcast_to(read(arrays), (*self.options.batch, view.size))
                 for read, view in zip(self.outputs, self.program.outputs, strict=True)

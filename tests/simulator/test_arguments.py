@@ -272,6 +272,47 @@ def test_neurons_whose_input_never_changes_run_in_a_minibatch(
     np.testing.assert_allclose(sim.data[probe], np.stack([expected] * 3), rtol=0, atol=1e-10)
 
 
+def unheard_rules() -> tuple[nengo.Network, list[nengo.Probe]]:
+    """One rule of each kind, none with an error; PES with and without a filter of its own."""
+    rules = [nengo.PES(1e-3), nengo.PES(1e-3, pre_synapse=None), nengo.RLS(1e-3)]
+    rules += [nengo.Voja(learning_rate=0.1), nengo.BCM(1e-8), nengo.Oja(1e-6)]
+    with nengo.Network(seed=1) as net:
+        ens = nengo.Ensemble(6, 1, neuron_type=nengo.LIFRate())
+        probes = []
+        for rule in rules:
+            full = {"solver": nengo.solvers.LstsqL2(weights=True)} if rule in rules[4:] else {}
+            post = nengo.Ensemble(5, 1, neuron_type=nengo.LIFRate())
+            conn = nengo.Connection(ens, post, learning_rule_type=rule, **full)
+            probes += [nengo.Probe(conn, "weights"), nengo.Probe(post)]
+            what = "scaled_encoders" if isinstance(rule, nengo.Voja) else "delta"
+            probes.append(nengo.Probe(conn.learning_rule, what))
+    return net, probes
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("has_host_node", [False, True])
+def test_rules_that_hear_no_error_run_in_a_minibatch(
+    make_sim: Callable, has_host_node: bool, dtype: str
+) -> None:
+    # The error is 0 for ever: a state with an update that nothing gives the minibatch's axis.
+    net, probes = unheard_rules()
+    if has_host_node:
+        with net:
+            node = nengo.Node(lambda t, x: x, size_in=1, size_out=1)
+            nengo.Connection(net.ensembles[0], node)
+    sim = make_sim(net, minibatch_size=2, dtype=dtype)
+    sim.run_steps(6)
+    sim.run_steps(2)
+    expected = reference(net, 8)
+    for probe in probes:
+        both = np.stack([expected.data[probe]] * 2)
+        atol = 1e-10 if dtype == "float64" else 1e-4 * (1 + np.abs(both).max())
+        np.testing.assert_allclose(sim.data[probe], both, rtol=0, atol=atol)
+    state = sim._executable.read(sim._state)
+    assert {x.shape[0] for x in state.values()} == {2}
+    assert {x.ndim for x in state.values()} == {2}
+
+
 @pytest.mark.parametrize("size", [0, -2, 2.5, "many"])
 def test_minibatch_size_is_a_positive_integer(make_sim: Callable, size: Any) -> None:
     with pytest.raises(NengoException, match="minibatch_size"):

@@ -108,6 +108,17 @@ class StepFunction:
         """A function that reads a view from a table of arrays."""
         return make_reader(view, self.xp, self.options.dtype)
 
+    def updater(self, view: View) -> Reader:
+        """A reader of a state's next value, which has the batch axis of the state.
+
+        A state whose update reads constants or parameters alone, such as the error of a learning
+        rule that nothing is connected to, would lose it after the first step.
+        """
+        read, batch = self.reader(view), self.options.batch
+        if not batch or self.is_batched(view):
+            return read
+        return lambda arrays: self.xp.broadcast_to(read(arrays), (*batch, view.size))
+
     def _build(self, index: int, registry: Registry) -> tuple[Step, list[Reader]]:
         block = self.program.blocks[index]
         builder = registry.operators.get(block.kind)
