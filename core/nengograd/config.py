@@ -28,7 +28,7 @@ _CLASSES: dict[str, tuple[type, ...]] = {
 }
 """Settings that can differ from object to object, and the classes that have them."""
 
-_WHOLE = ("dtype", "spike_gradient", "surrogate", "stop_at_nan")
+_WHOLE = ("dtype", "spike_gradient", "surrogate", "stop_at_nan", "detach_learning_rules")
 """Settings of the whole network."""
 
 
@@ -61,6 +61,11 @@ def configure_settings(**settings: Any) -> None:
         Whether a run stops with an error before the first step that makes a NaN, and a training
         before the first minibatch whose loss or gradients are not finite (the default). False
         passes NaN on.
+    detach_learning_rules : bool or None, optional
+        Whether gradients stop at what online learning rules read, as if the weights that they
+        make were given. By default they flow through the rules, so that training sees what it
+        changes of the learning. Without that, gradients are cheaper and never grow through
+        the learning, but they are not those of the loss.
 
     Raises
     ------
@@ -159,6 +164,8 @@ class Settings:
         Which derivative a surrogate has; None for the default.
     stop_at_nan : bool
         Whether runs and trainings stop at the first NaN.
+    detach_learning_rules : bool
+        Whether gradients stop at what online learning rules read.
     fixed : frozenset
         Objects whose parameters training must not change.
     last_only : frozenset
@@ -169,6 +176,7 @@ class Settings:
     spike_gradient: str | None = None
     surrogate: Any = None
     stop_at_nan: bool = True
+    detach_learning_rules: bool = False
     fixed: frozenset[Any] = frozenset()
     last_only: frozenset[Any] = frozenset()
 

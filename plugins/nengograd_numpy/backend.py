@@ -75,10 +75,8 @@ class NumpyExecutable(Executable):
     def initial_state(self) -> State:
         """The state before the first step."""
         batch = self.options.batch
-        return {
-            identity: np.broadcast_to(value, (*batch, value.size)).copy()
-            for identity, value in self.program.initial_state(self.options.dtype).items()
-        }
+        initial = self.program.initial_state(self.options.dtype, self._constants)
+        return {i: np.broadcast_to(x, (*batch, x.size)).copy() for i, x in initial.items()}
 
     def make_state(self, arrays: Mapping[int, NDArray[Any]]) -> State:
         """A state from what `read` returned."""

@@ -198,7 +198,8 @@ class TensorFlowExecutable(Executable):
     def initial_state(self) -> State:
         """The state before the first step."""
         batch = self.options.batch
-        initial = self.program.initial_state(self.options.dtype)
+        parameters = {i: v.numpy() for i, v in self.parameters.items()}
+        initial = self.program.initial_state(self.options.dtype, parameters)
         return self.make_state(
             {i: np.broadcast_to(value, (*batch, value.size)) for i, value in initial.items()}
         )

@@ -55,6 +55,7 @@ class OverTime:
             a.id: tf.constant(a.initial, self.dtype) for a in self.function.constants()
         }
         self._updates = {i: self.function.reader(v) for i, v in program.updates.items()}
+        self._starts = {i: self.function.reader(v) for i, v in program.starts.items()}
         self._outputs = [self.function.reader(view) for view in program.outputs]
         self._input = next((a.id for a in program.by_role("input")), None)
         self._stages = stages(program)
@@ -91,7 +92,7 @@ class OverTime:
             end = self._run_stages(needed, arrays, begin, inputs, steps)
             return self._recorded(probes, arrays, steps), [end[i] for i in states]
 
-        shared, state = list(parameters.values()), [self._initial(i) for i in states]
+        shared, state = list(parameters.values()), [self._initial(i, parameters) for i in states]
         every = self._segment(needed, steps)
         if every == steps:
             return run(shared, state, inputs, steps)[0]
@@ -159,9 +160,16 @@ class OverTime:
     def _reads(self, stage: Stage) -> set[int]:
         return {source for view in self._views(stage) for source in view.sources}
 
-    def _initial(self, state: int) -> Any:
-        array = self.program.arrays[state]
-        return tf.broadcast_to(tf.constant(array.initial, self.dtype), (self.batch, array.size))
+    def _initial(self, state: int, parameters: Mapping[int, Any]) -> Any:
+        """A state before the first step: the same for all items, in part of parameters."""
+        arrays, size = self.program.arrays, self.program.arrays[state].size
+        if state in self._starts:
+            sources = set(self.program.starts[state].sources) - set(parameters)
+            fixed = {s: tf.constant(arrays[s].initial, self.dtype) for s in sources}
+            value = self._starts[state]({**fixed, **parameters})
+        else:
+            value = tf.constant(arrays[state].initial, self.dtype)
+        return tf.broadcast_to(value, (self.batch, size))
 
     def _run_delay(self, state: int, arrays: dict[Any, Any], begin: Any, rows: int) -> Any:
         """A state that no block of its own depends on: its update, one step later."""

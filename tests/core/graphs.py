@@ -46,8 +46,9 @@ def run_graph(graph: Graph, steps: int) -> dict[str, list[Any]]:
     values: Arrays = {
         i: np.asarray(v.initial, float)
         for i, v in graph.values.items()
-        if v.role in ("constant", "state")
+        if v.role in ("constant", "state", "parameter")
     }
+    values.update({s: view.evaluate(values) for s, view in graph.starts.items()})
     found: dict[str, list[Any]] = {"outputs": [], "signals": []}
     for step in range(steps):
         for identity, source in graph.sources.items():
@@ -88,7 +89,8 @@ def _run_block(block: Block, operands: Sequence[np.ndarray]) -> list[np.ndarray]
 def run_program(program: Program, steps: int) -> dict[str, list[Any]]:
     """The same as `run_graph`, by blocks and arrays."""
     values: Arrays = program.initial_state()
-    values.update({a.id: np.asarray(a.initial, float) for a in program.by_role("constant")})
+    for array in (*program.by_role("constant"), *program.by_role("parameter")):
+        values[array.id] = np.asarray(array.initial, float)
     found: dict[str, list[Any]] = {"outputs": [], "signals": []}
     for step in range(steps):
         for array in program.by_role("input"):
@@ -173,11 +175,20 @@ def _add(draw: st.DrawFn, graph: Graph) -> None:
             # As a learning rule does: what was found in this step is added in the next.
             change = graph.value("state", outer.size, np.zeros(outer.size), "change")
             graph.updates[change] = outer
+            _start(draw, graph, change)
             weights = [draw(_view(graph, outer.size)), View.of(change, outer.size)]
             graph.add(Sum, (2, True), weights, [outer.size])
     else:
         operands = [draw(_view(graph, size)), draw(_view(graph, size))]
         graph.add(Pair, None, operands, [size, size], mixes=True)
+
+
+def _start(draw: st.DrawFn, graph: Graph, state: int) -> None:
+    """Let a state begin with a parameter now and then."""
+    if draw(st.integers(0, 3)) == 0:
+        size = graph.values[state].size
+        parameter = graph.value("parameter", size, _number(draw, size))
+        graph.starts[state] = View.of(parameter, size)
 
 
 @st.composite
@@ -194,6 +205,7 @@ def graphs(draw: st.DrawFn, most: int = 10) -> Graph:
     for _ in range(draw(st.integers(0, 3))):
         size = draw(st.integers(1, 4))
         states.append(graph.value("state", size, _number(draw, size)))
+        _start(draw, graph, states[-1])
     for _ in range(draw(st.integers(0, most))):
         _add(draw, graph)
     for state in states:

@@ -56,7 +56,8 @@ def test_weights_encoders_and_biases_are_parameters_named_by_structure() -> None
         "ensembles[0].bias": (5,),
         "connections[0].weights": (1, 5),
         "connections[1].weights": (2, 5),
-        # connections[2] has no weights, and an online rule changes connections[3].
+        # connections[2] has no weights. A rule changes connections[3]: those it begins with.
+        "connections[3].weights": (1, 5),
         "connections[5].weights": (2,),
         "networks[0].ensembles[0].encoders": (3, 1),
         "networks[0].ensembles[0].bias": (3,),

@@ -137,3 +137,16 @@ def test_a_program_can_be_asked_for_its_parts() -> None:
     assert list(state) == [2]
     assert state[2].dtype == np.float32
     np.testing.assert_array_equal(state[2], [0, 1, 2, 3])
+
+
+def test_the_text_says_which_states_begin_with_parameters() -> None:
+    arrays = {
+        0: Array(0, "parameter", 2, np.ones(2), "weights"),
+        1: Array(1, "state", 3, np.zeros(3)),
+    }
+    starts = {1: View.concat([View.of(0, 2), View.zeros(1)])}
+    program = Program(arrays, [], {1: View.of(1, 3)}, [], [], {}, 0.001, starts=starts)
+    assert "start     s1 <- p0[0:2] 0*1" in str(program)
+    np.testing.assert_array_equal(program.initial_state()[1], [1, 1, 0])
+    later = program.initial_state(parameters={0: np.array([3.0, 4.0])})
+    np.testing.assert_array_equal(later[1], [3, 4, 0])

@@ -146,7 +146,8 @@ def test_settings_are_copied_and_pickled_with_the_network(copy: Any) -> None:
     [
         (
             {"trainabel": True},
-            "there are dtype, keep_history, spike_gradient, stop_at_nan, surrogate, trainable",
+            "there are detach_learning_rules, dtype, keep_history, spike_gradient, stop_at_nan, "
+            "surrogate, trainable",
         ),
         ({"trainable": "yes"}, "one of True, False, None or a dict of them .*, not 'yes'"),
         ({"trainable": 1}, "not 1"),
@@ -155,6 +156,7 @@ def test_settings_are_copied_and_pickled_with_the_network(copy: Any) -> None:
         ({"surrogate": 3}, "one of 'boxcar', .* or a function .*, not 3"),
         ({"surrogate": "nope"}, "'triangle' or a function .*, not 'nope'"),
         ({"trainable": {nengo.Ensemble: {nengo.Node: True}}}, "must be one of True, False, None"),
+        ({"detach_learning_rules": "PES"}, "needs True or False, or None, not 'PES'"),
         ({"trainable": {nengo.Probe: True}}, "classes Ensemble, Neurons, Connection, Node"),
         ({"keep_history": {"p": True}}, "'p' is no object"),
     ],

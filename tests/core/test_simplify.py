@@ -269,3 +269,37 @@ def test_host_operators_and_sources_stay_and_time_goes() -> None:
     graph.outputs.append(View.of(clock, 1))
     drop_unused(graph)
     assert clock in graph.sources
+
+
+# -- states that begin with parameters
+
+
+def parameter(graph: Graph, numbers: list[float]) -> View:
+    return View.of(graph.value("parameter", len(numbers), np.array(numbers)), len(numbers))
+
+
+def test_states_are_not_merged_where_training_tells_their_beginnings_apart() -> None:
+    graph, x = one_input()
+    states = [graph.value("state", 3, np.zeros(3)) for _ in range(3)]
+    for state in states:
+        graph.updates[state] = x
+    for state, number in zip(states, (1.0, 2.0), strict=False):
+        graph.starts[state] = parameter(graph, [number] * 3)
+    graph.outputs += [View.of(state, 3) for state in states]
+    expected = outputs(graph)
+    merge_states(graph)
+    assert list(graph.updates) == states
+    assert_close(outputs(graph), expected)
+
+
+def test_an_outer_product_that_begins_with_parameters_is_kept_whole() -> None:
+    graph, x = one_input(2)
+    shape = {"rows": 2, "cols": 2}
+    outer = graph.add(Outer, (2, 2), [x, x], [4], shape)[0]
+    change = graph.value("state", 4, np.zeros(4))
+    graph.updates[change] = outer
+    graph.starts[change] = parameter(graph, [1.0, 2.0, 3.0, 4.0])
+    graph.outputs += graph.add(Sum, (2, True), [outer, View.of(change, 4)], [4])
+    expected = outputs(graph)
+    factor_outer_states(graph)
+    assert_close(outputs(graph), expected)

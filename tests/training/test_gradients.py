@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
-from nengo.exceptions import BuildError, SimulationError
+from nengo.exceptions import BuildError, SimulationError, ValidationError
 
 import nengograd
 from fuzz.networks import Array, Conn, Ens, NetworkSpec, Node, networks
@@ -212,7 +212,7 @@ def test_gradients_flow_through_hundreds_of_steps() -> None:
     check(net, n_steps=400)
 
 
-def test_online_rules_run_as_constants_of_what_is_differentiated() -> None:
+def test_online_rules_learn_in_training_as_in_nengo() -> None:
     with nengo.Network(seed=0) as net:
         u = nengo.Node([0.5])
         a = nengo.Ensemble(15, 1, neuron_type=nengo.LIFRate())
@@ -231,8 +231,6 @@ def test_online_rules_run_as_constants_of_what_is_differentiated() -> None:
         losses = sim.train({u: values}, {probe: 0 * values}, SGD(0.0))["loss"]
         assert losses == pytest.approx([expected], rel=1e-9)
         sim.train({u: values}, {probe: 0 * values}, SGD(1e-3))
-        # What the rule changes is no parameter; encoders and biases are.
-        assert "connections[1].weights" not in sim._learning.named
         assert not np.array_equal(sim.data[a].bias, sim.model.params[a].bias)
 
 
@@ -263,11 +261,12 @@ def test_gradients_beside_an_online_rule_are_right(rule: Any, solver: Any) -> No
     check(net)
 
 
-def test_the_gradient_beside_pes_is_that_with_the_weights_it_has_had() -> None:
+def test_the_gradient_beside_detached_pes_is_that_with_the_weights_it_has_had() -> None:
     """The output is ``w(t) (x + bias)``: its mean square follows, with Nengo's own w(t)."""
     steps, x = 30, 0.4
     bias = np.array([0.2, 0.5, 0.9])
     with nengo.Network(seed=0) as net:
+        nengograd.configure_settings(detach_learning_rules=True)
         u, out = nengo.Node([x]), nengo.Node(size_in=1)
         ens = nengo.Ensemble(
             3,
@@ -332,6 +331,17 @@ def built(spec: NetworkSpec) -> tuple[nengo.Network, list[Any]]:
     return net, probes
 
 
+def first_loss(sim: Any, targets: dict[Any, Any]) -> float:
+    """The loss in training, where a parameter reaches a target."""
+    try:
+        loss: float = sim.train({}, targets, SGD(0.0))["loss"][0]
+    except ValidationError as error:
+        if "training cannot change the loss" not in str(error):
+            raise
+        return 0.0
+    return loss
+
+
 @settings(
     max_examples=6,
     phases=[Phase.generate],
@@ -354,9 +364,8 @@ def test_random_networks_train_as_nengo_runs_them_and_have_right_gradients(
         }
         with simulator(net, minibatch_size=1, seed=reference.seed, jit=False) as sim:
             if wanted and sim._learning.parameters:
-                losses = sim.train({}, wanted, SGD(0.0))["loss"]
                 scale = max(float(np.abs(x).max()) for x in wanted.values())
-                assert losses[0] <= (1e-9 * (1 + scale)) ** 2
+                assert first_loss(sim, wanted) <= (1e-9 * (1 + scale)) ** 2
             sim.check_gradients(n_steps=6, atol=1e-4)
 
 

@@ -36,6 +36,10 @@ class Graph:
     before : dict of Signal to View
         The memory before a step of those that are states, parameters, constants or outputs of
         constant nodes.
+    parameters : dict of Signal to View
+        The trainable parameters of base signals.
+    starts : dict of int to View
+        For state values whose first value is trainable: the parameters that it is.
     parts : dict of (Signal, str) to View
         States that stand for a signal without being one, such as the factors of a product.
     apart : set of int
@@ -52,6 +56,8 @@ class Graph:
     sources: dict[int, Any] = field(default_factory=dict)
     signals: dict[Any, View] = field(default_factory=dict)
     before: dict[Any, View] = field(default_factory=dict)
+    parameters: dict[Any, View] = field(default_factory=dict)
+    starts: dict[int, View] = field(default_factory=dict)
     parts: dict[Any, View] = field(default_factory=dict)
     apart: set[int] = field(default_factory=set)
     _next: int = 0
@@ -115,6 +121,8 @@ class Graph:
         self.outputs = [view.replace(views) for view in self.outputs]
         self.signals = {s: view.replace(views) for s, view in self.signals.items()}
         self.before = {s: view.replace(views) for s, view in self.before.items()}
+        self.parameters = {s: view.replace(views) for s, view in self.parameters.items()}
+        self.starts = {s: view.replace(views) for s, view in self.starts.items()}
         self.parts = {s: view.replace(views) for s, view in self.parts.items()}
 
     def roots(self) -> Iterable[View]:

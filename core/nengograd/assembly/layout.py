@@ -136,11 +136,8 @@ def lay_out(graph: Graph, groups: list[Group]) -> Program:
         held=frozenset(graph.before),
         dt=graph.dt,
         parts={key: placer.view(view) for key, view in graph.parts.items()},
-        parameters={
-            signal: placer.view(view)
-            for signal, view in graph.before.items()
-            if any(graph.values[s].role == "parameter" for s in view.sources)
-        },
+        parameters={signal: placer.view(view) for signal, view in graph.parameters.items()},
+        starts=_starts(graph, placer),
     )
 
 
@@ -189,6 +186,20 @@ def _place_states(graph: Graph, placer: _Placer, groups: list[Group]) -> None:
             placer.place_states(states, f"{ops[0].name} state")
 
 
+def _starts(graph: Graph, placer: _Placer) -> dict[int, View]:
+    """The first value of each state array that has a trainable part."""
+    parts: dict[int, list[tuple[int, View]]] = {}
+    trained = {placer.places[state].first[0] for state in graph.updates if state in graph.starts}
+    for state in graph.updates:
+        array, start = placer.places[state].first
+        if array in trained:
+            view = graph.starts.get(state)
+            if view is None:
+                view = graph.constant(graph.values[state].initial)
+            parts.setdefault(array, []).append((start, view))
+    return {array: placer.view(_in_order(found)) for array, found in sorted(parts.items())}
+
+
 def _kept_signals(graph: Graph, placer: _Placer) -> dict[Any, View]:
     """Where the memory of signals lies between steps, as far as it is kept.
 
@@ -233,7 +244,9 @@ def _join_updates(placer: _Placer, updates: dict[int, View]) -> dict[int, View]:
     for state, update in updates.items():
         array, start = placer.places[state].first
         parts.setdefault(array, []).append((start, update))
-    return {
-        array: View.concat(view for _, view in sorted(found, key=lambda pair: pair[0]))
-        for array, found in sorted(parts.items())
-    }
+    return {array: _in_order(found) for array, found in sorted(parts.items())}
+
+
+def _in_order(parts: list[tuple[int, View]]) -> View:
+    """Views joined in the order of where each begins."""
+    return View.concat(view for _, view in sorted(parts, key=lambda part: part[0]))

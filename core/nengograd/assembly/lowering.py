@@ -43,14 +43,14 @@ class Training:
     Attributes
     ----------
     parameters : set of Signal
-        Signals that training may change. Nothing in the model writes them.
+        Signals that training may change. Of those that a learning rule changes from step to
+        step it is the initial value.
     stand_ins : mapping
         For operators of spiking neurons, the builder that takes the place of their own.
     differentiate : bool
         Whether the program will be differentiated.
-    hold : bool
-        Whether what is not differentiated through is 0, so that learning rules change nothing.
-        Finite differences, which see all that a change leads to, then are gradients.
+    detach_rules : bool
+        Whether gradients stop at what learning rules read.
     values : mapping
         What constants, outputs of constant nodes, and states before the first step hold instead
         of what the model was built with, by signal; of a sparse one the stored elements.
@@ -64,7 +64,7 @@ class Training:
     parameters: AbstractSet[Any] = frozenset()
     stand_ins: Mapping[Any, Any] = field(default_factory=dict)
     differentiate: bool = False
-    hold: bool = False
+    detach_rules: bool = False
     values: Mapping[Any, Any] = field(default_factory=dict)
     scales: Mapping[Any, Any] = field(default_factory=dict)
     apart: AbstractSet[Any] = frozenset()
@@ -206,12 +206,12 @@ class Lowering:
             mixes=mixes,
         )
 
-    def detach(self, view: View) -> View:
-        """A view that is not differentiated through."""
-        if not self.training.differentiate or self.graph.is_constant(view):
+    def rule_operand(self, view: View) -> View:
+        """What a learning rule reads: gradients stop there if the user's settings say so."""
+        training = self.training
+        stops = training.differentiate and training.detach_rules
+        if not stops or self.graph.is_constant(view):
             return view
-        if self.training.hold:
-            return View.zeros(view.size)
         return self.add(Detach, None, [view], [view.size])[0]
 
     def constant(self, array: Any, label: str = "") -> View:
@@ -301,11 +301,18 @@ class Lowering:
             source = ConstantSource(base.size, node, label, value=self._flat(base))
             return self.input(source)
         flat = self._flat(base)
-        if base in self.training.parameters:
-            return View.of(self.graph.value("parameter", len(flat), flat, label), len(flat))
-        if base not in self._written:
+        is_trained = base in self.training.parameters and len(flat) > 0
+        is_written = base in self._written
+        if not is_trained and not is_written:
             return self.graph.constant(flat, label)
+        if is_trained:
+            parameter = View.of(self.graph.value("parameter", len(flat), flat, label), len(flat))
+            self.graph.parameters[base] = parameter
+        if not is_written:
+            return parameter
         identity = self.graph.value("state", base.size, flat, label)
+        if is_trained:
+            self.graph.starts[identity] = parameter
         if base in self.training.apart:
             self.graph.apart.add(identity)
         return View.of(identity, base.size)

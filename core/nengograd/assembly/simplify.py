@@ -113,7 +113,7 @@ def merge_states(graph: Graph) -> None:
     same: dict[int, View] = {}
     for source, update in graph.updates.items():
         value = graph.values[source]
-        if source in update.sources or source in graph.apart:
+        if source in update.sources or source in graph.apart or source in graph.starts:
             continue
         assert value.initial is not None
         # Initial values are compared as the simulation will hold them.
@@ -139,10 +139,13 @@ def split_states(graph: Graph) -> None:
         value = graph.values[source]
         assert value.initial is not None
         parts, start = [], 0
+        first = graph.starts.pop(source, None)
         for index, (run_source, begin, length) in enumerate(runs):
             initial = value.initial[start : start + length]
             part = graph.value("state", length, initial, f"{value.label}[{index}]")
             graph.updates[part] = View.of(run_source, length, begin)
+            if first is not None:
+                graph.starts[part] = first[start : start + length]
             parts.append(View.of(part, length))
             start += length
         del graph.updates[source]
@@ -171,6 +174,7 @@ def factor_outer_states(graph: Graph) -> None:
             maker is None
             or state in graph.apart
             or update.size != maker.sizes[0]
+            or state in graph.starts
             or (value.initial is not None and np.any(value.initial))
         ):
             continue

@@ -290,7 +290,7 @@ def _lower_rule(op: Any, to: Lowering, signals: list[Any], **attrs: Any) -> None
     result = to.add(
         type(op),
         (rows, cols),
-        [to.detach(to.read(s)) for s in signals],
+        [to.rule_operand(to.read(s)) for s in signals],
         [rows * cols],
         rows=rows,
         cols=cols,
@@ -304,7 +304,7 @@ def lower_pes(op: Any, to: Lowering) -> None:
     rows, cols = op.delta.shape
     alpha = to.constant(np.full(rows, -op.learning_rate * to.dt / op.pre_filtered.shape[0]))
     error = to.add(Product, None, [alpha, to.read(op.error)], [rows])[0]
-    operands = [to.detach(error), to.detach(to.read(op.pre_filtered))]
+    operands = [to.rule_operand(error), to.rule_operand(to.read(op.pre_filtered))]
     delta = to.add(Outer, (rows, cols), operands, [rows * cols], rows=rows, cols=cols)[0]
     to.update(op.delta, delta)
 
@@ -332,7 +332,7 @@ def lower_rls(op: Any, to: Lowering) -> None:
     """Recursive least squares."""
     rows, cols = op.delta.shape
     signals = [op.pre_filtered, op.error, op.inv_gamma]
-    operands = [to.detach(to.read(signal)) for signal in signals]
+    operands = [to.rule_operand(to.read(signal)) for signal in signals]
     sizes = [rows * cols, cols * cols]
     delta, gamma = to.add(SimRLS, (rows, cols), operands, sizes, rows=rows, cols=cols)
     to.update(op.delta, delta)

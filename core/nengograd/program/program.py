@@ -150,6 +150,9 @@ class Program:
         Views of states that stand for a signal without being one, by signal and name.
     parameters : dict
         For each trainable signal, the view that holds it.
+    starts : dict of int to View
+        For state arrays whose first value is trainable, as that of weights which a learning rule
+        changes: where it lies, among parameters and constants.
     dt : float
         Length of a step, in seconds.
     """
@@ -164,6 +167,7 @@ class Program:
     parts: dict[Any, View] = field(default_factory=dict)
     parameters: dict[Any, View] = field(default_factory=dict)
     held: frozenset[Any] = frozenset()
+    starts: dict[int, View] = field(default_factory=dict)
 
     def by_role(self, role: Role) -> list[Array]:
         """The arrays of one role, in order of id."""
@@ -189,6 +193,8 @@ class Program:
             lines.append(f"block     {outs} = {block.label}{where}")
             for view in block.operands:
                 lines.append(f"            {view.text(name)}")
+        for target, view in self.starts.items():
+            lines.append(f"start     {name(target)} <- {view.text(name)}")
         for target, view in self.updates.items():
             lines.append(f"update    {name(target)} <- {view.text(name)}")
         for index, view in enumerate(self.outputs):
@@ -198,12 +204,27 @@ class Program:
     def _name(self, source: int) -> str:
         return self.arrays[source].name
 
-    def initial_state(self, dtype: Any = np.float64) -> dict[int, NDArray[Any]]:
-        """The state before the first step, without a batch axis."""
+    def initial_state(
+        self, dtype: Any = np.float64, parameters: Mapping[int, NDArray[Any]] | None = None
+    ) -> dict[int, NDArray[Any]]:
+        """The state before the first step, without a batch axis.
+
+        Parameters
+        ----------
+        dtype : dtype
+            Of the arrays.
+        parameters : mapping, optional
+            Parameter arrays, by id; by default as the program was made.
+        """
         state = {}
         for array in self.by_role("state"):
-            assert array.initial is not None
-            state[array.id] = np.asarray(array.initial, dtype=dtype)
+            value = array.initial
+            if array.id in self.starts:
+                view = self.starts[array.id]
+                known = {s: self.arrays[s].initial for s in view.sources} | dict(parameters or {})
+                value = view.evaluate(known, dtype=dtype)  # type: ignore[arg-type]
+            assert value is not None
+            state[array.id] = np.asarray(value, dtype=dtype)
         return state
 
     def shared_states(self) -> set[Any]:

@@ -525,10 +525,14 @@ class Simulator:
         """Change the trainable parameters so that probes come near to targets.
 
         Each item is a simulation of its own that begins at the first step. A simulation in
-        progress keeps its state, and goes on with the new parameters. If an error or Ctrl-C
-        stops the training, the parameters of all complete minibatches are kept. A loss or a
-        gradient that is not finite stops it as a callback would, with a warning: the parameters
-        are those before that minibatch, and the history ends with that epoch.
+        progress keeps its state, and goes on with the new parameters. Online learning rules
+        learn in each item by themselves; gradients flow through them, and what is trained of the
+        weights that they change is where they begin, at the first step or after a reset.
+
+        If an error or Ctrl-C stops the training, the parameters of all complete minibatches are
+        kept. A loss or a gradient that is not finite stops it as a callback would, with a
+        warning: the parameters are those before that minibatch, and the history ends with that
+        epoch.
 
         Parameters
         ----------
@@ -680,8 +684,9 @@ class Simulator:
 
         The derivative of random weighted sums of what probes record is checked with respect
         to the output of each node and each trainable parameter: all elements at once, along
-        random directions, and some one by one. Spiking neurons that train with a stand-in
-        are checked as their rate, and what learning rules change online as it begins.
+        random directions, and some one by one. What is checked is the very program that is
+        trained, online learning included. Where its gradient is no derivative, as a surrogate
+        gradient is none, there is nothing to compare.
 
         Parameters
         ----------
@@ -695,7 +700,8 @@ class Simulator:
         Raises
         ------
         nengo.exceptions.SimulationError
-            If gradients differ, with the entries that do; or if there are none.
+            If gradients differ, with the entries that do; if there are none; or if the settings
+            of the network put something else in their place.
         """
         self._check_open("check gradients")
         check_arguments("Simulator.check_gradients", locals())
@@ -752,7 +758,8 @@ class Simulator:
         """Take over what `save_params` has written.
 
         A simulation in progress goes on with it; before the first step, and after the next
-        `soft_reset`, states begin as the file says. `reset` forgets it all.
+        `soft_reset`, states begin as the file says. `reset` forgets it all. Weights that an
+        online learning rule has changed meanwhile stay as they are until the next reset.
 
         Parameters
         ----------
@@ -818,6 +825,11 @@ class Simulator:
             self._state = self._executable.make_state(state)
             self._runtime.follow(self.program)
         self._executable.set_parameters(self._learning.arrays(self.program))
+        if self.program.starts and not self._n_steps:
+            state = dict(self._executable.read(self._state))
+            first = self._executable.read(self._executable.initial_state())
+            state.update((i, first[i]) for i in self.program.starts)
+            self._state = self._executable.make_state(state)
 
     # -- starting over
 
@@ -843,8 +855,8 @@ class Simulator:
         ----------
         include_trainable : bool
             Whether to restore parameters that training has changed, too; the next training
-            then goes as the first one. Weights that a learning rule changes online are state
-            and always restored.
+            then goes as the first one. What a learning rule has changed of weights is state
+            and always restored, to the values that they begin with.
         include_probes : bool
             Whether to forget all probe data, too.
         """

@@ -1,4 +1,4 @@
-"""Which operators of a program keep its outputs from being differentiated."""
+"""How gradients get from a program's outputs to its parameters, and what keeps them from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..program.operators import Detach
 from ..program.program import Op, Program
 from .surrogates import RateStandIn, SurrogateStandIn
 
-__all__ = ["without_gradient"]
+__all__ = ["replaced_gradients", "without_gradient"]
 
 
 def without_gradient(program: Program, outputs: Sequence[int], inputs: bool = False) -> list[str]:
@@ -31,12 +31,40 @@ def without_gradient(program: Program, outputs: Sequence[int], inputs: bool = Fa
     marks = _Marks(program)
     marks.mark_needed(outputs)
     marks.mark_changing(inputs)
-    lines = []
+    lines: list[str] = []
     for op, is_changing in marks.operators():
         if op.host:
             lines.append(_host_line(op))
         elif is_changing and _spikes(op):
             lines.append(_spiking_line(op))
+    return list(dict.fromkeys(lines))
+
+
+def replaced_gradients(program: Program, outputs: Sequence[int], inputs: bool = False) -> list[str]:
+    """Where gradients of outputs are, as the user wants it, no derivatives; one line each.
+
+    Parameters
+    ----------
+    program, outputs, inputs
+        As for `without_gradient`.
+    """
+    marks = _Marks(program)
+    marks.mark_needed(outputs)
+    marks.mark_changing(inputs)
+    lines = []
+    for op, is_changing in marks.operators():
+        if not is_changing:
+            continue
+        if isinstance(op.attrs.get("builder"), SurrogateStandIn):
+            lines.append(
+                f"{op.name} of {_neurons_of(op.operator)} spikes with a surrogate gradient; "
+                "spike_gradient='rate' has a derivative"
+            )
+        elif op.kind is Detach:
+            lines.append(
+                f"{type(op.operator).__name__}, a learning rule, is not differentiated; it is "
+                "with detach_learning_rules=False"
+            )
     return list(dict.fromkeys(lines))
 
 
@@ -99,9 +127,10 @@ class _Marks:
         for block in self._program.blocks:
             for op, places, operands in _members(block):
                 if any(self._needed[i][place].any() for i, place in places):
-                    yield op, self._reaches(operands)
+                    yield op, self.reaches(operands)
 
-    def _reaches(self, operands: list[Any]) -> bool:
+    def reaches(self, operands: Sequence[Any]) -> bool:
+        """Whether a parameter, or a node, reaches an element of these views."""
         return any(view.evaluate(self._changing, dtype=bool).any() for view in operands)
 
     def mark_needed(self, outputs: Sequence[int]) -> None:
@@ -124,7 +153,25 @@ class _Marks:
             is_growing = count != _count(needed)
 
     def mark_changing(self, inputs: bool) -> None:
-        """Go from parameters, and nodes if wanted, to what reads them."""
+        """Go from parameters, and nodes if wanted, to what reads them, in any number of steps."""
+        for _ in self.spread(inputs):
+            pass
+
+    def _gradient_reads(self, op: Op, operands: list[Any]) -> list[list[Any]]:
+        """For each output of an operator, the operands that it has gradients by."""
+        if op.kind is Detach:
+            return [[]]
+        if isinstance(op.attrs.get("builder"), SurrogateStandIn):
+            # From the output to the current, and none through the state.
+            return [operands[:1], *([] for _ in op.outputs[1:])]
+        return [operands] * len(op.outputs)
+
+    def spread(self, inputs: bool) -> Iterator[None]:
+        """Go on from parameters, and nodes if wanted, by one step each time.
+
+        It ends when a step reaches nothing new. A state is reached one step after what updates
+        it, and its first value, where it is a parameter, at once.
+        """
         program, changing = self._program, self._changing
         for array in program.by_role("parameter"):
             changing[array.id][:] = True
@@ -133,16 +180,20 @@ class _Marks:
                 for source, start, length in program.sources:
                     if source.node is not None:
                         changing[array.id][start : start + length] = True
+        for state, view in program.starts.items():
+            changing[state] |= view.evaluate(changing, dtype=bool)
         members = [m for block in program.blocks for m in _members(block)]
         is_growing = True
         while is_growing:
             count = _count(changing)
             for op, places, operands in members:
-                if op.kind is not Detach and self._reaches(operands):
-                    for i, place in places:
-                        changing[i][place] = True
-            for state, view in program.updates.items():
-                changing[state] |= view.evaluate(changing, dtype=bool)
+                reads_of = self._gradient_reads(op, operands)
+                for (i, place), reads in zip(places, reads_of, strict=True):
+                    changing[i][place] |= self.reaches(reads)
+            yield
+            after = {s: np.array(v.evaluate(changing)) for s, v in program.updates.items()}
+            for state, reached in after.items():
+                changing[state] |= reached
             is_growing = count != _count(changing)
 
 

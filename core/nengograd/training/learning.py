@@ -24,7 +24,7 @@ from ..run.runtime import Runtime
 from .changes import Changes, Recipe
 from .data import Batches, TrainingData
 from .gradcheck import Quantity, disagreements
-from .gradient_paths import without_gradient
+from .gradient_paths import replaced_gradients, without_gradient
 from .parameters import Parameter, check_layers, find_parameters, parameter_arrays, parameter_values
 from .saved import check_fit, infos
 from .surrogates import stand_ins
@@ -107,22 +107,22 @@ class Learning:
     @cached_property
     def differentiable(self) -> Program:
         """One step of the model as it is while it is trained."""
-        return self._build.assemble(self._training(self.settings.spike_gradient))
+        return self._build.assemble(self._training())
 
     def _signals(self) -> frozenset[Any]:
         return frozenset(parameter.signal for parameter in self.parameters)
 
-    def _training(self, spike_gradient: str | None, hold: bool = False) -> Training:
-        build = self._build
+    def _training(self) -> Training:
+        build, settings = self._build, self.settings
         replaced = stand_ins(
-            build.model, build.registry, spike_gradient, surrogate=self.settings.surrogate
+            build.model, build.registry, settings.spike_gradient, surrogate=settings.surrogate
         )
         signals = self._signals()
         return Training(
             signals,
             replaced,
             differentiate=True,
-            hold=hold,
+            detach_rules=settings.detach_learning_rules,
             values=self.changes.but(signals),
             scales=self.changes.scales(),
         )
@@ -330,12 +330,16 @@ class Learning:
         nengo.exceptions.SimulationError
             If they differ; it names the entries.
         """
-        # Spikes have no finite differences: their rates stand in.
-        rated = "rate" if self.settings.spike_gradient else None
-        program = self._build.assemble(self._training(rated, hold=True))
+        program = self.differentiable
         lacking = without_gradient(program, list(outputs), inputs=True)
         if lacking:
             raise SimulationError("There is no gradient through " + "; ".join(lacking))
+        replaced = replaced_gradients(program, list(outputs), inputs=True)
+        if replaced:
+            raise SimulationError(
+                "Finite differences cannot check a gradient that the settings of the network put "
+                "in place of the derivative:\n" + "\n".join(f"- {line}" for line in replaced)
+            )
         trainer = self._make_trainer(program, np.float64)
         rng = np.random.RandomState(seed % 2**32)
         inputs = self._random_inputs(program, rng, seed, n_steps)

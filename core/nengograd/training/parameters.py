@@ -51,8 +51,8 @@ class Parameter:
 def find_parameters(model: Any, settings: Settings) -> list[Parameter]:
     """The trainable parameters of a model, in the order of its network.
 
-    What an operator of the model writes, such as weights that a learning rule changes, is
-    state and never a parameter.
+    Of what a learning rule changes from step to step, the value before the first step is a
+    parameter. What an operator sets anew in each step is none.
 
     Parameters
     ----------
@@ -63,11 +63,11 @@ def find_parameters(model: Any, settings: Settings) -> list[Parameter]:
     """
     if model.toplevel is None:
         return []
-    written = {s.base for op in model.operators for s in (*op.sets, *op.incs, *op.updates)}
+    is_set = {s.base for op in model.operators for s in op.sets}
     found: dict[Any, Parameter] = {}
     for parameter in _candidates(model, model.toplevel, ""):
         signal = parameter.signal
-        if signal is None or signal.base in written or not settings.trainable(parameter.obj):
+        if signal is None or signal.base in is_set or not settings.trainable(parameter.obj):
             continue
         found.setdefault(signal, parameter)  # a layer's may belong to several nodes
     return list(found.values())
