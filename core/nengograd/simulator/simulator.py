@@ -582,8 +582,13 @@ class Simulator:
         Raises
         ------
         nengo.exceptions.ValidationError
-            If data do not fit, or part of the network has no gradient. Nothing has changed
-            then.
+            If data do not fit, if part of the network has no gradient, or if no trainable
+            parameter reaches a target within the steps given. Nothing has changed then.
+
+        Warns
+        -----
+        nengo.exceptions.NengoWarning
+            If parameters reach some of the targets only.
         """
         self._check_open("train")
         check_arguments("Simulator.train", locals())

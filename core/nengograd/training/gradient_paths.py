@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from nengo.builder.neurons import SimNeurons
 from nengo.builder.operator import SimPyFunc
+from nengo.builder.processes import SimProcess
 
 from ..program.operators import Detach
 from ..program.program import Op, Program
+from .process_paths import linear_reads, same_reads
 from .surrogates import RateStandIn, SurrogateStandIn
 
-__all__ = ["replaced_gradients", "without_gradient"]
+__all__ = ["replaced_gradients", "steps_to_reach", "without_gradient"]
 
 
 def without_gradient(program: Program, outputs: Sequence[int], inputs: bool = False) -> list[str]:
@@ -68,6 +70,33 @@ def replaced_gradients(program: Program, outputs: Sequence[int], inputs: bool = 
     return list(dict.fromkeys(lines))
 
 
+def steps_to_reach(program: Program, outputs: Sequence[int]) -> dict[int, int | None]:
+    """How many steps it takes until trainable parameters make a difference to outputs.
+
+    Parameters
+    ----------
+    program : Program
+        A program that was assembled to be differentiated.
+    outputs : sequence of int
+        Which of its outputs.
+
+    Returns
+    -------
+    steps : dict of int to int or None
+        For each output the number of steps that a simulation needs so that the last of them
+        has a gradient; None where no parameter ever reaches the output.
+    """
+    marks = _Marks(program)
+    found: dict[int, int | None] = dict.fromkeys(outputs)
+    for step, _ in enumerate(marks.spread(inputs=False), 1):
+        for index in outputs:
+            if found[index] is None and marks.reaches([program.outputs[index]]):
+                found[index] = step
+        if None not in found.values():
+            break
+    return found
+
+
 def _spikes(op: Op) -> bool:
     builder = op.attrs.get("builder")
     return (
@@ -118,6 +147,7 @@ class _Marks:
         self._program = program
         self._needed = self._nothing()
         self._changing = self._nothing()
+        self._reads: dict[Hashable, list[list[int]] | None] = {}
 
     def _nothing(self) -> dict[int, Any]:
         return {i: np.zeros(a.size, dtype=bool) for i, a in self._program.arrays.items()}
@@ -164,6 +194,13 @@ class _Marks:
         if isinstance(op.attrs.get("builder"), SurrogateStandIn):
             # From the output to the current, and none through the state.
             return [operands[:1], *([] for _ in op.outputs[1:])]
+        if op.kind is SimProcess and len(operands) > 1:
+            key = same_reads(op)
+            if key not in self._reads:
+                self._reads[key] = linear_reads(op, self._program.dt)
+            known = self._reads[key]
+            if known is not None:
+                return [[operands[j] for j in found] for found in known]
         return [operands] * len(op.outputs)
 
     def spread(self, inputs: bool) -> Iterator[None]:
