@@ -301,7 +301,7 @@ SMOOTH = ["LIFRate()", "Sigmoid()", "Tanh()", "RectifiedLinear()", "AdaptiveLIFR
 
 @st.composite
 def smooth_networks(draw: st.DrawFn) -> NetworkSpec:
-    """Random networks of rate neurons, without learning rules and Python nodes."""
+    """Random networks of rate neurons, without Python nodes."""
     spec = draw(networks(max_objects=4, max_connections=4))
     objects = []
     for obj in spec.objects:
@@ -310,11 +310,7 @@ def smooth_networks(draw: st.DrawFn) -> NetworkSpec:
         elif isinstance(obj, Node) and obj.size_in:
             obj = Node(None, obj.size_in, 0, obj.path)
         objects.append(obj)
-    return dataclasses.replace(
-        spec,
-        objects=tuple(objects),
-        connections=tuple(c for c in spec.connections if not c.rules),
-    )
+    return dataclasses.replace(spec, objects=tuple(objects))
 
 
 def built(spec: NetworkSpec) -> tuple[nengo.Network, list[Any]]:
