@@ -155,16 +155,23 @@ def test_a_weight_reaches_through_a_rule_that_is_not_detached() -> None:
 tf = pytest.importorskip("tensorflow")
 
 
-def train(net: Any, steps: int, targets: list[int] | None = None, **settings: Any) -> Any:
-    """Train the probes with ``targets`` targets towards 1."""
+def train(
+    net: Any,
+    steps: int,
+    targets: list[int] | None = None,
+    missing: slice = slice(0),
+    objective: Any = "mse",
+) -> Any:
+    """Train the probes with ``targets`` targets towards 1, some of which are missing."""
     node = net.nodes[0]
     options = {"minibatch_size": 2, "dtype": "float64", "progress_bar": False, "jit": False}
     with nengograd.Simulator(net, backend="tensorflow", **options) as sim:
         counts = targets or [steps] * len(net.probes)
         wanted = {p: np.ones((2, n, p.size_in)) for p, n in zip(net.probes, counts, strict=True)}
-        return sim.train(
-            {node: np.ones((2, steps, 1))}, wanted, tf.keras.optimizers.SGD(1e-6), n_epochs=3
-        )["loss"]
+        for target in wanted.values():
+            target[:, missing] = np.nan
+        inputs, optimizer = {node: np.ones((2, steps, 1))}, tf.keras.optimizers.SGD(1e-6)
+        return sim.train(inputs, wanted, optimizer, n_epochs=3, objective=objective)["loss"]
 
 
 def test_too_few_steps_are_an_error_that_says_how_many_it_takes() -> None:
@@ -202,3 +209,16 @@ def test_targets_that_no_parameter_reaches_are_an_error_alone_and_a_warning_besi
     del net.probes[0]
     with pytest.raises(ValidationError, match="which no trainable parameter reaches"):
         train(net, 5)
+
+
+def test_targets_that_are_missing_do_not_count() -> None:
+    net, _ = chain(0.005, count=2)
+    with pytest.raises(ValidationError, match="in step 3; its last target is for step 2"):
+        train(net, 5, missing=slice(2, None))
+    with pytest.raises(ValidationError, match="whose targets are all NaN"):
+        train(net, 5, missing=slice(None), objective="nan_mse")
+    losses = train(net, 5, missing=slice(3, None))
+    assert losses[0] > losses[-1]
+    # A function of the user's own may ask for something without a target.
+    small = train(net, 5, missing=slice(None), objective=lambda out, _: tf.reduce_mean(out**2))
+    assert small[0] > small[-1]

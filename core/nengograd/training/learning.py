@@ -273,7 +273,7 @@ class Learning:
         self._follow()
         program = self.differentiable
         self._check_gradients_exist([goal.output for goal in goals])
-        _check_reach(program, goals)
+        check_reach(program, goals, list(data.targets.values()))
         trainer, options = self.trainer, self._build.options
         trainer.set_parameters(self.arrays(program))
         options = replace(options, minibatch_size=options.minibatch_size or 1)
@@ -419,23 +419,3 @@ class Learning:
                     Quantity(str(source.node), part.shape, part.reshape(-1), change_input(place))
                 )
         return found
-
-
-def _check_reach(program: Program, goals: Sequence[Goal]) -> None:
-    """Refuse a training that cannot change any output that has a target; warn of some."""
-    needed = steps_to_reach(program, [goal.output for goal in goals])
-    lines = []
-    for goal in goals:
-        steps, given = needed[goal.output], int(goal.steps.max()) + 1
-        if steps is None:
-            lines.append(f"{goal.name}, which no trainable parameter reaches")
-        elif given < steps:
-            lines.append(
-                f"{goal.name}, which the first trainable parameter reaches in step {steps}; its "
-                f"last target is for step {given}, and has to be for step {steps} or later"
-            )
-    message = "training cannot change the loss of\n" + "\n".join(f"- {line}" for line in lines)
-    if len(lines) == len(goals):
-        raise ValidationError(message, attr="targets")
-    if lines:
-        warnings.warn(message, NengoWarning, stacklevel=4)
