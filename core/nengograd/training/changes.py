@@ -17,7 +17,7 @@ from ..assembly.lowering import feedable_signals
 from ..program.program import Program
 from ..program.sources import ConstantSource
 from .params_file import ArrayInfo
-from .saved import CONSTANT, FIXED, GAIN, PARAMETER, Slot, find_slots, infos, signal_names
+from .saved import CONSTANT, FIXED, GAIN, PARAMETER, START, Slot, find_slots, infos, signal_names
 
 __all__ = ["Changes", "Recipe"]
 
@@ -158,7 +158,7 @@ class Changes:
             changed = self._of(slot)
             is_changed = slot.key in changed and slot.role != FIXED
             arrays[name] = np.asarray(changed[slot.key]) if is_changed else slot.built
-            is_parameter = slot.key in self.held and slot.role == CONSTANT
+            is_parameter = slot.key in self.held and slot.role in (CONSTANT, START)
             roles[name] = PARAMETER if is_parameter else slot.role
         return arrays, roles
 
@@ -202,7 +202,8 @@ class Changes:
             self._of(slot).pop(slot.key, None)
             if value.dtype != slot.built.dtype or value.tobytes() != slot.built.tobytes():
                 self._of(slot)[slot.key] = value
-        known = {n for n in parameters if n in given and self._slots[n].role == CONSTANT}
+        trainable = (CONSTANT, START)
+        known = {n for n in parameters if n in given and self._slots[n].role in trainable}
         self.held = self.held | {self._slots[name].key for name in known}
         signals = {name: signal for signal, name in signal_names(self._model).items()}
         self.apart = self.apart | {signals[name] for name in apart if name in signals}

@@ -24,8 +24,9 @@ from ..run.runtime import Runtime
 from .changes import Changes, Recipe
 from .data import Batches, TrainingData
 from .gradcheck import Quantity, disagreements
-from .gradient_paths import replaced_gradients, steps_to_reach, without_gradient
+from .gradient_paths import replaced_gradients, without_gradient
 from .parameters import Parameter, check_layers, find_parameters, parameter_arrays, parameter_values
+from .reach import check_reach
 from .saved import check_fit, infos
 from .surrogates import stand_ins
 from .trained import with_values

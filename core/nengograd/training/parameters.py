@@ -16,7 +16,14 @@ from ..config import Settings
 from ..program.program import Program
 from ..tensor_node import BuiltTensorNode, TensorNode, layer_weights
 
-__all__ = ["Parameter", "check_layers", "find_parameters", "parameter_arrays", "parameter_values"]
+__all__ = [
+    "Parameter",
+    "check_layers",
+    "find_parameters",
+    "parameter_arrays",
+    "parameter_values",
+    "possible_parameters",
+]
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,13 @@ def find_parameters(model: Any, settings: Settings) -> list[Parameter]:
             continue
         found.setdefault(signal, parameter)  # a layer's may belong to several nodes
     return list(found.values())
+
+
+def possible_parameters(model: Any) -> set[Any]:
+    """Signals that would be trainable parameters if all settings allowed it."""
+    if model.toplevel is None:
+        return set()
+    return {parameter.signal for parameter in _candidates(model, model.toplevel, "")}
 
 
 def _candidates(model: Any, network: Any, path: str) -> Iterator[Parameter]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ..assembly.lowering import feedable_signals, stored_elements
 from ..run.signals import in_dtype
 from ..tensor_node import TensorNode, layer_weights
+from .parameters import possible_parameters
 from .params_file import ArrayInfo, ParamsFile
 
 __all__ = [
@@ -150,11 +151,12 @@ def _of_connection(model: Any, connection: Any, name: str) -> Iterator[tuple[str
 def find_slots(model: Any) -> dict[str, Slot]:
     """All that makes a model compute what it computes, by name.
 
-    That is each constant, and what states hold before the first step where that is not 0. What
-    constant nodes put out is none of it: that is the input.
+    That is each constant, and what states hold before the first step where that is not 0, or is
+    trained. What constant nodes put out is none of it: that is the input.
     """
     written = {s.base for op in model.operators for s in (*op.sets, *op.incs, *op.updates)}
     inputs = set(feedable_signals(model))
+    learned = possible_parameters(model)
     slots: dict[str, Slot] = {}
     for signal, name in signal_names(model).items():
         value = signal.initial_value
@@ -165,7 +167,7 @@ def find_slots(model: Any) -> dict[str, Slot]:
             slots[name] = Slot(signal, CONSTANT, flat)
             if signal.sparse:
                 slots[f"{name}.indices"] = Slot(signal, FIXED, _indices(value))
-        elif flat.any():
+        elif flat.any() or signal in learned:
             slots[name] = Slot(signal, START, flat)
     for name, ensemble in _ensembles(model.toplevel, ""):
         gain = getattr(model.params.get(ensemble), "gain", None)
