@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .graph_functions import distinct
 from .library import tf
 from .scan import Tensors, while_loop
 
@@ -119,7 +120,7 @@ def _backward(
         state, given = [s[k] for s in kept], inputs[k]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([fixed, state, given])
-            outputs, end = run(fixed, state, given, every)
+            outputs, end = run(*distinct((fixed, state, given)), every)
         d_fixed, back, change = tape.gradient(
             [*end, *outputs],
             [fixed, state, given],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .graph_functions import call_concrete, graph_function
 from .library import tf
 from .tracing import Traced, optimized
 
@@ -43,7 +44,7 @@ class CompiledFunction:
             return function(*arguments)
 
         traced.__name__ = name
-        self._function = tf.function(traced, jit_compile=jit or None, autograph=False)
+        self._function = graph_function(traced, jit=jit)
 
     @property
     def concrete(self) -> Any:
@@ -54,9 +55,11 @@ class CompiledFunction:
 
     def __call__(self, *tensors: Any) -> list[Any]:
         """Call it; what it returns comes as a flat list."""
-        concrete = self.concrete
-        results = concrete.inference_fn.call_flat(*tensors, *concrete.captured_inputs)
-        return list(results or ())
+        return call_concrete(self.concrete, tensors)
+
+    def close(self) -> None:
+        """Free what was compiled."""
+        self._function = self._concrete = None
 
     def warm_up(self) -> None:
         """Compile it, by a call with zeros."""

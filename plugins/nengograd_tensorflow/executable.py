@@ -169,6 +169,13 @@ class TensorFlowExecutable(Executable):
         arrays = {**self.constants, **parameters}
         return {**arrays, **self.function.prepare(arrays)}
 
+    def close(self) -> None:
+        """Free compiled functions and tensors."""
+        for function in self._functions:
+            function.close()
+        self.constants.clear()
+        self.parameters.clear()
+
     # -- measuring
 
     def warm_up(self) -> None:

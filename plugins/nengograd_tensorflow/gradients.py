@@ -11,6 +11,7 @@ from nengo.exceptions import NengoWarning
 
 from nengograd.plugin.trainer import Goal
 
+from .graph_functions import distinct, graph_function
 from .library import tf
 from .objectives import descent, why_not_xla
 from .tracing import Traced, optimized
@@ -85,7 +86,7 @@ def compile_gradients(
         """The outputs, and what makes their gradients those by parameters."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(given)
-            outputs = record(given, inputs)
+            outputs = record(distinct(given), inputs)
 
         def pull(slopes: list[Any]) -> list[Any]:
             zero = tf.UnconnectedGradients.ZERO
@@ -100,14 +101,14 @@ def compile_gradients(
         return figures, pull(slopes)
 
     if not jit or not _warned(goals, xp, specs[1]):
-        function = tf.function(gradients, jit_compile=jit or None, autograph=False)
+        function = graph_function(gradients, jit=jit)
         return Gradients(function, [("gradients", function, specs)] if jit else [])
 
     def gradients_of_outputs(given: Any, inputs: Any, slopes: list[Any]) -> list[Any]:
         return watched(given, inputs)[1](slopes)
 
-    forward = tf.function(record, jit_compile=True, autograph=False)
-    backward = tf.function(gradients_of_outputs, jit_compile=True, autograph=False)
+    forward = graph_function(record, jit=True)
+    backward = graph_function(gradients_of_outputs, jit=True)
 
     def in_parts(inputs: Any, targets: Any) -> tuple[Any, list[Any]]:
         given = values()
@@ -116,7 +117,7 @@ def compile_gradients(
 
     shapes = {i: tf.TensorSpec(v.shape, v.dtype) for i, v in parameters.items()}
     return Gradients(
-        tf.function(in_parts, autograph=False),
+        graph_function(in_parts),
         [
             (record.__name__, forward, (shapes, specs[0])),
             (gradients_of_outputs.__name__, backward, (shapes, *specs)),

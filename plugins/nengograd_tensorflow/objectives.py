@@ -9,6 +9,7 @@ from nengo.exceptions import ValidationError
 
 from nengograd.plugin.trainer import Goal
 
+from .graph_functions import distinct
 from .graphs import why_not_compiled
 from .library import tf
 
@@ -61,7 +62,8 @@ def _descent(
     dtype = outputs[0].dtype
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(outputs)
-        found = [_traced(*given, xp) for given in zip(goals, outputs, targets, strict=True)]
+        seen = distinct(list(outputs))
+        found = [_traced(*given, xp) for given in zip(goals, seen, targets, strict=True)]
         losses = [tf.cast(loss, dtype) for loss, _ in found]
         mean = tf.add_n(losses) / len(losses)
     weights = [tf.cast(weight, dtype) for _, weight in found]

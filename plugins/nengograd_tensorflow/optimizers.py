@@ -8,6 +8,7 @@ from typing import Any
 from nengo.exceptions import ValidationError
 
 from .finite import Kept, apply_if_finite
+from .graph_functions import call_concrete, graph_function
 from .library import tf
 
 __all__ = ["Optimizers"]
@@ -108,7 +109,7 @@ class Optimizers:
                 return losses, tf.constant(True), found
             return losses, apply_if_finite(apply, [losses, *found]), found
 
-        return _traced(tf.function(update, autograph=False), specs)
+        return _traced(graph_function(update), specs)
 
     def keep(self, optimizer: Any) -> Kept:
         """Keep the parameters, and the optimizer's slots."""
@@ -148,8 +149,13 @@ def _traced(function: Any, specs: Sequence[Any]) -> Callable[..., Any]:
     TensorFlow would look for the trace in each call, and where functions are many and calls
     few warn of retracing.
     """
-    trace: Callable[..., Any] = function.get_concrete_function(*specs)
-    return trace
+    trace = function.get_concrete_function(*specs)
+
+    def call(*arguments: Any) -> Any:
+        results = call_concrete(trace, tf.nest.flatten(arguments))
+        return tf.nest.pack_sequence_as(trace.structured_outputs, results)
+
+    return call
 
 
 def _by_name(name: str) -> Any:

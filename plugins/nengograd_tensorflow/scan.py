@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .graph_functions import distinct
 from .library import tf
 
 __all__ = ["Body", "Tensors", "scan", "while_loop"]
@@ -129,7 +130,7 @@ def _back_through(
         x = [x[i] for x in inputs]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([state, x, zeros])
-            after, outputs, seen = body.step(fixed, state, x, zeros)
+            after, outputs, seen = body.step(fixed, *distinct((state, x, zeros)))
         after = _like(after, state)
         change = [c[i] for c in changes]
         found = tape.gradient(
@@ -152,7 +153,7 @@ def _back_through(
         rows = [_rows(r.stack()) for r in records]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(fixed)
-            results = body.tapped(fixed, rows)
+            results = body.tapped(distinct(fixed), rows)
         d_fixed = tape.gradient(
             results,
             fixed,

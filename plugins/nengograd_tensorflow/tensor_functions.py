@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nengograd.plugin.backend import check_process
 from nengograd.plugin.tensor_function import TensorFunction
 
+from .graph_functions import graph_function
 from .graphs import check_graph, python_without_gradient, why_not_compiled
 from .library import PROCESS, tf
 
@@ -137,7 +138,7 @@ class PlainFunction(Function):
         self._takes_seed = "seed" in _parameters(function)
         specs = self._specs()
         try:
-            traced = tf.function(self._for_one, autograph=False).get_concrete_function(*specs)
+            traced = graph_function(self._for_one).get_concrete_function(*specs)
         except Exception as error:
             raise ValidationError(
                 f"{_name(function)} cannot be called with tensors of shape "

@@ -18,6 +18,7 @@ from nengograd.program.program import Program
 from .devices import on_device
 from .fit import fit
 from .gradients import Record, compile_gradients
+from .graph_functions import distinct, graph_function
 from .library import tf
 from .namespace import make_namespace
 from .optimizers import Optimizers
@@ -168,9 +169,7 @@ class TensorFlowTrainer(Trainer):
         outputs = sorted(weights)
         key = (len(inputs), tuple(outputs))
         if key not in self._sums:
-            self._sums[key] = tf.function(
-                self._sum(len(inputs), outputs), jit_compile=self._jit or None, autograph=False
-            )
+            self._sums[key] = graph_function(self._sum(len(inputs), outputs), jit=self._jit)
         with on_device(self._device):
             total, by_parameters, by_inputs = self._sums[key](
                 {i: tf.constant(v, self._dtype) for i, v in parameters.items()},
@@ -187,7 +186,7 @@ class TensorFlowTrainer(Trainer):
         def differentiate(parameters: Any, inputs: Any, weights: Any) -> Any:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch([parameters, inputs])
-                recorded = self._over_time.run(parameters, inputs, steps, outputs)
+                recorded = self._over_time.run(*distinct((parameters, inputs)), steps, outputs)
                 total = tf.add_n(
                     [tf.reduce_sum(x * w) for x, w in zip(recorded, weights, strict=True)]
                 )

@@ -939,6 +939,7 @@ class Simulator:
                 self.closed = True
                 if self._build.engine.process in (None, os.getpid()):
                     self._executable.close()
+                self._learning.close()
                 self._state = None
 
     def __enter__(self) -> Simulator:

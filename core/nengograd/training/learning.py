@@ -144,6 +144,10 @@ class Learning:
         )
         return self._build.engine.trainer(program, self._build.registry, options)
 
+    def close(self) -> None:
+        """Free what trains; the values stay."""
+        self.__dict__.pop("trainer", None)
+
     # -- values
 
     @property
