@@ -1,6 +1,6 @@
 # `make demo` and `make test` need only Python (3.10 to 3.13) and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format nengo-suite nengo-suite-float32 fuzz plugins-test docs docs-test bench clean
+.PHONY: help demo test lint format nengo-suite nengo-suite-float32 fuzz soak plugins-test docs docs-test bench clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
@@ -52,8 +52,11 @@ nengo-suite-float32: $(STAMP) ## the same in float32, with the tolerances listed
 	@NENGOGRAD_BACKEND=numpy $(SUITE) -c tests/nengo_suite/float32.ini
 	@NENGOGRAD_BACKEND=tensorflow $(SUITE) -c tests/nengo_suite/float32.ini
 
-fuzz: $(STAMP) ## N random networks on every backend, against nengo.Simulator
+fuzz: $(STAMP) ## N random networks on every backend, and their gradients, against nengo.Simulator
 	@NENGOGRAD_FUZZ=$(N) $(BIN)/python -m pytest -q -n $(JOBS) tests/fuzz
+
+soak: $(STAMP) ## kills, full disks, damaged files, interrupts and forks, N of each on every backend
+	@$(BIN)/python tests/soak/soak.py --count $(N)
 
 $(VENV)/docs-installed: $(STAMP)
 	@$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[docs]"
