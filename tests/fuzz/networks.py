@@ -21,6 +21,8 @@ import numpy as np
 from hypothesis import strategies as st
 from scipy import sparse
 
+from fuzz.own_types import TYPES
+
 __all__ = [
     "Array",
     "Conn",
@@ -102,6 +104,7 @@ NAMES: dict[str, Any] = {
     **vars(nengo.solvers),
     **vars(nengo.learning_rules),
     **FUNCTIONS,
+    **TYPES,
     **{f.__name__: f for f in (levels, lags, wave, mix, sink, ramp)},
 }
 
@@ -172,11 +175,12 @@ class Ref(Brief):
 
 @dataclass(frozen=True, repr=False)
 class Rule(Brief):
-    """A learning rule and what is connected to its input."""
+    """A learning rule, what is connected to its input, and to which part of that."""
 
     type: str
     error: Ref | None = None
     synapse: str | None = None
+    into: Index = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -363,6 +367,8 @@ def _build_errors(spec: Conn, conn: nengo.Connection, objects: Sequence[Any]) ->
         pre = _resolve(rule.error, objects)
         rng = np.random.RandomState(spec.seed + 1)
         scale = _flow(rule.error.part, pre.size_out)
+        if rule.into is not None:
+            target = target[list(rule.into) if isinstance(rule.into, tuple) else rule.into]
         nengo.Connection(
             pre,
             target,
@@ -442,6 +448,8 @@ def _choice(values: Any) -> st.SearchStrategy[Any]:
 tenths = st.integers(-10, 10).map(lambda i: i / 10)
 seeds = st.integers(0, 99)
 
+OWN_SYNAPSES = ["Echo(0.9)", "Echo(-0.4)", "Echo(0.2)"]
+
 synapses = _choice(
     [
         "Lowpass(0.005)",
@@ -460,11 +468,15 @@ synapses = _choice(
         "lags(0.004, 0.005, 0.006, 0.007)",
         "LinearFilter([1], [0.02, 1], method='euler')",
         "Alpha(0.003, default_dt=0.001)",
+        *OWN_SYNAPSES,
     ]
 )
 """Expressions for synapses that hold a value for at least one step."""
 
 optional_synapses = st.none() | synapses
+
+# What has no builder runs step by step, and is slow: few networks have some of it.
+host_synapses = _choice(["HostEcho(0.8)", "HostEcho(-0.3)"])
 
 RATE_TYPES = [
     "LIFRate()",
@@ -474,6 +486,8 @@ RATE_TYPES = [
     "Sigmoid()",
     "Tanh()",
     "AdaptiveLIFRate(tau_n=0.05)",
+    "Steep(0.7)",
+    "Steep(1.3)",
 ]
 
 NEURON_TYPES = [
@@ -490,12 +504,16 @@ NEURON_TYPES = [
     "Izhikevich()",
     "Izhikevich(tau_recovery=0.1, coupling=0.25)",
     "Direct()",
+    "HostSteep(0.7)",
+    "HostSteep(1.2)",
 ]
 
 
 @st.composite
-def neuron_types(draw: st.DrawFn, poisson: bool = False) -> str:
-    """Expressions for neuron types."""
+def neuron_types(draw: st.DrawFn, poisson: bool = False, smooth: bool = False) -> str:
+    """Expressions for neuron types; smooth ones have a slope almost everywhere."""
+    if smooth:
+        return draw(_choice(RATE_TYPES))
     if draw(st.integers(0, 3)) < 3:
         return draw(_choice(NEURON_TYPES))
     kinds = ["RegularSpiking", "StochasticSpiking"] + ["PoissonSpiking"] * poisson
@@ -526,9 +544,10 @@ def paths(draw: st.DrawFn) -> tuple[int, ...]:
 
 
 @st.composite
-def ensembles(draw: st.DrawFn, poisson: bool) -> Ens:
-    kind = draw(neuron_types(poisson))
-    noise = draw(st.none() | st.none() | noises()) if kind != "Direct()" else None
+def ensembles(draw: st.DrawFn, poisson: bool, smooth: bool) -> Ens:
+    kind = draw(neuron_types(poisson, smooth))
+    noisy = kind != "Direct()" and not smooth
+    noise = draw(st.none() | st.none() | noises()) if noisy else None
     return Ens(
         neurons=draw(st.integers(1, 20)),
         dims=draw(st.integers(1, 4)),
@@ -541,22 +560,26 @@ def ensembles(draw: st.DrawFn, poisson: bool) -> Ens:
 
 
 @st.composite
-def arrays(draw: st.DrawFn, poisson: bool) -> Array:
+def arrays(draw: st.DrawFn, poisson: bool, smooth: bool) -> Array:
     return Array(
         neurons=draw(st.integers(2, 8)),
         ensembles=draw(st.integers(1, 4)),
         dims=draw(st.integers(1, 2)),
-        type=draw(neuron_types(poisson)),
+        type=draw(neuron_types(poisson, smooth)),
         extra=draw(st.none() | _choice(["sine", "product"])),
         path=draw(paths()),
     )
 
 
+OWN_PROCESSES = ["Leak(0.005)", "Leak(0.01)", "Leak(0.04)", "HostLeak(0.006)", "HostLeak(0.03)"]
+
+
 @st.composite
-def nodes(draw: st.DrawFn) -> Node:
+def nodes(draw: st.DrawFn, smooth: bool) -> Node:
     size = draw(st.integers(1, 4))
     path = draw(paths())
-    kind = draw(_choice(["constant", "passthrough", "time", "process", "input", "filter", "sink"]))
+    kinds = ["constant", "passthrough", "time", "process", "filter"]
+    kind = draw(_choice(kinds if smooth else [*kinds, "input", "sink"]))
     if kind == "constant":
         values = draw(st.lists(tenths, min_size=size, max_size=size))
         return Node(repr(values), 0, size, path)
@@ -570,23 +593,23 @@ def nodes(draw: st.DrawFn) -> Node:
     if kind == "input":
         return Node(f"mix({size})", draw(st.integers(1, 4)), size, path)
     if kind == "filter":
-        return Node(draw(synapses), size, size, path)
+        own = OWN_PROCESSES[:3] if smooth else OWN_PROCESSES
+        return Node(draw(synapses | _choice(own)), size, size, path)
     if kind == "sink":
         return Node("sink", size, 0, path)
+    processes = [
+        f"PresentInput(levels({size}, 3, 1), 0.004)",
+        f"Piecewise(dict(zip([0.003, 0.008, 0.011], levels({size}, 3, 2))))",
+        f"Piecewise(dict(zip([0, 0.01, 0.03], levels({size}, 3, 2))), 'linear')",
+    ]
+    if smooth:  # training draws other random numbers for each epoch
+        return Node(draw(_choice(processes)), 0, size, path)
     seed = draw(_choice(["", ", seed=5"]))
-    process = draw(
-        _choice(
-            [
-                f"WhiteSignal(0.05, high=80, rms=0.4{seed})",
-                f"WhiteSignal(0.01, high=200, y0=0{seed})",
-                f"PresentInput(levels({size}, 3, 1), 0.004)",
-                f"Piecewise(dict(zip([0.003, 0.008, 0.011], levels({size}, 3, 2))))",
-                f"Piecewise(dict(zip([0, 0.01, 0.03], levels({size}, 3, 2))), 'linear')",
-            ]
-        )
-        | noises()
-    )
-    return Node(process, 0, size, path)
+    random = [
+        f"WhiteSignal(0.05, high=80, rms=0.4{seed})",
+        f"WhiteSignal(0.01, high=200, y0=0{seed})",
+    ]
+    return Node(draw(_choice(processes + random) | noises()), 0, size, path)
 
 
 @st.composite
@@ -622,7 +645,7 @@ def _parts(specs: Sequence[Any], which: Callable[[Any], dict[str, int]]) -> list
 
 
 @st.composite
-def connections(draw: st.DrawFn, specs: list[Any]) -> Conn | None:
+def connections(draw: st.DrawFn, specs: list[Any], smooth: bool) -> Conn | None:
     """A connection between objects; a convolution may append a node for its output."""
     sources, targets = _parts(specs, _outputs), _parts(specs, _inputs)
     if not sources or not targets:
@@ -646,10 +669,12 @@ def connections(draw: st.DrawFn, specs: list[Any]) -> Conn | None:
     post_size = _inputs(specs[j])[post_part]
     # Without a synapse a connection takes no time, so that no cycle may consist of these.
     synapse = draw(optional_synapses if j > i else synapses)
+    if not smooth and draw(st.integers(0, 15)) == 15:
+        synapse = draw(host_synapses)
 
     size = draw(st.integers(1, pre_size))
     function = None
-    node_with_output = isinstance(specs[i], Node) and specs[i].output is not None
+    node_with_output = isinstance(specs[i], Node) and specs[i].output is not None and not smooth
     if (isinstance(specs[i], Ens) and pre_part == "") or node_with_output:
         function = draw(st.none() | _choice(FUNCTIONS))
     mid = size if function is None else np.size(FUNCTIONS[function](np.zeros(size)))
@@ -682,82 +707,94 @@ def errors(draw: st.DrawFn, specs: Sequence[Any]) -> Ref:
 
 @st.composite
 def learned(draw: st.DrawFn, specs: Sequence[Any]) -> Conn | None:
-    """A connection with one learning rule or two."""
+    """A connection with one to three learning rules, in any wiring that Nengo can build."""
     pres = [i for i, s in enumerate(specs) if isinstance(s, Ens) and _has_neurons(s)]
     if not pres:
         return None
-    i, seed = draw(_choice(pres)), draw(seeds)
-    posts = [i for i, s in enumerate(specs) if isinstance(s, Ens) and _has_neurons(s)]
-    j = draw(_choice(posts))
-    synapse = draw(optional_synapses if j > i else synapses)
-    filtered = draw(_choice(["", ", pre_synapse=None", ", pre_synapse=Alpha(0.003)"]))
-    rate = draw(_choice(["1e-3", "1e-4"]))
-    pes = Rule(
-        f"PES(learning_rate={rate}{filtered})",
-        draw(errors(specs)),
-        draw(optional_synapses),
-    )
-    local = _choice(
-        [
-            f"BCM(learning_rate=1e-10{filtered})",
-            f"BCM(learning_rate=1e-10, theta_synapse=Lowpass(0.1){filtered})",
-            f"Oja(learning_rate=1e-7{filtered})",
-            "Oja(learning_rate=1e-7, beta=0.5, post_synapse=Alpha(0.01))",
-        ]
-    ).map(Rule)
-    kind = draw(_choice(["decoded", "decoded", "weights", "neurons", "voja", "rls"]))
-    pre, post = specs[i], specs[j]
-    dense = {"scale": _flow("neurons", pre.neurons), "seed": seed}
-
-    if kind == "decoded":
-        ends = _parts(specs, _inputs)
-        j, part = draw(_choice([end for end in ends if end[1] != "neurons"]))
-        synapse = draw(optional_synapses if j > i else synapses)
-        size = _inputs(specs[j])[part]
-        k = draw(st.integers(1, size))
-        return Conn(
-            Ref(i, "", draw(picks(pre.dims, draw(st.integers(1, pre.dims))))),
-            Ref(j, part, draw(picks(size, k))),
-            "dense",
-            synapse,
-            draw(st.none() | _choice(FUNCTIONS)),
-            rules=(pes,),
-            seed=seed,
-        )
-    if kind == "weights":
-        rules = draw(_choice([(pes,), (draw(local),), (pes, draw(local))]))
-        return Conn(
-            Ref(i), Ref(j), "dense", synapse, None, "LstsqL2(weights=True)", rules, 1.0, seed
-        )
+    kind = draw(_choice(["decoded", "decoded", "weights", "neurons", "factors", "encoders"]))
+    i, j, part, seed = draw(_choice(pres)), draw(_choice(pres)), "", draw(seeds)
+    pre_part = "neurons" if kind in ("neurons", "factors") else ""
+    if kind == "encoders":
+        i, pre_part = draw(_choice([e for e in _parts(specs, _outputs) if e[1] != "neurons"]))
+    if kind in ("decoded", "factors"):
+        j, part = draw(_choice([end for end in _parts(specs, _inputs) if end[1] != "neurons"]))
     if kind == "neurons":
-        rules = draw(_choice([(pes,), (draw(local),), (draw(local), draw(local))]))
-        if len({rule.type for rule in rules}) < len(rules):
-            rules = rules[:1]
-        return Conn(Ref(i, "neurons"), Ref(j, "neurons"), "dense", synapse, rules=rules, **dense)
-    if kind == "voja":
-        ends = [e for e in _parts(specs, _outputs) if e[1] != "neurons"]
-        i, part = draw(_choice(ends))
-        synapse = draw(optional_synapses if j > i else synapses)
-        error = draw(st.none() | errors(specs))
-        post_synapse = draw(_choice(["", ", post_synapse=None"]))
-        rule = Rule(f"Voja(learning_rate=1e-3{post_synapse})", error, draw(optional_synapses))
-        return Conn(
-            Ref(i, part),
-            Ref(j),
-            "dense",
-            synapse,
-            rules=(rule,),
-            scale=_flow("", post.dims),
-            seed=seed,
-        )
-    rule = Rule(
-        f"RLS(learning_rate={draw(_choice(['1e-3', '1e-5']))}{filtered})",
-        draw(errors(specs)),
-        draw(optional_synapses),
+        part = "neurons"
+    rules = draw(learning_rules(specs, kind, _is_learning_ensemble(specs[j], part)))
+    # These two compute with all neurons of an ensemble, whatever part is connected.
+    whole = kind == "neurons" and any(r.type.startswith(("BCM", "Oja")) for r in rules)
+    pre_size, post_size = _outputs(specs[i])[pre_part], _inputs(specs[j])[part]
+    n = pre_size if whole else draw(st.integers(1, pre_size))
+    k = post_size if whole else draw(st.integers(1, post_size))
+    transform = "dense"
+    function = None
+    if kind == "decoded":
+        function = draw(st.none() | _choice(FUNCTIONS))
+        mid = n if function is None else np.size(FUNCTIONS[function](np.zeros(n)))
+        if mid <= post_size and draw(st.booleans()):
+            k, transform = mid, draw(_choice(["none", "scalar", "diag"]))
+    pre = Ref(i, pre_part, None if whole else draw(picks(pre_size, n)))
+    post = Ref(j, part, None if whole else draw(picks(post_size, k)))
+    return Conn(
+        pre,
+        post,
+        transform,
+        draw(optional_synapses if j > i else synapses),
+        function,
+        "LstsqL2(weights=True)" if kind == "weights" else None,
+        tuple(draw(wired(specs, rule, k)) for rule in rules),
+        _flow(pre_part, n),
+        seed,
     )
-    if draw(st.booleans()):
-        return Conn(Ref(i), Ref(j), "dense", synapse, rules=(rule,), seed=seed)
-    return Conn(Ref(i, "neurons"), Ref(j), "dense", synapse, rules=(rule,), **dense)
+
+
+def _is_learning_ensemble(spec: Any, part: str) -> bool:
+    return isinstance(spec, Ens) and part == "" and _has_neurons(spec)
+
+
+@st.composite
+def learning_rules(
+    draw: st.DrawFn, specs: Sequence[Any], kind: str, to_ensemble: bool
+) -> list[Rule]:
+    """Rules for a kind of connection, none of them wired yet."""
+    filtered = draw(_choice(["", ", pre_synapse=None", ", pre_synapse=Alpha(0.003)"]))
+    post_synapse = draw(_choice(["", ", post_synapse=None"]))
+    decoders = [
+        f"PES(learning_rate=1e-3{filtered})",
+        "PES(learning_rate=1e-4)",
+        f"RLS(learning_rate=1e-3{filtered})",
+        "RLS(learning_rate=1e-5)",
+    ]
+    encoders = [f"Voja(learning_rate=1e-3{post_synapse})"]
+    weights = [
+        f"BCM(learning_rate=1e-10{filtered})",
+        f"BCM(learning_rate=1e-10, theta_synapse=Lowpass(0.1){filtered})",
+        f"Oja(learning_rate=1e-7{filtered})",
+        "Oja(learning_rate=1e-7, beta=0.5, post_synapse=Alpha(0.01))",
+    ]
+    types = {
+        "decoded": decoders + encoders * to_ensemble,
+        "factors": decoders,
+        "weights": [*decoders[:2], *weights],
+        "neurons": [*decoders[:2], *weights],
+        "encoders": encoders,
+    }[kind]
+    most = 1 if kind == "encoders" else 3
+    chosen = draw(st.lists(_choice(types), min_size=1, max_size=most))
+    return [Rule(rule) for rule in chosen]
+
+
+@st.composite
+def wired(draw: st.DrawFn, specs: Sequence[Any], rule: Rule, size: int) -> Rule:
+    """A rule with an error connection into all of its input, a part of it, or without one."""
+    name = rule.type.split("(")[0]
+    if name in ("BCM", "Oja") or draw(st.integers(0, 3)) == 3:
+        return rule
+    into = None
+    if name != "Voja" and draw(st.booleans()):
+        into = draw(picks(size, draw(st.integers(1, size))))
+    error, synapse = draw(errors(specs)), draw(optional_synapses)
+    return dataclasses.replace(rule, error=error, synapse=synapse, into=into)
 
 
 @st.composite
@@ -807,6 +844,7 @@ def networks(
     poisson: bool = False,
     max_objects: int = 5,
     max_connections: int = 6,
+    smooth: bool = False,
 ) -> NetworkSpec:
     """Random networks.
 
@@ -818,13 +856,16 @@ def networks(
         Ensembles, arrays and nodes; convolutions may add nodes.
     max_connections : int
         Connections, not counting those into learning rules.
+    smooth : bool
+        Whether every part has to have a gradient, and none may be random.
     """
-    kinds = ensembles(poisson) | ensembles(poisson) | nodes() | nodes() | arrays(poisson)
+    ens, node, array = ensembles(poisson, smooth), nodes(smooth), arrays(poisson, smooth)
+    kinds = ens | ens | node | node | array
     specs = draw(st.lists(kinds, min_size=1, max_size=max_objects))
     conns: list[Conn] = []
     for _ in range(draw(st.integers(0, max_connections))):
         learns = draw(st.integers(0, 3)) == 3
-        conn = draw(learned(specs) if learns else connections(specs))
+        conn = draw(learned(specs) if learns else connections(specs, smooth))
         if conn is not None:
             conns.append(conn)
     if not any(_outputs(spec) for spec in specs):
