@@ -21,6 +21,21 @@ def need_backend(name: str) -> None:
         pytest.skip(f"{name} is not installed")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(backend): skipped where it is not installed")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests that are given a backend, or marked with one, that is not installed."""
+    for mark in item.iter_markers("needs"):
+        need_backend(*mark.args)
+    given = getattr(item, "callspec", None)
+    for value in given.params.values() if given else ():
+        if isinstance(value, str) and value in BACKENDS:
+            need_backend(value)
+
+
 @pytest.fixture(scope="session", params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> str:
     """The name of each backend in turn."""

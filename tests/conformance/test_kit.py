@@ -231,6 +231,7 @@ def test_rates_of_the_type_that_are_wrong_are_caught(kind):
     assert f"rates of {kind.__name__}, by which Nengo chooses gains and decoders, is " in message
 
 
+@pytest.mark.needs("tensorflow")
 def test_a_gradient_that_is_wrong_is_caught():
     class Both(NeuronBuilder):
         def step(self, xp, J, state, params, dt):
@@ -259,6 +260,7 @@ class Root(nengo.neurons.NeuronType):
         output[...] = np.sqrt(np.maximum(J, 0))
 
 
+@pytest.mark.needs("tensorflow")
 def test_a_derivative_that_is_not_finite_is_caught():
     with pytest.raises(ConformanceError, match=r"both branches are differentiated"):
         check_neuron(
@@ -472,6 +474,7 @@ def test_a_backend_that_is_wrong_is_caught():
         check_backend("sloppy", plugins=[Plugin()])
 
 
+@pytest.mark.needs("tensorflow")
 def test_usable_backends_are_those_that_are_installed():
     assert {"numpy", "tensorflow"} <= set(usable_backends())
 

@@ -2,6 +2,7 @@
 
 import nengo
 import numpy as np
+import pytest
 import scipy.sparse
 from nengo.builder.neurons import SimNeurons
 from nengo.builder.operator import BsrDotInc
@@ -254,6 +255,7 @@ class TestNumPy(BackendConformance):
     name = "numpy"
 
 
+@pytest.mark.needs("tensorflow")
 class TestTensorFlow(BackendConformance):
     name = "tensorflow"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from itertools import product
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,72 +15,103 @@ from nengograd.plugin.namespace import NAMES, make_namespace
 
 DTYPES = ("float32", "float64")
 
-# Names whose functions take one number after the other, at X plus a shift.
-OF_ONE = {
-    "abs": np.abs,
-    "sign": np.sign,
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "round": np.round,
-    "sqrt": np.sqrt,
-    "exp": np.exp,
-    "expm1": np.expm1,
-    "log": np.log,
-    "log1p": np.log1p,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "asin": np.arcsin,
-    "acos": np.arccos,
-    "atan": np.arctan,
-    "sinh": np.sinh,
-    "cosh": np.cosh,
-    "tanh": np.tanh,
-    "asinh": np.arcsinh,
-    "acosh": np.arccosh,
-    "atanh": np.arctanh,
-    "isfinite": np.isfinite,
-    "isnan": np.isnan,
-    "zeros_like": np.zeros_like,
-    "ones_like": np.ones_like,
-    "stop_gradient": np.array,
-    "once": np.array,
+# Names whose functions take one number after the other, at X plus a shift. What is right comes
+# from Python's own mathematics: NumPy's functions are those of one of the backends.
+OF_ONE: dict[str, Callable[[float], Any]] = {
+    "abs": lambda x: x if x > 0 else -x,
+    "sign": lambda x: float((x > 0) - (x < 0)),
+    "floor": lambda x: float(math.floor(x)),
+    "ceil": lambda x: float(math.ceil(x)),
+    "round": lambda x: float(round(x)),
+    "sqrt": math.sqrt,
+    "exp": math.exp,
+    "expm1": math.expm1,
+    "log": math.log,
+    "log1p": math.log1p,
+    "sin": math.sin,
+    "cos": math.cos,
+    "tan": math.tan,
+    "asin": math.asin,
+    "acos": math.acos,
+    "atan": math.atan,
+    "sinh": math.sinh,
+    "cosh": math.cosh,
+    "tanh": math.tanh,
+    "asinh": math.asinh,
+    "acosh": math.acosh,
+    "atanh": math.atanh,
+    "isfinite": math.isfinite,
+    "isnan": math.isnan,
+    "zeros_like": lambda x: 0.0,
+    "ones_like": lambda x: 1.0,
+    "stop_gradient": lambda x: x,
+    "once": lambda x: x,
 }
 SHIFTS = {"acosh": 1.0, "abs": -0.5, "sign": -0.5, "floor": -0.5, "ceil": -0.5, "asin": -0.5}
-OF_TWO = {
-    "pow": np.power,
-    "logaddexp": np.logaddexp,
-    "atan2": np.arctan2,
-    "maximum": np.maximum,
-    "minimum": np.minimum,
+OF_TWO: dict[str, Callable[[float, float], float]] = {
+    "pow": lambda x, y: x**y,
+    "logaddexp": lambda x, y: math.log(math.exp(x) + math.exp(y)),
+    "atan2": math.atan2,
+    "maximum": lambda x, y: x if x > y else y,
+    "minimum": lambda x, y: x if x < y else y,
 }
+
+
+def each(function: Callable[..., Any], *arrays: Any) -> np.ndarray:
+    """A function of numbers, called with those of arrays one by one."""
+    given = np.broadcast_arrays(*arrays)
+    values = [
+        function(*numbers)
+        for numbers in zip(*(x.tolist() for x in map(np.ravel, given)), strict=True)
+    ]
+    return np.array(values).reshape(given[0].shape)
+
+
+def rows(function: Callable[[list[Any]], Any], array: np.ndarray, keep: bool) -> np.ndarray:
+    """A function of lists, called with each row of a matrix."""
+    values = [function(row) for row in array.tolist()]
+    return np.array([[value] for value in values] if keep else values)
+
 
 X = np.random.RandomState(0).uniform(0.1, 0.9, (3, 4))
 Y = np.random.RandomState(1).uniform(0.1, 0.9, (3, 4))
 P = 0.3  # a parameter that all neurons share
 SPECIAL = np.array([0.5, np.inf, np.nan, -np.inf])
 
-# For each other name: calls of xp, each with what NumPy has for it in float64.
+PRODUCTS = np.array(
+    [
+        [sum(x * y for x, y in zip(*pair, strict=True)) for pair in product([row], Y.tolist())]
+        for row in X.tolist()
+    ]
+)
+
+
+def chosen(yes: Any, no: Any) -> np.ndarray:
+    """One or the other, by whether X is above a half."""
+    return each(lambda x, yes, no: yes if x > 0.5 else no, X, yes, no)
+
+
+# For each other name: calls of xp, each with what is right in float64.
 Calls = list[tuple[Callable[[Any, Any], Any], Any]]
 CALLS: dict[str, Calls] = {
     "clip": [
-        (lambda xp, a: xp.clip(a.x, 0.2, 0.5), np.clip(X, 0.2, 0.5)),
-        (lambda xp, a: xp.clip(a.x, low=a.y), np.maximum(X, Y)),
-        (lambda xp, a: xp.clip(a.x, None, a.y), np.minimum(X, Y)),
-        (lambda xp, a: xp.clip(P, a.x, 1.0), np.maximum(P, X)),
+        (lambda xp, a: xp.clip(a.x, 0.2, 0.5), each(lambda x: min(max(x, 0.2), 0.5), X)),
+        (lambda xp, a: xp.clip(a.x, low=a.y), each(max, X, Y)),
+        (lambda xp, a: xp.clip(a.x, None, a.y), each(min, X, Y)),
+        (lambda xp, a: xp.clip(P, a.x, 1.0), each(max, P, X)),
         (lambda xp, a: xp.clip(P, 0.4, 1.0), np.float64(0.4)),
     ],
     "where": [
-        (lambda xp, a: xp.where(a.x > 0.5, a.x, a.y), np.where(X > 0.5, X, Y)),
-        (lambda xp, a: xp.where(a.x > 0.5, a.x, P), np.where(X > 0.5, X, P)),
-        (lambda xp, a: xp.where(a.x > 0.5, 0, a.x), np.where(X > 0.5, 0, X)),
-        (lambda xp, a: xp.where(a.x > 0.5, 1.0, 0.0), np.where(X > 0.5, 1.0, 0.0)),
-        (lambda xp, a: xp.where(a.x > 0.5, 1, 0), np.where(X > 0.5, 1.0, 0.0)),
+        (lambda xp, a: xp.where(a.x > 0.5, a.x, a.y), chosen(X, Y)),
+        (lambda xp, a: xp.where(a.x > 0.5, a.x, P), chosen(X, P)),
+        (lambda xp, a: xp.where(a.x > 0.5, 0, a.x), chosen(0, X)),
+        (lambda xp, a: xp.where(a.x > 0.5, 1.0, 0.0), chosen(1.0, 0.0)),
+        (lambda xp, a: xp.where(a.x > 0.5, 1, 0), chosen(1.0, 0.0)),
         (lambda xp, a: xp.where(a.x > 0.5, True, False), X > 0.5),
-        (lambda xp, a: xp.where(a.x > 0.5, P, xp.exp(P)), np.where(X > 0.5, P, np.exp(P))),
+        (lambda xp, a: xp.where(a.x > 0.5, P, xp.exp(P)), chosen(P, math.exp(P))),
     ],
     "astype": [
-        (lambda xp, a: xp.astype(a.x > 0.5, a.x.dtype), np.where(X > 0.5, 1.0, 0.0)),
+        (lambda xp, a: xp.astype(a.x > 0.5, a.x.dtype), chosen(1.0, 0.0)),
         (lambda xp, a: xp.astype(P, a.x.dtype), np.float64(P)),
     ],
     "logical_not": [(lambda xp, a: xp.logical_not(a.x > 0.5), X <= 0.5)],
@@ -102,7 +135,7 @@ CALLS: dict[str, Calls] = {
         (lambda xp, a: xp.asarray(True, dtype=a.x.dtype), np.float64(1)),
         (lambda xp, a: xp.asarray([1, P]), np.array([1.0, P])),
         (lambda xp, a: xp.asarray(P, dtype=a.x.dtype), np.float64(P)),
-        (lambda xp, a: xp.asarray(a.x > 0.5, dtype=a.x.dtype), np.where(X > 0.5, 1.0, 0.0)),
+        (lambda xp, a: xp.asarray(a.x > 0.5, dtype=a.x.dtype), chosen(1.0, 0.0)),
         (lambda xp, a: xp.asarray([1, 2], dtype=np.int32), np.array([1, 2], np.int32)),
     ],
     "broadcast_to": [
@@ -125,8 +158,8 @@ CALLS: dict[str, Calls] = {
     "max": [(lambda xp, a: xp.max(P), np.float64(P))],
     "any": [(lambda xp, a: xp.any(a.x > 0.5), np.bool_(True))],
     "all": [(lambda xp, a: xp.all(a.x > 0.5), np.bool_(False))],
-    "matmul": [(lambda xp, a: xp.matmul(a.x, xp.matrix_transpose(a.y)), X @ Y.T)],
-    "einsum": [(lambda xp, a: xp.einsum("ij,kj->ik", a.x, a.y), X @ Y.T)],
+    "matmul": [(lambda xp, a: xp.matmul(a.x, xp.matrix_transpose(a.y)), PRODUCTS)],
+    "einsum": [(lambda xp, a: xp.einsum("ij,kj->ik", a.x, a.y), PRODUCTS)],
     "segment_sum": [
         (
             lambda xp, a: xp.segment_sum(a.x, np.array([0, 0, 2, 2]), 3),
@@ -139,17 +172,17 @@ CALLS: dict[str, Calls] = {
 def _of_one(name: str, function: Any) -> Calls:
     shift = SHIFTS.get(name, 0.0)
     return [
-        (lambda xp, a: getattr(xp, name)(a.x + shift), function(X + shift)),
-        (lambda xp, a: getattr(xp, name)(P + shift), function(np.float64(P + shift))),
+        (lambda xp, a: getattr(xp, name)(a.x + shift), each(function, X + shift)),
+        (lambda xp, a: getattr(xp, name)(P + shift), each(function, P + shift)),
     ]
 
 
 def _of_two(name: str, function: Any) -> Calls:
     return [
-        (lambda xp, a: getattr(xp, name)(a.x, a.y), function(X, Y)),
-        (lambda xp, a: getattr(xp, name)(a.x, P), function(X, P)),
-        (lambda xp, a: getattr(xp, name)(P, a.x), function(P, X)),
-        (lambda xp, a: getattr(xp, name)(P, 2), function(np.float64(P), 2.0)),
+        (lambda xp, a: getattr(xp, name)(a.x, a.y), each(function, X, Y)),
+        (lambda xp, a: getattr(xp, name)(a.x, P), each(function, X, P)),
+        (lambda xp, a: getattr(xp, name)(P, a.x), each(function, P, X)),
+        (lambda xp, a: getattr(xp, name)(P, 2), each(function, P, 2.0)),
     ]
 
 
@@ -157,7 +190,8 @@ for _name, _function in OF_ONE.items():
     CALLS[_name] = _of_one(_name, _function)
 for _name, _function in OF_TWO.items():
     CALLS[_name] = _of_two(_name, _function)
-for _name in ("sum", "max", "any", "all"):
+OF_ROWS: dict[str, Callable[[list[Any]], Any]] = {"sum": sum, "max": max, "any": any, "all": all}
+for _name in OF_ROWS:
     _data = X > 0.5 if _name in ("any", "all") else X
     for _keep in (False, True):
         CALLS[_name].append(
@@ -165,14 +199,19 @@ for _name in ("sum", "max", "any", "all"):
                 lambda xp, a, n=_name, k=_keep: getattr(xp, n)(
                     a.x > 0.5 if n in ("any", "all") else a.x, axis=-1, keepdims=k
                 ),
-                getattr(np, _name)(_data, axis=-1, keepdims=_keep),
+                rows(OF_ROWS[_name], _data, _keep),
             )
         )
 for _name in ("isfinite", "isnan"):
     CALLS[_name].append(
-        (lambda xp, a, n=_name: getattr(xp, n)(a.special), getattr(np, _name)(SPECIAL))
+        (lambda xp, a, n=_name: getattr(xp, n)(a.special), each(OF_ONE[_name], SPECIAL))
     )
-CALLS["logaddexp"].append((lambda xp, a: xp.logaddexp(-20.0 * a.x, 0.0), np.log1p(np.exp(-20 * X))))
+CALLS["logaddexp"].append(
+    (
+        lambda xp, a: xp.logaddexp(-20.0 * a.x, 0.0),
+        each(lambda x: math.log(1 + math.exp(-20 * x)), X),
+    )
+)
 CALLS["round"].append((lambda xp, a: xp.round(xp.zeros_like(a.x) + 2.5), np.full_like(X, 2.0)))
 
 

@@ -171,6 +171,7 @@ def write(xp: Any, J: Any) -> Any:
 ON_ALL, ON_TENSORFLOW = BACKENDS, ("tensorflow",)
 
 
+@pytest.mark.needs("tensorflow")
 @pytest.mark.parametrize(
     ("function", "backends", "advice"),
     [

@@ -354,6 +354,7 @@ def test_a_builder_that_loses_the_batch_axis_is_told(backend: str) -> None:
         )
 
 
+@pytest.mark.needs("tensorflow")
 def test_a_builder_that_calls_numpy_on_tensors_is_told_of_xp() -> None:
     calls_numpy = Returns(lambda x: [np.tanh(x)])
     with pytest.raises(BuildError, match=r"(?s)Softsign.*Other.*functions of xp"):

@@ -1,6 +1,7 @@
 """Profiles of real runs and trainings."""
 
 import json
+import time
 
 import nengo
 import numpy as np
@@ -31,7 +32,9 @@ def profiled(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("profile") / "run.json"
     net = make_network()
     with nengograd.Simulator(net, progress_bar=False, backend=request.param) as sim:
+        begin = time.perf_counter()
         sim.run_steps(600, profile=path)
+        net.seconds = time.perf_counter() - begin
         yield net, sim, path
 
 
@@ -50,16 +53,23 @@ def test_a_profile_measures_half_and_compares_with_the_rest(profiled):
     assert sim.profile.profiled_seconds_per_step > 0
 
 
-def test_a_profile_explains_the_step_or_says_what_is_missing(profiled):
-    _, sim, _ = profiled
-    assert sim.profile.explained >= 0.8 or sum(sim.profile.missing.values()) > 0
+def test_a_profile_adds_up_to_no_more_than_the_run_took(profiled):
+    net, sim, _ = profiled
+    profile = sim.profile
+    half = sim.profile.steps
+    seconds = half * (profile.seconds_per_step + profile.profiled_seconds_per_step)
+    assert seconds + profile.compile_seconds <= net.seconds
 
 
-def test_time_to_compile_is_shared_out(profiled):
+def test_a_block_takes_its_share_of_the_time_to_compile(profiled):
     _, sim, _ = profiled
-    total = sum(block.compile_seconds for block in sim.profile.blocks)
-    expected = sim.profile.compile_seconds if sim.backend == "tensorflow" else 0
-    assert np.isclose(total, expected)
+    by_block = {block.name: block.compile_seconds for block in sim.profile.blocks}
+    if sim.backend == "numpy":
+        assert set(by_block.values()) == {0.0}
+    else:
+        # A neuron is a dozen instructions, anything else one or two.
+        assert min(by_block.values()) > 0
+        assert max(by_block, key=by_block.get) == "LIF"
 
 
 def test_profiling_changes_no_result_and_compiles_once(profiled):
@@ -99,6 +109,7 @@ def test_a_file_that_may_not_be_written_is_an_error_before_the_run(tmp_path, mon
         assert sim.n_steps == 0
 
 
+@pytest.mark.needs("tensorflow")
 @pytest.mark.parametrize("steps", [3, 6, 9, 30])
 def test_an_unrolled_run_is_measured_in_whole_turns(tmp_path, steps):
     with nengograd.Simulator(
@@ -125,6 +136,7 @@ def test_python_on_the_host_is_a_block_with_its_time(backend, tmp_path):
     assert all(b.seconds_per_step > 0 for b in device)
 
 
+@pytest.mark.needs("tensorflow")
 def test_the_graph_runtime_is_measured_as_well(tmp_path):
     with nengograd.Simulator(
         make_network(), progress_bar=False, backend="tensorflow", jit=False
@@ -152,6 +164,7 @@ def test_builders_of_plugins_bear_the_name_of_their_distribution(tmp_path):
     assert mine.distribution == "plugins=[...]"
 
 
+@pytest.mark.needs("tensorflow")
 def test_an_error_ends_the_measurement_and_keeps_what_has_run(tmp_path):
     def fails_late(t):
         if t > 0.0155:
@@ -180,6 +193,7 @@ def test_a_folder_that_is_not_there_is_an_error_before_the_run(tmp_path):
         assert sim.n_steps == 0
 
 
+@pytest.mark.needs("tensorflow")
 def test_training_is_profiled_and_learns_the_same(tmp_path):
     with make_network() as net:
         nengograd.configure_settings(spike_gradient="rate")
@@ -234,6 +248,7 @@ def test_the_command_refuses_to_run_no_steps(tmp_path, capsys, options):
     assert "steps: must be at least 1" in capsys.readouterr().err
 
 
+@pytest.mark.needs("tensorflow")
 def test_what_tensorflow_has_traced_is_left_for_tensorboard(tmp_path):
     with nengograd.Simulator(
         make_network(), progress_bar=False, backend="tensorflow", tensorboard=str(tmp_path)
