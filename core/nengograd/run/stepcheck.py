@@ -65,6 +65,8 @@ class CheckedStep:
         self._context = context
         self._who = who
         self._is_checked = False
+        # What depends on these alone has no batch axis either.
+        self._reads_constants = not all(context.batched)
         builder = block.ops[0].attrs.get("builder")
         # A builder of neurons or processes has no context.
         self._in_dtype = "so do ctx.constant and xp.astype(x, ctx.dtype)"
@@ -120,7 +122,7 @@ class CheckedStep:
             # Nothing that it reads changes from step to step.
             if shape[-1:] != (size,):
                 raise self._error(f"returned {what} of shape {shape}; {(size,)} is needed")
-        elif shape != (*lead, size):
+        elif shape != (*lead, size) and not (shape == (size,) and self._reads_constants):
             lost = " The batch axis is lost: work along the last axis alone, with axis=-1."
             hint = lost if len(shape) < 1 + len(lead) else ""
             raise self._error(
