@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nengo.exceptions import SimulationError
+
 from nengograd.plugin.measuring import MOST_SPANS, Measured, Span
 
 from .hlo import OTHER, Owner, block_scope, owner, owners
@@ -81,10 +83,20 @@ class Tracer:
             What has run.
         build : mapping of int to float
             How long it took to build each block.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            If TensorFlow could not write what it has measured.
         """
-        tf.profiler.experimental.stop()
         try:
+            tf.profiler.experimental.stop()
             events = [e for path in set(self._files()) - self._before for e in _events(path)]
+        except (OSError, tf.errors.OpError) as error:
+            raise SimulationError(
+                f"TensorFlow could not write what it has measured into {self._folder!r}: free "
+                f"some space there, or name another temporary folder in TMPDIR. {error}"
+            ) from error
         finally:
             if self._kept is None:
                 shutil.rmtree(self._folder, ignore_errors=True)
