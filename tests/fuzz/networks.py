@@ -706,7 +706,7 @@ def errors(draw: st.DrawFn, specs: Sequence[Any]) -> Ref:
 
 
 @st.composite
-def learned(draw: st.DrawFn, specs: Sequence[Any]) -> Conn | None:
+def learned(draw: st.DrawFn, specs: Sequence[Any], smooth: bool) -> Conn | None:
     """A connection with one to three learning rules, in any wiring that Nengo can build."""
     pres = [i for i, s in enumerate(specs) if isinstance(s, Ens) and _has_neurons(s)]
     if not pres:
@@ -720,7 +720,7 @@ def learned(draw: st.DrawFn, specs: Sequence[Any]) -> Conn | None:
         j, part = draw(_choice([end for end in _parts(specs, _inputs) if end[1] != "neurons"]))
     if kind == "neurons":
         part = "neurons"
-    rules = draw(learning_rules(specs, kind, _is_learning_ensemble(specs[j], part)))
+    rules = draw(learning_rules(kind, _is_learning_ensemble(specs[j], part), smooth))
     # These two compute with all neurons of an ensemble, whatever part is connected.
     whole = kind == "neurons" and any(r.type.startswith(("BCM", "Oja")) for r in rules)
     pre_size, post_size = _outputs(specs[i])[pre_part], _inputs(specs[j])[part]
@@ -753,19 +753,19 @@ def _is_learning_ensemble(spec: Any, part: str) -> bool:
 
 
 @st.composite
-def learning_rules(
-    draw: st.DrawFn, specs: Sequence[Any], kind: str, to_ensemble: bool
-) -> list[Rule]:
+def learning_rules(draw: st.DrawFn, kind: str, to_ensemble: bool, smooth: bool) -> list[Rule]:
     """Rules for a kind of connection, none of them wired yet."""
+    # A gradient through a rule shows only if the rule learns much in a few steps.
+    rate = "0.1" if smooth else "1e-3"
     filtered = draw(_choice(["", ", pre_synapse=None", ", pre_synapse=Alpha(0.003)"]))
     post_synapse = draw(_choice(["", ", post_synapse=None"]))
     decoders = [
-        f"PES(learning_rate=1e-3{filtered})",
+        f"PES(learning_rate={rate}{filtered})",
         "PES(learning_rate=1e-4)",
         f"RLS(learning_rate=1e-3{filtered})",
         "RLS(learning_rate=1e-5)",
     ]
-    encoders = [f"Voja(learning_rate=1e-3{post_synapse})"]
+    encoders = [f"Voja(learning_rate={rate}{post_synapse})"]
     weights = [
         f"BCM(learning_rate=1e-10{filtered})",
         f"BCM(learning_rate=1e-10, theta_synapse=Lowpass(0.1){filtered})",
@@ -864,8 +864,8 @@ def networks(
     specs = draw(st.lists(kinds, min_size=1, max_size=max_objects))
     conns: list[Conn] = []
     for _ in range(draw(st.integers(0, max_connections))):
-        learns = draw(st.integers(0, 3)) == 3
-        conn = draw(learned(specs) if learns else connections(specs, smooth))
+        learns = draw(st.integers(0, 1 if smooth else 3)) == 1
+        conn = draw(learned(specs, smooth) if learns else connections(specs, smooth))
         if conn is not None:
             conns.append(conn)
     if not any(_outputs(spec) for spec in specs):
