@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import reject
 from hypothesis import strategies as st
+from nengo.exceptions import ValidationError
 
 import nengograd
 from conftest import need_backend
@@ -116,7 +117,12 @@ def test_gradients_of_random_networks_agree_with_differences_of_nengo(part: int)
         probes = (dataclasses.replace(probe, sample_every=None) for probe in spec.probes)
         spec = dataclasses.replace(spec, probes=tuple(probes))
         valid_reference(spec)
-        model, at, gradients, names, weights = descend(spec, "tensorflow", minibatch_size)
+        try:
+            model, at, gradients, names, weights = descend(spec, "tensorflow", minibatch_size)
+        except ValidationError as error:
+            if "training cannot change the loss" not in str(error):
+                raise
+            reject()
         with (
             quiet(),
             np.errstate(all="ignore"),
