@@ -7,6 +7,7 @@ from typing import Any
 
 from nengo.exceptions import ValidationError
 
+from .graph_functions import graph_function
 from .library import tf
 
 __all__ = ["check_graph", "python_without_gradient", "why_not_compiled"]
@@ -80,7 +81,7 @@ def _nodes(graph: Any) -> Iterator[Any]:
 
 def why_not_compiled(function: Callable[..., Any], specs: Sequence[Any]) -> str | None:
     """Why XLA cannot compute a function of tensors as TensorFlow does, if so."""
-    compiled = tf.function(function, jit_compile=True, autograph=False)
+    compiled = graph_function(function, jit=True)
     used = {node.op for node in _nodes(compiled.get_concrete_function(*specs).graph)}
     for operation, meaning in _LEFT_OUT.items():
         if any(name.startswith(operation) for name in used):

@@ -11,6 +11,7 @@ import numpy as np
 from nengo.exceptions import BuildError, ValidationError
 from numpy.typing import NDArray
 
+from .graph_functions import graph_function
 from .graphs import check_graph
 from .keras_copies import NO_COPY, apart, copied, follow_flags
 from .library import tf
@@ -230,7 +231,7 @@ class KerasFunction(Function):
 
         specs = [tf.TensorSpec((1, *self._shape_in), layer.compute_dtype)]
         specs += [tf.TensorSpec(v.shape, v.dtype) for v in (*variables, *keys)]
-        traced = tf.function(run, autograph=False).get_concrete_function(*specs)
+        traced = graph_function(run).get_concrete_function(*specs)
         check_graph(traced.graph, layer.name, is_layer=True)
         n = len(variables)
         return found[:n], any(found[n:])

@@ -228,7 +228,9 @@ class _Marks:
                 for (i, place), reads in zip(places, reads_of, strict=True):
                     changing[i][place] |= self.reaches(reads)
             yield
-            after = {s: np.array(v.evaluate(changing, dtype=bool)) for s, v in program.updates.items()}
+            after = {
+                s: np.array(v.evaluate(changing, dtype=bool)) for s, v in program.updates.items()
+            }
             for state, reached in after.items():
                 changing[state] |= reached
             is_growing = count != _count(changing)
