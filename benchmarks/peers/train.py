@@ -82,7 +82,7 @@ def nengo_trainer(args):
         import nengograd
 
         if args.keep_all:
-            from nengograd_tensorflow import overtime
+            from nengograd_xla import overtime
 
             overtime._MOST_BYTES = 2**60
         sim = nengograd.Simulator(

@@ -40,9 +40,9 @@ class TensorNode(nengo.Node):
     tensor_func : callable
         Takes an input ``(minibatch_size, *shape_in)`` and returns
         ``(minibatch_size, *shape_out)``; with ``pass_time`` it takes the time, a scalar in
-        seconds, before that. Items have to be independent of each other. For TensorFlow a
-        function on its tensors or a Keras layer. A layer that is used in several nodes
-        shares its weights, and each node has a state of its own.
+        seconds, before that. Items have to be independent of each other. With the backend
+        ``"tensorflow"`` a function on its tensors or a Keras layer. A layer that is used in several
+        nodes shares its weights, and each node has a state of its own.
 
         What a layer changes by itself when it is called, such as the state of a recurrent
         layer that keeps one or a counter, lives from step to step; each item of a minibatch
@@ -67,8 +67,9 @@ class TensorNode(nengo.Node):
     seed : int, optional
         Of the initial weights, of a layer that had none before. (A layer that Keras cannot make
         anew from its configuration begins with those that Keras gave it.)
-    backend : str
-        Whose tensors the function works on.
+    backend : str, optional
+        Whose tensors the function works on, by default those of the preferred backend that
+        has tensor functions.
 
     Raises
     ------
@@ -84,11 +85,14 @@ class TensorNode(nengo.Node):
         pass_time: bool = True,
         label: str | None = Default,
         seed: int | None = Default,
-        backend: str = "tensorflow",
+        backend: str | None = None,
     ):
         check_arguments("TensorNode", locals())
         plugins = get_manager()
-        engine = plugins.backends[plugins.choose(backend)].load()
+        able = plugins.with_capability("tensor_functions") if backend is None else []
+        name = plugins.choose(able[0] if able else backend)
+        plugins.require(name, "tensor_functions", "compute functions on tensors")
+        engine = plugins.backends[name].load()
         engine.check_process()
         self.tensor_func = tensor_func
         self.shape_in = _shape(shape_in)

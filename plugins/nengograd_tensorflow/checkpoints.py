@@ -1,53 +1,23 @@
-"""A long run in segments, for gradients that need little memory.
-
-Going back through a run needs what each of its steps has computed. Here the state between
-segments alone is kept, and each segment is run once more on the way back. With segments near
-the root of the number of steps, memory grows with the root as well, for a third more work
-(Chen, Xu, Zhang and Guestrin 2016, https://arxiv.org/abs/1604.06174).
-"""
+"""A long run in segments, for gradients that need little memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+from nengograd_xla.loops import Arrays, Run
 
 from .graph_functions import distinct
 from .library import tf
-from .scan import Tensors, while_loop
+from .scan import while_loop
 
 __all__ = ["checkpointed"]
-
-Run = Callable[[Tensors, Tensors, Any, int], tuple[Tensors, Tensors]]
-"""``run(shared, state, inputs, steps) -> (outputs, end)``: some steps on from a state."""
 
 
 def checkpointed(
     run: Run, every: int, steps: int, shared: Sequence[Any], state: Sequence[Any], inputs: Any
-) -> tuple[Tensors, Tensors]:
-    """Run steps in segments; what it returns can be differentiated.
-
-    Parameters
-    ----------
-    run : callable
-        See `Run`. ``inputs`` and ``outputs`` have time first.
-    every : int
-        Steps in a segment. What is left over in the end is one more.
-    steps : int
-        Number of steps.
-    shared : sequence of tensor
-        What all steps share.
-    state : sequence of tensor
-        State before the first step.
-    inputs : (steps, ...) tensor
-        Inputs of each step.
-
-    Returns
-    -------
-    outputs : list of (steps, ...) tensors
-        Outputs of each step.
-    end : list of tensor
-        State after the last step.
-    """
+) -> tuple[Arrays, Arrays]:
+    """Run steps in segments; see `nengograd_xla.loops.Loops.checkpointed`."""
     count = steps // every
     whole = count * every
     outputs, end = _equal_segments(run, every, count, shared, state, inputs[:whole])
@@ -59,7 +29,7 @@ def checkpointed(
 
 def _equal_segments(
     run: Run, every: int, count: int, shared: Sequence[Any], state: Sequence[Any], inputs: Any
-) -> tuple[Tensors, Tensors]:
+) -> tuple[Arrays, Arrays]:
     n_shared, n_state = len(shared), len(state)
 
     @tf.custom_gradient
@@ -82,15 +52,15 @@ def _equal_segments(
 
 
 def _forward(
-    run: Run, every: int, count: int, fixed: Tensors, state: Tensors, inputs: Any
-) -> tuple[Tensors, Tensors, Tensors]:
+    run: Run, every: int, count: int, fixed: Arrays, state: Arrays, inputs: Any
+) -> tuple[Arrays, Arrays, Arrays]:
     """The states before each segment, the outputs of each, and the state in the end."""
     # What TensorFlow traces for the shapes alone, the compiler finds unused.
     shapes = [(o.shape, o.dtype) for o in run(fixed, state, inputs[0], every)[0]]
     kept = [tf.TensorArray(s.dtype, size=count, element_shape=s.shape) for s in state]
     outputs = [tf.TensorArray(dtype, size=count, element_shape=shape) for shape, dtype in shapes]
 
-    def turn(k: Any, state: Tensors, kept: Any, outputs: Any) -> Any:
+    def turn(k: Any, state: Arrays, kept: Any, outputs: Any) -> Any:
         kept = [r.write(k, s) for r, s in zip(kept, state, strict=True)]
         given, end = run(fixed, list(state), inputs[k], every)
         outputs = [o.write(k, g) for o, g in zip(outputs, given, strict=True)]
@@ -105,17 +75,17 @@ def _backward(
     run: Run,
     every: int,
     count: int,
-    fixed: Tensors,
-    kept: Tensors,
+    fixed: Arrays,
+    kept: Arrays,
     inputs: Any,
-    back: Tensors,
-    changes: Tensors,
-) -> tuple[Tensors, Tensors, Any]:
+    back: Arrays,
+    changes: Arrays,
+) -> tuple[Arrays, Arrays, Any]:
     """Gradients with respect to what is shared, the first state, and the inputs."""
     total = [tf.zeros_like(f) for f in fixed]
     d_inputs = tf.TensorArray(inputs.dtype, size=count, element_shape=inputs.shape[1:])
 
-    def turn(j: Any, back: Tensors, total: Tensors, d_inputs: Any) -> Any:
+    def turn(j: Any, back: Arrays, total: Arrays, d_inputs: Any) -> Any:
         k = count - 1 - j
         state, given = [s[k] for s in kept], inputs[k]
         with tf.GradientTape(watch_accessed_variables=False) as tape:

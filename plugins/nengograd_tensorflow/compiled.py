@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nengograd_xla.attribution import Traced
+
 from .graph_functions import call_concrete, graph_function
 from .library import tf
-from .tracing import Traced, optimized
+from .tracing import optimized
 
 __all__ = ["CompiledFunction"]
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from nengo.exceptions import NengoWarning
 
-from nengograd.plugin.trainer import Goal
+from nengograd.plugin.trainer import LossTerm
+from nengograd_xla.attribution import Traced
 
 from .graph_functions import distinct, graph_function
 from .library import tf
 from .objectives import descent, why_not_xla
-from .tracing import Traced, optimized
+from .tracing import optimized
 
 __all__ = ["Gradients", "compile_gradients"]
 
@@ -51,13 +52,13 @@ class Gradients:
 def compile_gradients(
     record: Record,
     parameters: Mapping[int, Any],
-    goals: Sequence[Goal],
+    terms: Sequence[LossTerm],
     xp: Any,
     specs: tuple[Any, list[Any]],
     *,
     jit: bool,
 ) -> Gradients:
-    """Make the function that computes the gradients of the mean of the goals' losses.
+    """Make the function that computes the gradients of the mean of the terms' losses.
 
     Where XLA cannot compute a loss, TensorFlow's graph runtime does, between two compiled
     functions: one for what the probes record, and one for its gradients, which has to compute
@@ -69,7 +70,7 @@ def compile_gradients(
         See `Record`.
     parameters : mapping
         Keras variables, by the id of their array.
-    goals : sequence of Goal
+    terms : sequence of LossTerm
         What is minimized.
     xp : Namespace
         Functions of tensors.
@@ -97,10 +98,10 @@ def compile_gradients(
 
     def gradients(inputs: Any, targets: Any) -> tuple[Any, list[Any]]:
         outputs, pull = watched(values(), inputs)
-        figures, slopes = descent(goals, xp, outputs, targets)
+        figures, slopes = descent(terms, xp, outputs, targets)
         return figures, pull(slopes)
 
-    if not jit or not _warned(goals, xp, specs[1]):
+    if not jit or not _warned(terms, xp, specs[1]):
         function = graph_function(gradients, jit=jit)
         return Gradients(function, [("gradients", function, specs)] if jit else [])
 
@@ -112,7 +113,7 @@ def compile_gradients(
 
     def in_parts(inputs: Any, targets: Any) -> tuple[Any, list[Any]]:
         given = values()
-        figures, slopes = descent(goals, xp, forward(given, inputs), targets)
+        figures, slopes = descent(terms, xp, forward(given, inputs), targets)
         return figures, backward(given, inputs, slopes)
 
     shapes = {i: tf.TensorSpec(v.shape, v.dtype) for i, v in parameters.items()}
@@ -125,13 +126,13 @@ def compile_gradients(
     )
 
 
-def _warned(goals: Sequence[Goal], xp: Any, targets: Sequence[Any]) -> bool:
+def _warned(terms: Sequence[LossTerm], xp: Any, targets: Sequence[Any]) -> bool:
     """Say which losses XLA cannot compute; return whether there are any."""
     # A target has the shape of what its loss sees of the output.
     reasons = [
-        f"{goal.loss.name}: {reason}"
-        for goal, target in zip(goals, targets, strict=True)
-        if (reason := why_not_xla(goal, xp, target, target))
+        f"{term.loss.name}: {reason}"
+        for term, target in zip(terms, targets, strict=True)
+        if (reason := why_not_xla(term, xp, target, target))
     ]
     if reasons:
         warnings.warn(

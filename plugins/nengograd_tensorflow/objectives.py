@@ -7,7 +7,7 @@ from typing import Any
 
 from nengo.exceptions import ValidationError
 
-from nengograd.plugin.trainer import Goal
+from nengograd.plugin.trainer import LossTerm
 
 from .graph_functions import distinct
 from .graphs import why_not_compiled
@@ -17,23 +17,23 @@ __all__ = ["descent", "why_not_xla"]
 
 
 def descent(
-    goals: Sequence[Goal], xp: Any, outputs: Sequence[Any], targets: Sequence[Any]
+    terms: Sequence[LossTerm], xp: Any, outputs: Sequence[Any], targets: Sequence[Any]
 ) -> tuple[Any, list[Any]]:
     """Compute losses, and the gradient of their mean with respect to the outputs.
 
     Parameters
     ----------
-    goals : sequence of Goal
+    terms : sequence of LossTerm
         What is minimized.
     xp : Namespace
         Functions of tensors.
     outputs, targets : sequences of (minibatch, n_samples, size) tensors
-        In the order of the goals.
+        In the order of the terms.
 
     Returns
     -------
     figures : (2, n_goals) tensor
-        The loss of each goal, and how much it counts beside other minibatches.
+        The loss of each term, and how much it counts beside other minibatches.
     gradients : list of tensors
         As the outputs.
 
@@ -42,9 +42,9 @@ def descent(
     nengo.exceptions.ValidationError
         If a loss cannot be traced, or none has a gradient.
     """
-    figures, found = _descent(goals, xp, outputs, targets)
+    figures, found = _descent(terms, xp, outputs, targets)
     if all(gradient is None for gradient in found):
-        names = " and ".join(sorted({goal.loss.name for goal in goals}))
+        names = " and ".join(sorted({term.loss.name for term in terms}))
         raise ValidationError(
             f"{names} has no gradient with respect to what the probe records, so that training "
             "could change nothing: compute the loss from the output, with operations that have "
@@ -56,14 +56,14 @@ def descent(
 
 
 def _descent(
-    goals: Sequence[Goal], xp: Any, outputs: Sequence[Any], targets: Sequence[Any]
+    terms: Sequence[LossTerm], xp: Any, outputs: Sequence[Any], targets: Sequence[Any]
 ) -> tuple[Any, list[Any]]:
     """The same, with None in place of gradients that there are not."""
     dtype = outputs[0].dtype
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(outputs)
         seen = distinct(list(outputs))
-        found = [_traced(*given, xp) for given in zip(goals, seen, targets, strict=True)]
+        found = [_traced(*given, xp) for given in zip(terms, seen, targets, strict=True)]
         losses = [tf.cast(loss, dtype) for loss, _ in found]
         mean = tf.add_n(losses) / len(losses)
     weights = [tf.cast(weight, dtype) for _, weight in found]
@@ -71,13 +71,13 @@ def _descent(
     return figures, tape.gradient(mean, list(outputs))
 
 
-def _traced(goal: Goal, output: Any, target: Any, xp: Any) -> tuple[Any, Any]:
-    """The loss and weight of a goal, where a graph is made of the user's function."""
+def _traced(term: LossTerm, output: Any, target: Any, xp: Any) -> tuple[Any, Any]:
+    """The loss and weight of a term, where a graph is made of the user's function."""
     try:
-        loss, weight = goal.loss(xp, output, target)
+        loss, weight = term.loss(xp, output, target)
     except tf.errors.OperatorNotAllowedInGraphError as error:
         raise ValidationError(
-            f"{goal.loss.name} uses the value of a tensor in Python, as `if` and `for` do, but for "
+            f"{term.loss.name} uses the value of a tensor in Python, as `if` and `for` do, but for "
             "training it is compiled before there are values: decorate it with @tf.function, "
             "or use tf.where",
             attr="objective",
@@ -86,29 +86,29 @@ def _traced(goal: Goal, output: Any, target: Any, xp: Any) -> tuple[Any, Any]:
         if "Tensor" not in str(error) or "numpy" not in str(error):
             raise
         raise ValidationError(
-            f"{goal.loss.name} makes a NumPy array of a tensor, which has no gradient: use "
+            f"{term.loss.name} makes a NumPy array of a tensor, which has no gradient: use "
             "functions of TensorFlow, such as tf.reduce_mean for np.mean",
             attr="objective",
         ) from error
     return loss, weight
 
 
-def why_not_xla(goal: Goal, xp: Any, output: Any, target: Any) -> str | None:
-    """Why XLA cannot compute a goal's loss with its gradient as TensorFlow does, if so.
+def why_not_xla(term: LossTerm, xp: Any, output: Any, target: Any) -> str | None:
+    """Why XLA cannot compute a term's loss with its gradient as TensorFlow does, if so.
 
     Parameters
     ----------
-    goal : Goal
+    term : LossTerm
         What is minimized.
     xp : Namespace
         Functions of tensors.
     output, target : tf.TensorSpec
         Of the loss's arguments.
     """
-    if isinstance(goal.loss.given, str):
+    if isinstance(term.loss.given, str):
         return None
 
     def alone(x: Any, y: Any) -> Any:
-        return _descent([goal], xp, [x], [y])
+        return _descent([term], xp, [x], [y])
 
     return why_not_compiled(alone, [output, target])

@@ -9,7 +9,7 @@ from nengograd.plugin.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from nengograd.plugin.backend import Backend, BackendInfo
-    from nengograd.plugin.builders import NeuronBuilder, OperatorBuilder
+    from nengograd.plugin.builders import OperatorBuilder
 
 
 def _load() -> Backend:
@@ -21,25 +21,24 @@ def _load() -> Backend:
 @hookimpl
 def nengograd_backends() -> Mapping[str, BackendInfo]:
     """The backend ``tensorflow``."""
-    from nengograd.plugin.backend import BackendInfo
+    from nengograd.plugin.backend import BackendInfo, Capabilities
 
     install = 'pip install "nengograd[tensorflow]"'
-    return {"tensorflow": BackendInfo(_load, requires=("tensorflow",), install=install)}
-
-
-@hookimpl
-def nengograd_neurons(backend: str) -> Mapping[type, NeuronBuilder]:
-    """Neuron builders that use what is fast on XLA."""
-    if backend != "tensorflow":
-        return {}
-    from .neurons import NEURONS
-
-    return NEURONS
+    return {
+        "tensorflow": BackendInfo(
+            _load,
+            requires=("tensorflow",),
+            install=install,
+            capabilities=Capabilities(differentiate=True, tensor_functions=True, write_graph=True),
+            family="xla",
+            preference=10,
+        )
+    }
 
 
 @hookimpl
 def nengograd_operators(backend: str) -> Mapping[type, OperatorBuilder]:
-    """Operator builders that use what is fast on XLA."""
+    """The builder of nodes that compute with tensors."""
     if backend != "tensorflow":
         return {}
     from .operators import OPERATORS

@@ -9,64 +9,20 @@ product per step.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from nengograd_xla.loops import Arrays, Body
 
 from .graph_functions import distinct
 from .library import tf
 
-__all__ = ["Body", "Tensors", "scan", "while_loop"]
-
-Tensors = list[Any]
-
-
-@dataclass(frozen=True)
-class Body:
-    """One step of a loop.
-
-    Attributes
-    ----------
-    step : callable
-        ``step(shared, state, inputs, taps) -> (state, outputs, records)``. Lists of tensors:
-        ``shared`` is the same in all steps, ``inputs`` and ``outputs`` belong to one step. It
-        adds each of ``taps`` to the result of an operation that reads ``shared``, in
-        order, and returns in ``records`` what else these operations read.
-    tapped : callable
-        ``tapped(shared, records) -> results``: the same operations, for any number of rows.
-    taps : list of int
-        Size of each tap.
-    """
-
-    step: Callable[[Tensors, Tensors, Tensors, Tensors], tuple[Tensors, Tensors, Tensors]]
-    tapped: Callable[[Tensors, Tensors], Tensors]
-    taps: list[int]
+__all__ = ["scan", "while_loop"]
 
 
 def scan(
     body: Body, steps: int, shared: Sequence[Any], state: Sequence[Any], inputs: Sequence[Any]
-) -> tuple[Tensors, Tensors]:
-    """Run a loop; what it returns can be differentiated.
-
-    Parameters
-    ----------
-    body : Body
-        One step.
-    steps : int
-        Number of steps.
-    shared : sequence of tensor
-        What all steps share.
-    state : sequence of (batch, n) tensors
-        State before the first step.
-    inputs : sequence of (steps, batch, n) tensors
-        Inputs of each step.
-
-    Returns
-    -------
-    outputs : list of (steps, batch, n) tensors
-        Outputs of each step.
-    end : list of (batch, n) tensors
-        State after the last step.
-    """
+) -> tuple[Arrays, Arrays]:
+    """Run a loop; see `nengograd_xla.loops.Loops.scan`."""
     n_shared, n_state = len(shared), len(state)
 
     @tf.custom_gradient
@@ -88,15 +44,15 @@ def scan(
 
 
 def _forward(
-    body: Body, steps: int, fixed: Tensors, state: Tensors, inputs: Tensors
-) -> tuple[Tensors, Tensors, Tensors]:
+    body: Body, steps: int, fixed: Arrays, state: Arrays, inputs: Arrays
+) -> tuple[Arrays, Arrays, Arrays]:
     """Run all steps: the states before each, the outputs of each, and the state in the end."""
     states = [_record(steps, s) for s in state]
     taps = _no_taps(body, state, inputs)
     shapes = _shapes(lambda: body.step(fixed, state, [x[0] for x in inputs], taps)[1])
     outputs = [tf.TensorArray(d, size=steps, element_shape=s) for s, d in shapes]
 
-    def turn(i: Any, state: Tensors, states: Any, outputs: Any) -> Any:
+    def turn(i: Any, state: Arrays, states: Any, outputs: Any) -> Any:
         states = [r.write(i, s) for r, s in zip(states, state, strict=True)]
         after, given, _ = body.step(fixed, list(state), [x[i] for x in inputs], taps)
         outputs = [o.write(i, g) for o, g in zip(outputs, given, strict=True)]
@@ -110,12 +66,12 @@ def _forward(
 def _back_through(
     body: Body,
     steps: int,
-    fixed: Tensors,
-    states: Tensors,
-    inputs: Tensors,
-    back: Tensors,
-    changes: Tensors,
-) -> tuple[Tensors, Tensors, Tensors]:
+    fixed: Arrays,
+    states: Arrays,
+    inputs: Arrays,
+    back: Arrays,
+    changes: Arrays,
+) -> tuple[Arrays, Arrays, Arrays]:
     """Go back through steps whose states before them are all known."""
     zeros = _no_taps(body, [s[0] for s in states], inputs)
     firsts = [x[0] for x in inputs]
@@ -124,7 +80,7 @@ def _back_through(
     d_taps = [_record(steps, t) for t in zeros]
     records = [tf.TensorArray(d, size=steps, element_shape=s) for s, d in shapes]
 
-    def turn(j: Any, back: Tensors, d_inputs: Any, d_taps: Any, records: Any) -> Any:
+    def turn(j: Any, back: Arrays, d_inputs: Any, d_taps: Any, records: Any) -> Any:
         i = steps - 1 - j
         state = [s[i] for s in states]
         x = [x[i] for x in inputs]
@@ -182,7 +138,7 @@ def _rows(x: Any) -> Any:
     return tf.reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
 
 
-def _like(after: Sequence[Any], before: Sequence[Any]) -> Tensors:
+def _like(after: Sequence[Any], before: Sequence[Any]) -> Arrays:
     """States with the shapes they had; one that is the same for all items has lost its batch."""
     return [
         a if a.shape == b.shape else tf.broadcast_to(a, b.shape)
@@ -190,11 +146,11 @@ def _like(after: Sequence[Any], before: Sequence[Any]) -> Tensors:
     ]
 
 
-def _no_taps(body: Body, state: Sequence[Any], inputs: Sequence[Any]) -> Tensors:
+def _no_taps(body: Body, state: Sequence[Any], inputs: Sequence[Any]) -> Arrays:
     batch = state[0].shape[0]
     return [tf.zeros((batch, size), state[0].dtype) for size in body.taps]
 
 
-def _shapes(make: Callable[[], Tensors]) -> list[tuple[Any, Any]]:
+def _shapes(make: Callable[[], Arrays]) -> list[tuple[Any, Any]]:
     """Shapes and dtypes of tensors that the compiler will find unused."""
     return [(t.shape, t.dtype) for t in make()]

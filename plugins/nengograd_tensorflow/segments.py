@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,38 +13,13 @@ from nengograd.plugin.executable import Host, Options, PartialRun
 from nengograd.plugin.measuring import Measured, Stopwatch
 from nengograd.plugin.registry import Registry
 from nengograd.program.program import Program
-from nengograd.program.views import View
+from nengograd.program.segments import Segment, split
 
+from .compiled import CompiledFunction
 from .executable import State, TensorFlowExecutable, any_nan
 from .library import tf
 
 __all__ = ["SegmentExecutable"]
-
-
-@dataclass
-class _Segment:
-    """Blocks that run as one between others that cannot.
-
-    Attributes
-    ----------
-    blocks : list of int
-        Indices of the blocks.
-    jit : bool
-        Whether XLA takes them.
-    host : int or None
-        Index of the host block that follows, if one does.
-    needs : list of int
-        Arrays that come from before the segment.
-    gives : list of int
-        Arrays computed here that are read after it.
-    """
-
-    blocks: list[int] = field(default_factory=list)
-    jit: bool = True
-    host: int | None = None
-    needs: list[int] = field(default_factory=list)
-    gives: list[int] = field(default_factory=list)
-    run: Any = None
 
 
 class SegmentExecutable(TensorFlowExecutable):
@@ -68,16 +42,18 @@ class SegmentExecutable(TensorFlowExecutable):
         outside: Collection[int] = (),
     ):
         super().__init__(program, registry, options, device)
-        self._segments = _split(program, outside)
+        self._segments = split(program, outside)
         self._watch: Stopwatch | None = None
+        self._runs: list[CompiledFunction] = []
         with self.on_device():
             self._one_step = tf.constant(1, tf.int32)
         for number, segment in enumerate(self._segments):
             specs = [tf.TensorSpec((), tf.int32), *(self.spec(i) for i in segment.needs)]
             name = f"segment{number}_of_step"
-            segment.run = self.compiled(self._runner(segment), name, specs, segment.jit)
+            run = self.compiled(self._runner(segment), name, specs, segment.compiles)
+            self._runs.append(run)
 
-    def _runner(self, segment: _Segment) -> Any:
+    def _runner(self, segment: Segment) -> Any:
         last = segment is self._segments[-1]
 
         def run(n: Any, *tensors: Any) -> tuple[Any, ...]:
@@ -122,8 +98,8 @@ class SegmentExecutable(TensorFlowExecutable):
         if self.input_id is not None:
             arrays[self.input_id] = tf.constant(inputs, self.dtype)
         number = 0
-        for segment in self._segments:
-            results = segment.run(self._one_step, *(arrays[i] for i in segment.needs))
+        for run, segment in zip(self._runs, self._segments, strict=True):
+            results = run(self._one_step, *(arrays[i] for i in segment.needs))
             if segment is self._segments[-1]:
                 count = len(self.updates)
                 by_id = dict(zip(self.updates, results[:count], strict=True))
@@ -164,38 +140,5 @@ class SegmentExecutable(TensorFlowExecutable):
 
     def write_graph(self, folder: str) -> None:
         """Write the graph of the largest segment for TensorBoard."""
-        segment = max(self._segments, key=lambda s: len(s.blocks))
-        segment.run.write_graph(folder)
-
-
-def _split(program: Program, outside: Collection[int]) -> list[_Segment]:
-    """Cut a program's blocks at those that do not compile, and find what crosses each cut."""
-    segments = [_Segment()]
-    for index, block in enumerate(program.blocks):
-        if block.host:
-            segments[-1].host = index
-            segments.append(_Segment())
-        elif index in outside:
-            segments += [_Segment([index], jit=False), _Segment()]
-        else:
-            segments[-1].blocks.append(index)
-    fixed = {a.id for a in program.arrays.values() if a.role in ("constant", "parameter")}
-    ending = [*program.updates.values(), *program.outputs]
-    reads = []
-    for segment in segments:
-        views = [view for i in segment.blocks for view in program.blocks[i].operands]
-        if segment.host is not None:
-            views += program.blocks[segment.host].operands
-        if segment is segments[-1]:
-            views += ending
-        reads.append(_sources(views) - fixed)
-    for number, segment in enumerate(segments):
-        made = {i for index in segment.blocks for i in program.blocks[index].outputs}
-        later: set[int] = set().union(*reads[number + 1 :]) if number + 1 < len(reads) else set()
-        segment.needs = sorted(reads[number] - made)
-        segment.gives = sorted(made & later)
-    return segments
-
-
-def _sources(views: list[View]) -> set[int]:
-    return {source for view in views for source in view.sources}
+        largest = max(range(len(self._segments)), key=lambda i: len(self._segments[i].blocks))
+        self._runs[largest].write_graph(folder)

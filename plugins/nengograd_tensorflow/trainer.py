@@ -8,23 +8,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nengograd.plugin.callbacks import Callbacks
 from nengograd.plugin.executable import Options
 from nengograd.plugin.measuring import Measured
 from nengograd.plugin.registry import Registry
-from nengograd.plugin.trainer import Course, Goal, Trainer
+from nengograd.plugin.trainer import BatchSpec, FitOptions, LossTerm, StepResult, Trainer
 from nengograd.program.nan import what_is_not_finite
 from nengograd.program.program import Program
+from nengograd_xla.overtime import OverTime
 
 from .devices import on_device
-from .fit import fit
+from .finite import Kept
 from .gradients import Record, compile_gradients
 from .graph_functions import distinct, graph_function
+from .keras_callbacks import KerasCallbacks
 from .library import tf
+from .loops import TensorFlowLoops
 from .namespace import make_namespace
 from .optimizers import Optimizers
-from .overtime import OverTime
 from .tensor_nodes import outside_of_compiler, warn_of_nodes
-from .tracing import Tracer
+from .tracing import Tracer, named_block
 
 __all__ = ["TensorFlowTrainer"]
 
@@ -52,7 +55,14 @@ class TensorFlowTrainer(Trainer):
         self._jit = options.jit is not False and not outside
         self._dtype = options.dtype
         with on_device(device):
-            self._over_time = OverTime(program, registry, options)
+            self._over_time = OverTime(
+                program,
+                registry,
+                options,
+                make_namespace(options.dtype),
+                TensorFlowLoops(),
+                named_block,
+            )
             self._variables = {
                 array.id: tf.keras.Variable(
                     np.asarray(array.initial),
@@ -62,9 +72,14 @@ class TensorFlowTrainer(Trainer):
                 for array in program.by_role("parameter")
             }
         self._optimizers = Optimizers(list(self._variables.values()))
-        self._lessons: dict[Any, tuple[Any, Any]] = {}
+        self._gradients: dict[Any, tuple[Any, Any]] = {}
         self._updates: dict[Any, tuple[Callable[..., Any], Any]] = {}
         self._running: Any = None  # the gradients that were used last
+        self._update: Any = None
+        self._optimizer: Any = None
+        self._kept: Kept | None = None
+        self._names: list[str] = []
+        self._n_batches = 0
         self._tracer: Tracer | None = None
         self._sums: dict[Any, Callable[..., Any]] = {}
 
@@ -81,36 +96,39 @@ class TensorFlowTrainer(Trainer):
         """Forget the slots of optimizers that were given by name."""
         self._optimizers.forget_named()
 
-    def fit(
-        self, batches: Any, goals: Sequence[Goal], optimizer: Any, course: Course
-    ) -> dict[str, list[float]]:
-        """Minimize the mean loss of the goals; see `Trainer.fit`."""
-        found = self._optimizers.find(optimizer)
-        names = [goal.name for goal in goals]
+    def compile(
+        self, optimizer: Any, losses: Sequence[LossTerm], spec: BatchSpec, options: FitOptions
+    ) -> None:
+        """Prepare `step`; see `Trainer.compile`."""
+        self._optimizer = self._optimizers.find(optimizer)
+        self._names = [term.name for term in losses]
         with on_device(self._device):
-            # Whatever is wrong with an objective has to turn out before an epoch begins.
-            update = self._update(batches, goals, found, course.stop_at_nan)
-            kept = self._optimizers.keep(found) if course.stop_at_nan else None
+            self._update = self._find_update(spec, losses, self._optimizer, options.stop_at_nan)
+            self._kept = self._optimizers.keep(self._optimizer) if options.stop_at_nan else None
+        self._n_batches = spec.n_batches
 
-        def train(inputs: NDArray[Any], targets: list[NDArray[Any]]) -> tuple[NDArray[Any], str]:
-            with on_device(self._device):
-                arguments = tf.constant(inputs), [tf.constant(t) for t in targets]
-                losses, is_applied, gradients = update(*arguments)
-                figures: NDArray[Any] = losses.numpy()
-                if kept is None:
-                    return figures, ""
-                if is_applied.numpy():
-                    lost = kept.follow(len(batches))
-                    if lost is None:
-                        return figures, ""
-                else:
-                    lost = kept.take_back()
-            by_id = {i: g.numpy() for i, g in zip(self._variables, gradients, strict=True)}
-            by_name = dict(zip(names, figures[0], strict=True))
-            return figures, what_is_not_finite(self._program, by_name, by_id, lost)
+    def step(self, inputs: NDArray[Any], targets: list[NDArray[Any]]) -> StepResult:
+        """Change the parameters by one minibatch; see `Trainer.step`."""
+        with on_device(self._device):
+            arguments = tf.constant(inputs), [tf.constant(t) for t in targets]
+            figures, is_applied, gradients = self._update(*arguments)
+            losses, weights = figures.numpy()
+            if self._kept is None:
+                return StepResult(losses, weights)
+            if is_applied.numpy():
+                lost = self._kept.follow(self._n_batches)
+                if lost is None:
+                    return StepResult(losses, weights)
+            else:
+                lost = self._kept.take_back()
+        by_id = {i: g.numpy() for i, g in zip(self._variables, gradients, strict=True)}
+        by_name = dict(zip(self._names, losses, strict=True))
+        problem = what_is_not_finite(self._program, by_name, by_id, lost)
+        return StepResult(losses, weights, problem)
 
-        variables = list(self._variables.values())
-        return fit(train, batches, names, variables, found, course)
+    def callbacks(self, options: FitOptions, spec: BatchSpec) -> Callbacks:
+        """Keras' callbacks and progress bar."""
+        return KerasCallbacks(list(self._variables.values()), self._optimizer, options, spec)
 
     def start_measuring(self, folder: str | None = None) -> None:
         """Note each instruction of the gradients from here on."""
@@ -122,40 +140,43 @@ class TensorFlowTrainer(Trainer):
         assert tracer is not None
         return tracer.stop(self._running.traced(), self._over_time.function.build_seconds)
 
-    def _update(
-        self, batches: Any, goals: Sequence[Goal], optimizer: Any, stop_at_nan: bool
+    def _find_update(
+        self, spec: BatchSpec, terms: Sequence[LossTerm], optimizer: Any, stop_at_nan: bool
     ) -> Callable[..., Any]:
         """A traced function that changes the parameters; see `Optimizers.update`."""
         # What ids belong to is kept along, so that no other object gets them.
-        steps = batches.n_steps
-        lesson = (steps, *((g.output, _identity(g), g.steps.tobytes()) for g in goals))
-        inputs, targets = batches.shapes
+        steps = spec.inputs[0]
+        signature = (
+            spec.inputs,
+            spec.targets,
+            *((g.output, _identity(g), g.steps.tobytes()) for g in terms),
+        )
         dtype = tf.dtypes.as_dtype(self._dtype)
-        specs = tf.TensorSpec(inputs, dtype), [tf.TensorSpec(shape, dtype) for shape in targets]
-        if lesson not in self._lessons:
+        specs = tf.TensorSpec(spec.inputs, dtype), [tf.TensorSpec(x, dtype) for x in spec.targets]
+        if signature not in self._gradients:
             gradients = compile_gradients(
-                self._record(steps, goals),
+                self._record(steps, terms),
                 self._variables,
-                goals,
+                terms,
                 make_namespace(self._dtype),
                 specs,
                 jit=self._jit,
             )
-            self._lessons[lesson] = gradients, goals
-        self._running, _ = self._lessons[lesson]
-        key = (lesson, id(optimizer), stop_at_nan)
+            self._gradients[signature] = gradients, terms
+        self._running, _ = self._gradients[signature]
+        key = (signature, id(optimizer), stop_at_nan)
         if key not in self._updates:
             gradients = self._running.function
             update = self._optimizers.update(optimizer, gradients, specs, stop_at_nan)
             self._updates[key] = update, optimizer
         return self._updates[key][0]
 
-    def _record(self, steps: int, goals: Sequence[Goal]) -> Record:
-        outputs = [goal.output for goal in goals]
+    def _record(self, steps: int, terms: Sequence[LossTerm]) -> Record:
+        outputs = [term.output for term in terms]
 
         def recorded_outputs(parameters: Any, inputs: Any) -> list[Any]:
             recorded = self._over_time.run(parameters, inputs, steps, outputs)
-            return [_samples(x, g.steps) for x, g in zip(recorded, goals, strict=True)]
+            return [_samples(x, g.steps) for x, g in zip(recorded, terms, strict=True)]
 
         return recorded_outputs
 
@@ -196,9 +217,9 @@ class TensorFlowTrainer(Trainer):
         return differentiate
 
 
-def _identity(goal: Goal) -> Any:
-    """What two goals share if their losses are the same."""
-    given = goal.loss.given
+def _identity(term: LossTerm) -> Any:
+    """What two terms share if their losses are the same."""
+    given = term.loss.given
     return given if isinstance(given, str) else id(given)
 
 

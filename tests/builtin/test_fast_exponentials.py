@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("tensorflow")
 
-neurons = pytest.importorskip("nengograd_tensorflow.neurons")
+from nengograd_xla import neurons
+
 X = np.linspace(0.0, 1.0, 201)[1:]
 
 

@@ -442,8 +442,9 @@ def test_what_a_hook_is_told_to_return_is_accepted(wrong: Any, right: Any) -> No
 
 
 def test_the_advice_where_no_backend_is_usable_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(DISABLE, "numpy tensorflow")
+    backends = list(get_manager().backends)
+    monkeypatch.setenv(DISABLE, " ".join(backends))
     with pytest.raises(ValidationError, match=f"No backend is usable.*Is {DISABLE} set"):
         get_manager().choose(None)
     monkeypatch.delenv(DISABLE)
-    assert get_manager().choose(None) in ("numpy", "tensorflow")
+    assert get_manager().choose(None) in backends

@@ -16,7 +16,7 @@ from nengo.exceptions import NengoWarning, ValidationError
 
 import nengograd
 from nengograd import hookimpl
-from nengograd.plugin.backend import BackendInfo
+from nengograd.plugin.backend import BackendInfo, Capabilities
 from nengograd.plugin.builders import NeuronBuilder
 from nengograd.plugin.hookspecs import API_VERSION
 from nengograd.plugin.manager import (
@@ -379,11 +379,11 @@ def test_a_plugin_that_is_left_out_is_not_imported() -> None:
 # -- backends
 
 
-def backend_info(*requires: str, install: str = "") -> BackendInfo:
+def backend_info(*requires: str, **what: Any) -> BackendInfo:
     def refuse() -> Any:
         raise AssertionError("loaded before it was asked for")
 
-    return BackendInfo(refuse, requires=requires, install=install)
+    return BackendInfo(refuse, requires=requires, **what)
 
 
 def with_backends(**infos: BackendInfo) -> PluginManager:
@@ -407,17 +407,51 @@ def test_a_backend_without_its_packages_is_an_error_that_says_how_to_get_them() 
         assert words in str(caught.value)
 
 
-def test_by_default_tensorflow_is_chosen_then_numpy_then_any_that_is_usable() -> None:
-    ready, lacking = backend_info(), backend_info("not_there")
-    assert with_backends(x=ready, numpy=ready, tensorflow=ready).choose(None) == "tensorflow"
-    assert with_backends(x=ready, numpy=ready, tensorflow=lacking).choose(None) == "numpy"
-    assert with_backends(y=lacking, x=ready).choose(None) == "x"
+def test_by_default_the_usable_backend_of_the_highest_preference_is_chosen() -> None:
+    first = backend_info(preference=5)
+    lacking = backend_info("not_there", preference=9)
+    assert with_backends(a=backend_info(), b=first, c=backend_info()).choose(None) == "b"
+    assert with_backends(a=backend_info(), b=first, c=lacking).choose(None) == "b"
+    assert with_backends(y=lacking, x=backend_info()).choose(None) == "x"
+
+
+def test_what_a_backend_cannot_do_names_the_usable_ones_that_can() -> None:
+    able = Capabilities(differentiate=True)
+    plain = backend_info()
+    trains = backend_info(capabilities=able)
+    best = backend_info(capabilities=able, preference=1)
+    plugins = with_backends(plain=plain, trains=trains, best=best)
+    assert plugins.with_capability("differentiate") == ["best", "trains"]
+    plugins.require("trains", "differentiate", "differentiate")
+    with pytest.raises(ValidationError, match="'plain' cannot fly; use backend='best' or 'trains'"):
+        plugins.require("plain", "differentiate", "fly")
+    gone = backend_info("not_there", capabilities=able, install="pip install gone")
+    with pytest.raises(ValidationError, match="install one that can: pip install gone"):
+        with_backends(plain=plain, gone=gone).require("plain", "differentiate", "differentiate")
+
+
+def test_builders_of_a_family_serve_each_backend_of_it() -> None:
+    class Family:
+        @hookimpl
+        def nengograd_neurons(self, family: str) -> Any:
+            return {nengo.LIF: Named("fast")} if family == "fruit" else {}
+
+        @hookimpl
+        def nengograd_backends(self) -> Any:
+            fruit = backend_info(family="fruit")
+            return {"apple": fruit, "pear": fruit, "stone": backend_info()}
+
+    plugins = PluginManager([Family()], points=[])
+    for name in ("apple", "pear"):
+        assert make_registry(plugins, name).neurons == {nengo.LIF: Named("fast")}
+    assert make_registry(plugins, "stone").neurons == {}
 
 
 def test_the_environment_names_the_backend_and_the_argument_comes_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plugins = with_backends(one=backend_info(), numpy=backend_info(), tensorflow=backend_info())
+    preferred = backend_info(preference=1)
+    plugins = with_backends(one=backend_info(), numpy=backend_info(), tensorflow=preferred)
     monkeypatch.setenv(BACKEND, "one")
     assert plugins.choose(None) == "one"
     assert plugins.choose("numpy") == "numpy"

@@ -3,7 +3,7 @@
 import pytest
 
 pytest.importorskip("tensorflow")
-from nengograd_tensorflow.hlo import OTHER, block_scope, owner, owners
+from nengograd_xla.hlo import OTHER, block_scope, owner, owners
 
 TEXT = """\
 HloModule a_inference_steps_1__.2, is_scheduled=true

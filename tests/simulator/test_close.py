@@ -97,7 +97,7 @@ def test_compiled_simulators_leave_no_objects_on_tensorflow() -> None:
 
 def test_checkpointed_training_leaves_no_objects(monkeypatch: pytest.MonkeyPatch) -> None:
     need_backend("tensorflow")
-    from nengograd_tensorflow import overtime
+    from nengograd_xla import overtime
 
     monkeypatch.setattr(overtime, "_MOST_BYTES", 1)
 

@@ -208,7 +208,7 @@ def test_gradients_are_the_finite_differences_of_nengo(wire: Any) -> None:
 
 
 def test_in_segments_and_compiled_gradients_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nengograd_tensorflow import overtime
+    from nengograd_xla import overtime
 
     model = Model(pes_filtered)
     found = {}

@@ -17,7 +17,7 @@ STEPS, BATCH, N = 13, 3, 4
 
 def body() -> Any:
     """``h' = 0.9 h + 0.1 tanh(h W + x)``, with the product in a tap, and two outputs."""
-    from nengograd_tensorflow.scan import Body
+    from nengograd_xla.loops import Body
 
     def step(shared: Any, state: Any, inputs: Any, taps: Any) -> Any:
         (w,), (h,), (x,) = shared, state, inputs
@@ -93,7 +93,7 @@ def compare(loop: Any, jit: bool) -> None:
 
 
 def test_a_long_run_trains_in_segments_as_it_does_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nengograd_tensorflow import overtime
+    from nengograd_xla import overtime
 
     with nengo.Network(seed=3) as net:
         nengograd.configure_settings(spike_gradient="rate")

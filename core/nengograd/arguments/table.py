@@ -131,7 +131,7 @@ TABLE: dict[str, dict[str, Rule]] = {
         "pass_time": rules.FLAG,
         "label": or_default(optional(rules.TEXT)),
         "seed": or_default(optional(rules.SEED)),
-        "backend": rules.TEXT,
+        "backend": optional(rules.TEXT),
     },
     "Layer": {"layer_func": rules.LAYER},
     "Layer.__call__": {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import fields
 from typing import Any
 
+from ..plugin.backend import BackendInfo
 from ..plugin.manager import PluginInfo, PluginManager, get_manager, make_registry
 
 __all__ = ["add"]
@@ -54,8 +56,14 @@ def _backend_lines(plugins: PluginManager) -> list[str]:
             state += f": {info.install}" if info.install else ""
         else:
             state = "usable" + (", the default" if name == chosen else "")
-        lines.append(f"  {name}  {state}")
+        lines.append(f"  {name}  {state}; {_abilities(info)}")
     return lines
+
+
+def _abilities(info: BackendInfo) -> str:
+    able = info.capabilities
+    words = [field.name for field in fields(able) if getattr(able, field.name) is True]
+    return ", ".join([*(word.replace("_", " ") for word in words), *able.dtypes])
 
 
 def _builder_lines(plugins: PluginManager, backend: str) -> list[str]:

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from ..program.views import View as View
     from .backend import Backend as Backend
     from .backend import BackendInfo as BackendInfo
+    from .backend import Capabilities as Capabilities
     from .builders import Context as Context
     from .builders import NeuronBuilder as NeuronBuilder
     from .builders import OperatorBuilder as OperatorBuilder
     from .builders import ProcessBuilder as ProcessBuilder
+    from .callbacks import Callbacks as Callbacks
     from .executable import Executable as Executable
     from .executable import Options as Options
     from .executable import PartialRun as PartialRun
@@ -38,22 +40,25 @@ if TYPE_CHECKING:
     from .namespace import numpy_namespace as numpy_namespace
     from .registry import Registry as Registry
     from .tensor_function import TensorFunction as TensorFunction
-    from .trainer import Course as Course
-    from .trainer import Goal as Goal
+    from .trainer import BatchSpec as BatchSpec
+    from .trainer import FitOptions as FitOptions
+    from .trainer import LossTerm as LossTerm
+    from .trainer import StepResult as StepResult
     from .trainer import Trainer as Trainer
 
 _HOMES = {
     "nengograd.assembly.graph": ("Graph",),
     "nengograd.assembly.lowering": ("Lowering",),
-    "nengograd.plugin.backend": ("Backend", "BackendInfo"),
+    "nengograd.plugin.backend": ("Backend", "BackendInfo", "Capabilities"),
     "nengograd.plugin.builders": ("Context", "NeuronBuilder", "OperatorBuilder", "ProcessBuilder"),
+    "nengograd.plugin.callbacks": ("Callbacks",),
     "nengograd.plugin.executable": ("Executable", "Options", "PartialRun"),
     "nengograd.plugin.hookspecs": ("hookimpl",),
     "nengograd.plugin.manager": ("get_manager", "get_registry"),
     "nengograd.plugin.namespace": ("make_namespace", "numpy_namespace"),
     "nengograd.plugin.registry": ("Registry",),
     "nengograd.plugin.tensor_function": ("TensorFunction",),
-    "nengograd.plugin.trainer": ("Course", "Goal", "Trainer"),
+    "nengograd.plugin.trainer": ("BatchSpec", "FitOptions", "LossTerm", "StepResult", "Trainer"),
     "nengograd.program.operators": (
         "AddOuter", "Detach", "Dot", "Outer", "Product", "Sum", "Total",
     ),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from nengo.exceptions import SimulationError, ValidationError
+from nengo.exceptions import BuildError, SimulationError
 
 from ..program.program import Program
 from .executable import Executable, Options
@@ -19,7 +19,7 @@ from .registry import Registry
 from .tensor_function import TensorFunction
 from .trainer import Trainer
 
-__all__ = ["FIRST_PROCESS", "Backend", "BackendInfo", "check_process"]
+__all__ = ["FIRST_PROCESS", "Backend", "BackendInfo", "Capabilities", "check_process"]
 
 FIRST_PROCESS = os.getpid()
 """The process in which nengograd was imported; another one has been forked from it."""
@@ -36,6 +36,28 @@ def check_process(name: str, process: int | None) -> None:
 
 
 @dataclass(frozen=True)
+class Capabilities:
+    """What a backend can do beyond running a program on one device.
+
+    Attributes
+    ----------
+    differentiate : bool
+        Whether it has a `Trainer`: for `Simulator.train` and `Simulator.check_gradients`.
+    tensor_functions : bool
+        Whether `nengograd.TensorNode` takes functions on its tensors.
+    write_graph : bool
+        Whether it can show what it has compiled, for ``tensorboard=...``.
+    dtypes : tuple of str
+        The dtypes that it computes in.
+    """
+
+    differentiate: bool = False
+    tensor_functions: bool = False
+    write_graph: bool = False
+    dtypes: tuple[str, ...] = ("float32", "float64")
+
+
+@dataclass(frozen=True)
 class BackendInfo:
     """How to make a backend, and what it needs.
 
@@ -47,11 +69,20 @@ class BackendInfo:
         Modules that have to be importable.
     install : str
         The command that brings what is missing.
+    capabilities : Capabilities
+        What it can do.
+    family : str
+        Backends of one family, such as those that compile with XLA, share builders.
+    preference : int
+        The usable backend with the highest is the default.
     """
 
     load: Callable[[], Backend]
     requires: tuple[str, ...] = ()
     install: str = ""
+    capabilities: Capabilities = Capabilities()
+    family: str = ""
+    preference: int = 0
 
     def missing(self) -> list[str]:
         """Required modules that are not installed."""
@@ -102,7 +133,7 @@ class Backend(ABC):
         """
 
     def trainer(self, program: Program, registry: Registry, options: Options) -> Trainer:
-        """Prepare a program for training; by default an error that says who can.
+        """Prepare a program for training, if the backend can differentiate.
 
         Parameters
         ----------
@@ -113,10 +144,7 @@ class Backend(ABC):
         options : Options
             With a minibatch.
         """
-        raise ValidationError(
-            f"the backend {self.name!r} cannot differentiate; backend='tensorflow' can",
-            attr="backend",
-        )
+        raise _promised(self, "trainer", "differentiate")
 
     def tensor_function(
         self, function: Callable[..., Any], shape_in: tuple[int, ...] | None, pass_time: bool
@@ -132,10 +160,7 @@ class Backend(ABC):
         pass_time : bool
             Whether the function takes the time, before the input.
         """
-        raise ValidationError(
-            f"the backend {self.name!r} has no functions on tensors; tensorflow has",
-            attr="backend",
-        )
+        raise _promised(self, "tensor_function", "tensor_functions")
 
     def namespace(self, dtype: np.dtype[Any]) -> Namespace:
         """Functions of the arrays that users' losses are given; by default NumPy's.
@@ -146,3 +171,10 @@ class Backend(ABC):
             That of the simulation.
         """
         return make_namespace(dtype)
+
+
+def _promised(backend: Backend, method: str, capability: str) -> BuildError:
+    return BuildError(
+        f"{type(backend).__name__} lacks the method {method}, which the capability {capability!r} "
+        f"in the BackendInfo of {backend.name!r} promises"
+    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from nengo.exceptions import BuildError
 from numpy.typing import NDArray
 
 from ..program.nan import has_nan
@@ -44,6 +45,15 @@ class Options:
     def batch(self) -> tuple[int, ...]:
         """Leading axes of states, inputs and outputs."""
         return () if self.minibatch_size is None else (self.minibatch_size,)
+
+    @property
+    def n_items(self) -> int:
+        """How many simulations run side by side: 1 without a batch axis."""
+        return self.minibatch_size or 1
+
+    def with_minibatch(self) -> Options:
+        """The same options with a batch axis, as training needs it."""
+        return replace(self, minibatch_size=self.n_items)
 
 
 Host = Callable[[int, int, Sequence[NDArray[Any]]], list[NDArray[Any]]]
@@ -158,8 +168,8 @@ class Executable(Measurable, ABC):
         return {}
 
     def write_graph(self, folder: str) -> None:
-        """Write the compiled graph for TensorBoard into a folder."""
-        raise NotImplementedError("this backend has no graph for TensorBoard; tensorflow has")
+        """Write the compiled graph into a folder, where the backend has this capability."""
+        raise BuildError(f"{type(self).__name__} promises write_graph and lacks the method")
 
     def close(self) -> None:
         """Free what the program holds."""

@@ -60,17 +60,21 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
 
 
 @hookspec
-def nengograd_operators(backend: str) -> Mapping[type, OperatorBuilder]:
+def nengograd_operators(backend: str, family: str) -> Mapping[type, OperatorBuilder]:
     """Operator builders: operator class -> builder, for the named backend.
 
-    Called once per backend. Return builders written against ``xp`` alone for any name, and
-    special ones only for the backend they are made for. A special builder replaces a general
-    one of the same plugin generation: outside before inside, special before general.
+    Called once per backend, with the family that it belongs to: ``"xla"`` for those that compile
+    with XLA, ``""`` for none. Return builders written against ``xp`` alone for any name, and
+    special ones only for the backend or the family that they are made for. A special builder
+    replaces a general one of the same plugin generation: outside before inside, special before
+    general.
 
     Parameters
     ----------
     backend : str
         Name of the backend.
+    family : str
+        The family that it belongs to, ``""`` for none.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def nengograd_operators(backend: str) -> Mapping[type, OperatorBuilder]:
 
 
 @hookspec
-def nengograd_neurons(backend: str) -> Mapping[type, NeuronBuilder]:
+def nengograd_neurons(backend: str, family: str) -> Mapping[type, NeuronBuilder]:
     """Neuron builders: NeuronType class -> builder, for the named backend.
 
     Looked up by exact type, so that a subclass that changes ``step`` never inherits its
@@ -91,6 +95,8 @@ def nengograd_neurons(backend: str) -> Mapping[type, NeuronBuilder]:
     ----------
     backend : str
         Name of the backend.
+    family : str
+        The family that it belongs to, ``""`` for none.
 
     Returns
     -------
@@ -101,7 +107,7 @@ def nengograd_neurons(backend: str) -> Mapping[type, NeuronBuilder]:
 
 
 @hookspec
-def nengograd_processes(backend: str) -> Mapping[type, ProcessBuilder]:
+def nengograd_processes(backend: str, family: str) -> Mapping[type, ProcessBuilder]:
     """Process builders: Process or Synapse class -> builder, for the named backend.
 
     For processes with an input. A process that depends on time alone needs no builder: its
@@ -111,6 +117,8 @@ def nengograd_processes(backend: str) -> Mapping[type, ProcessBuilder]:
     ----------
     backend : str
         Name of the backend.
+    family : str
+        The family that it belongs to, ``""`` for none.
 
     Returns
     -------

@@ -21,7 +21,6 @@ __all__ = ["PluginInfo", "PluginManager", "get_manager", "get_registry", "make_r
 GROUP = "nengograd"
 DISABLE = "NENGOGRAD_DISABLE_PLUGINS"
 BACKEND = "NENGOGRAD_BACKEND"
-PREFERRED = ("tensorflow", "numpy")
 
 
 class PluginManager:
@@ -143,7 +142,7 @@ class PluginManager:
                     f"what they lack. Is {DISABLE} set?",
                     attr="backend",
                 )
-            return next((n for n in PREFERRED if n in usable), usable[0])
+            return max(usable, key=lambda n: (backends[n].preference, n))
         if name not in backends:
             raise ValidationError(
                 f"Unknown backend {name!r}; there are {sorted(backends)}", attr="backend"
@@ -156,6 +155,45 @@ class PluginManager:
                 attr="backend",
             )
         return name
+
+    def with_capability(self, capability: str) -> list[str]:
+        """Names of the usable backends that have a capability, the preferred one first."""
+        able = [
+            (-info.preference, name)
+            for name, info in self.backends.items()
+            if getattr(info.capabilities, capability) and not info.missing()
+        ]
+        return [name for _, name in sorted(able)]
+
+    def require(self, backend: str, capability: str, purpose: str) -> None:
+        """Refuse a backend that cannot do what is asked for.
+
+        Parameters
+        ----------
+        backend : str
+            Name of the backend.
+        capability : str
+            Which of `Capabilities` is needed.
+        purpose : str
+            What for, as it follows "cannot".
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            It names the installed backends that can.
+        """
+        info = self.backends[backend]
+        if getattr(info.capabilities, capability):
+            return
+        able = self.with_capability(capability)
+        others = [i for i in self.backends.values() if getattr(i.capabilities, capability)]
+        if able:
+            cure = f"use backend={' or '.join(map(repr, able))}"
+        elif others:
+            cure = f"install one that can: {' or '.join(i.install for i in others if i.install)}"
+        else:
+            cure = "no installed plugin brings one that can"
+        raise ValidationError(f"the backend {backend!r} cannot {purpose}; {cure}", attr="backend")
 
 
 def _api_message(api: Any) -> str:
@@ -198,9 +236,11 @@ def _conflict(hook: str, key: Any, one: Offer, other: Offer) -> ValidationError:
 def make_registry(plugins: PluginManager, backend: str) -> Registry:
     """Ask all plugins what they have for a backend."""
     made = Registry(plugins, backend)
+    info = plugins.backends.get(backend)
+    arguments = {"backend": backend, "family": info.family if info else ""}
     for name in ("operators", "neurons", "processes", "lowering", "passes"):
-        arguments = {} if name in ("lowering", "passes") else {"backend": backend}
-        found = plugins.collect(f"nengograd_{name}", **arguments)
+        asked = {} if name in ("lowering", "passes") else arguments
+        found = plugins.collect(f"nengograd_{name}", **asked)
         setattr(made, name, {key: value for key, (value, _) in found.items()})
         made.origins[name] = {key: info for key, (_, info) in found.items()}
     made.passes = dict(sorted(made.passes.items()))

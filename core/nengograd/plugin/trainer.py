@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
+from .callbacks import Callbacks, FunctionCallbacks
 from .measuring import Measurable
 
-__all__ = ["Course", "Goal", "Trainer"]
+__all__ = ["BatchSpec", "FitOptions", "LossTerm", "StepResult", "Trainer"]
 
 
 @dataclass(frozen=True)
-class Goal:
-    """What one probe is trained for.
+class LossTerm:
+    """The loss of one probe.
 
     Attributes
     ----------
@@ -41,30 +43,23 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Course:
-    """How a training goes.
+class FitOptions:
+    """How to train.
 
     Attributes
     ----------
     n_epochs : int
         How often to go through the data.
-    first : int
-        Number of the first epoch; random numbers depend on it.
+    first_epoch : int
+        How many epochs earlier calls have begun; random numbers depend on it.
     shuffle : bool
         Whether to deal the items out in random order.
     progress : bool
         Whether to show a progress bar.
     callbacks : object
-        The backend's own: for TensorFlow, those of Keras.
-    publish : callable or None
-        To be called after each epoch, before anything that may ask the simulator what the
-        parameters are.
-    validate : callable or None
-        Returns the loss on data that is not trained on.
-    folder : str or None
+        Functions ``(epoch, logs)``, or what the backend's users have.
+    summary_folder : str or None
         Where to write losses for TensorBoard.
-    watch : callable or None
-        ``watch(number)`` is called before each minibatch, counted from 0 over all epochs.
     stop_at_nan : bool
         Whether training stops before a minibatch that makes a loss or a gradient that is not
         finite: with a warning, as if a callback had stopped it. Parameters that are not finite,
@@ -72,15 +67,50 @@ class Course:
     """
 
     n_epochs: int = 1
-    first: int = 0
+    first_epoch: int = 0
     shuffle: bool = True
     progress: bool = False
     callbacks: Any = ()
-    publish: Callable[[], None] | None = None
-    validate: Callable[[], float] | None = None
-    folder: str | None = None
-    watch: Callable[[int], None] | None = None
+    summary_folder: str | None = None
     stop_at_nan: bool = True
+
+
+@dataclass(frozen=True)
+class BatchSpec:
+    """What the minibatches of a training look like.
+
+    Attributes
+    ----------
+    inputs : (n_steps, minibatch, size) tuple
+        Shape of the inputs.
+    targets : tuple of tuple
+        Shapes ``(minibatch, n_samples, size)`` of the targets, in the order of the losses.
+    n_batches : int
+        How many there are in an epoch.
+    """
+
+    inputs: tuple[int, ...]
+    targets: tuple[tuple[int, ...], ...]
+    n_batches: int
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What came of a minibatch.
+
+    Attributes
+    ----------
+    losses : (n_losses,) array
+        The loss of each term.
+    weights : (n_losses,) array
+        How much each counts in the mean over minibatches.
+    problem : str
+        What was not finite, if that stops the training; the parameters are those before it then.
+    """
+
+    losses: NDArray[Any]
+    weights: NDArray[Any]
+    problem: str = ""
 
 
 class Trainer(Measurable, ABC):
@@ -99,30 +129,56 @@ class Trainer(Measurable, ABC):
         """Forget the slots of optimizers that were given by name."""
 
     @abstractmethod
-    def fit(
-        self, batches: Any, goals: Sequence[Goal], optimizer: Any, course: Course
-    ) -> dict[str, list[float]]:
-        """Minimize the mean loss of the goals.
-
-        Whatever stops it, the parameters are those after the last complete minibatch. One whose
-        loss or gradients are not finite counts as not complete; see `Course`.
+    def compile(
+        self, optimizer: Any, losses: Sequence[LossTerm], spec: BatchSpec, options: FitOptions
+    ) -> None:
+        """Prepare `step`. Whatever is wrong with the optimizer or a loss has to turn out here.
 
         Parameters
         ----------
-        batches : nengograd.training.data.Batches
-            Inputs, and targets in the order of ``goals``.
-        goals : sequence of Goal
-            What to minimize.
         optimizer : object
             An optimizer of the backend, or its name. It keeps its slots over calls.
-        course : Course
-            How to go about it.
-
-        Returns
-        -------
-        history : dict
-            ``"loss"`` and other figures, one number per epoch.
+        losses : sequence of LossTerm
+            The mean of them is minimized.
+        spec : BatchSpec
+            What minibatches look like.
+        options : FitOptions
+            How to train.
         """
+
+    @abstractmethod
+    def step(self, inputs: NDArray[Any], targets: list[NDArray[Any]]) -> StepResult:
+        """Change the parameters by one minibatch.
+
+        If it is interrupted or fails, the parameters are those before it.
+
+        Parameters
+        ----------
+        inputs : (n_steps, minibatch, size) array
+            The input array of the program.
+        targets : list of (minibatch, n_samples, size) arrays
+            In the order of the losses.
+        """
+
+    def callbacks(self, options: FitOptions, spec: BatchSpec) -> Callbacks:
+        """What the loop over epochs tells of its progress; by default users' plain functions.
+
+        Parameters
+        ----------
+        options : FitOptions
+            Its ``callbacks`` are what the user gave.
+        spec : BatchSpec
+            How many minibatches there are.
+        """
+        if options.summary_folder is not None:
+            raise ValidationError(
+                "this backend writes no summaries for TensorBoard; a function (epoch, logs) among "
+                "the callbacks can write the losses",
+                attr="summary_folder",
+            )
+        given = options.callbacks or ()
+        functions = given if isinstance(given, Sequence) else (given,)
+        return FunctionCallbacks(functions, options.n_epochs, spec.n_batches, options.progress)
 
     @abstractmethod
     def differentiate(

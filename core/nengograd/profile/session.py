@@ -179,16 +179,21 @@ class TrainingWatch:
         self._total = self._begun = 0
         self._times: list[float] = []
 
-    def attach(self, trainer: Trainer, total: int) -> None:
-        """Say what trains, and for how many minibatches."""
+    def watched(self, trainer: Trainer, total: int) -> Callable[..., Any]:
+        """The trainer's step, for so many minibatches, with a look at the clock before each."""
         self._trainer, self._total = trainer, total
+
+        def step(inputs: Any, targets: Any) -> Any:
+            self._before(len(self._times))
+            return trainer.step(inputs, targets)
+
+        return step
 
     @property
     def _middle(self) -> int:
         return 0 if self._total == 1 else (self._total + 1) // 2
 
-    def before(self, number: int) -> None:
-        """A minibatch is about to begin."""
+    def _before(self, number: int) -> None:
         assert self._trainer is not None
         self._times.append(time.perf_counter())
         if number == self._middle:

@@ -108,7 +108,7 @@ class Runtime:
         self._dt = program.dt
         self._dtype = options.dtype
         self._batched = options.minibatch_size is not None
-        self._items = options.minibatch_size or 1
+        self._items = options.n_items
         self._feeds: Feeds = {}
         self._feed_start = 1
         calls = [block.ops[0].attrs["call"] for block in program.host_blocks]

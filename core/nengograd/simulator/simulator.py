@@ -8,7 +8,6 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ from ..config import Settings
 from ..nengodl import IN_SIMULATOR
 from ..plugin.executable import Options
 from ..plugin.manager import get_registry
-from ..plugin.trainer import Course, Goal
+from ..plugin.trainer import FitOptions, LossTerm
 from ..profile import Profile, save_profile
 from ..profile.session import Observed, TrainingWatch, observe_run, profile_path, summarize
 from ..program.program import Program
@@ -169,6 +168,13 @@ class Simulator:
         self.optimize = optimize
         self.progress_bar = progress_bar
         self.options = options
+        if tensorboard:
+            self._plugins.require(self.backend, "write_graph", "write a graph for TensorBoard")
+        if options.dtype.name not in self._plugins.backends[self.backend].capabilities.dtypes:
+            raise ValidationError(
+                f"the backend {self.backend!r} does not compute in {options.dtype.name}",
+                attr="dtype",
+            )
         engine = self._plugins.backends[self.backend].load()
         engine.check_process()
 
@@ -595,31 +601,37 @@ class Simulator:
         self._take_writes()
         path = profile_path(profile)
         watch = TrainingWatch(self._folder) if path else None
-        data, goals = self._lesson(inputs, targets, objective)
-        check_trainable(goals)
+        data, terms = self._training_data(inputs, targets, objective)
+        check_trainable(terms)
         validate = None
         if validation_data is not None:
-            held_out = self._lesson(*validation_data, objective)
+            held_out = self._training_data(*validation_data, objective)
 
             def validate() -> float:
                 return self._loss(*held_out)
 
         bar = self.progress_bar if progress_bar is None else progress_bar
-        course = Course(
+        fit_options = FitOptions(
             n_epochs=int(n_epochs),
             shuffle=bool(shuffle),
             progress=bool(bar),
             callbacks=callbacks,
-            validate=validate,
-            folder=summary_folder,
+            summary_folder=summary_folder,
         )
         begin = time.perf_counter()
         with Turn(self._turns, "train"):
             history = self._learning.fit(
-                data, goals, optimizer, course, self.seed, self._use_parameters, watch
+                data,
+                terms,
+                optimizer,
+                fit_options,
+                self.seed,
+                self._use_parameters,
+                validate,
+                watch,
             )
         if watch is not None and path is not None:
-            options = replace(self.options, minibatch_size=self.options.minibatch_size or 1)
+            options = self.options.with_minibatch()
             self._report(watch.seen, self._learning.differentiable, options, path, data.n_steps)
         self._event("trained", begin, epochs=len(history["loss"]))
         return history
@@ -652,12 +664,14 @@ class Simulator:
         self._check_open("compute a loss")
         check_arguments("Simulator.loss", locals())
         self._take_writes()
-        data, goals = self._lesson(inputs, targets, objective)
+        data, terms = self._training_data(inputs, targets, objective)
         with Turn(self._turns, "compute a loss"):
-            return self._loss(data, goals)
+            return self._loss(data, terms)
 
-    def _lesson(self, inputs: Any, targets: Any, objective: Any) -> tuple[TrainingData, list[Goal]]:
-        """What to learn, checked."""
+    def _training_data(
+        self, inputs: Any, targets: Any, objective: Any
+    ) -> tuple[TrainingData, list[LossTerm]]:
+        """Data and losses, checked."""
 
         def steps(probe: Any, n_steps: int) -> Any:
             keep = self._learning.settings.keep_history(probe)
@@ -668,15 +682,15 @@ class Simulator:
         data = check_data(inputs, targets, self._feedable, samples, sizes, self.options)
         losses = by_probe(objective, data.targets)
         probes, names = self.model.probes, probe_names(self.model.probes)
-        goals = [
-            Goal(probes.index(p), names[probes.index(p)], loss, steps(p, data.n_steps))
+        terms = [
+            LossTerm(probes.index(p), names[probes.index(p)], loss, steps(p, data.n_steps))
             for p, loss in losses.items()
         ]
-        return data, goals
+        return data, terms
 
-    def _loss(self, data: TrainingData, goals: list[Goal]) -> float:
+    def _loss(self, data: TrainingData, terms: list[LossTerm]) -> float:
         stop = self._learning.settings.stop_at_nan
-        return evaluate(self._build, self.program, self._executable, data, goals, self.seed, stop)
+        return evaluate(self._build, self.program, self._executable, data, terms, self.seed, stop)
 
     def check_gradients(
         self,

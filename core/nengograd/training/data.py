@@ -12,6 +12,7 @@ from nengo.exceptions import NengoWarning, ValidationError
 from numpy.typing import NDArray
 
 from ..plugin.executable import Options
+from ..plugin.trainer import BatchSpec
 from ..program.program import Program
 from ..program.sources import KeySource
 from ..run.inputs import check_node, numbers
@@ -100,7 +101,7 @@ def check_data(
     items = {str(key): len(array) for key, array in (*fed.items(), *wanted.items())}
     if len(set(items.values())) > 1:
         raise ValidationError(f"numbers of items differ: {items}", attr="inputs")
-    n_items = _whole_minibatches(next(iter(items.values())), options.minibatch_size or 1)
+    n_items = _whole_minibatches(next(iter(items.values())), options.n_items)
     return TrainingData(
         {node: array[:n_items] for node, array in fed.items()},
         {probe: array[:n_items] for probe, array in wanted.items()},
@@ -220,7 +221,7 @@ class Batches:
         self.data = data
         self.n_steps = data.n_steps
         self.begun = 0
-        self._size = options.minibatch_size or 1
+        self._size = options.n_items
         self._program = program
         self._order = order
         self._options = options
@@ -230,11 +231,11 @@ class Batches:
         return self.data.n_items // self._size
 
     @property
-    def shapes(self) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
-        """Shapes of what `epoch` yields: of the inputs, and of each target."""
+    def spec(self) -> BatchSpec:
+        """What `epoch` yields."""
         size = sum(length for _, _, length in self._program.sources)
         targets = [(self._size, *array.shape[1:]) for array in self.data.targets.values()]
-        return (self.n_steps, self._size, size), targets
+        return BatchSpec((self.n_steps, self._size, size), tuple(targets), len(self))
 
     def epoch(
         self, number: int, shuffle: bool

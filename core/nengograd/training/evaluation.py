@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..assembly.build import Build
 from ..plugin.executable import Executable
-from ..plugin.trainer import Goal
+from ..plugin.trainer import LossTerm
 from ..program.program import Program
 from ..run.chunk import NanWatch
 from ..run.runtime import Runtime
@@ -24,11 +24,11 @@ def evaluate(
     program: Program,
     executable: Executable,
     data: TrainingData,
-    goals: Sequence[Goal],
+    terms: Sequence[LossTerm],
     seed: int,
     stop_at_nan: bool = True,
 ) -> float:
-    """The mean over goals of their loss or metric of all data.
+    """The mean over terms of their loss or metric of all data.
 
     Each minibatch is a simulation that begins anew, with a state of its own.
 
@@ -40,22 +40,22 @@ def evaluate(
         How it runs, with the parameters it has.
     data : TrainingData
         Inputs and targets.
-    goals : sequence of Goal
+    terms : sequence of LossTerm
         In the order of the data's targets.
     seed : int
         Of random processes.
     stop_at_nan : bool
         Whether a step that makes a NaN is an error.
     """
-    size = build.options.minibatch_size or 1
+    size = build.options.n_items
     xp = build.engine.namespace(build.options.dtype)
-    tallies = [goal.loss.tally(xp) for goal in goals]
+    tallies = [term.loss.tally(xp) for term in terms]
     for start in range(0, data.n_items, size):
         items = slice(start, start + size)
         feeds = {node: np.moveaxis(x[items], 1, 0) for node, x in data.inputs.items()}
         recorded = _run(build, program, executable, feeds, data.n_steps, seed, stop_at_nan)
-        for goal, tally, target in zip(goals, tallies, data.targets.values(), strict=True):
-            output = np.moveaxis(recorded[goal.output][goal.steps], 0, 1)
+        for term, tally, target in zip(terms, tallies, data.targets.values(), strict=True):
+            output = np.moveaxis(recorded[term.output][term.steps], 0, 1)
             tally.add(xp.asarray(output), xp.asarray(target[items]))
     return float(np.mean([tally.result() for tally in tallies]))
 

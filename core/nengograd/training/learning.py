@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from ..assembly.build import Build
 from ..assembly.lowering import Training
 from ..config import Settings
-from ..plugin.trainer import Course, Goal, Trainer
+from ..plugin.trainer import FitOptions, LossTerm, Trainer
 from ..profile.session import TrainingWatch
 from ..program.program import Program
 from ..program.views import View
 from ..run.runtime import Runtime
 from .changes import Changes, Recipe
 from .data import Batches, TrainingData
+from .epochs import run_epochs
 from .gradcheck import Quantity, disagreements
 from .gradient_paths import replaced_gradients, without_gradient
 from .parameters import Parameter, check_layers, find_parameters, parameter_arrays, parameter_values
@@ -138,11 +139,10 @@ class Learning:
         self.changes.put_outputs(self.differentiable)
 
     def _make_trainer(self, program: Program, dtype: Any) -> Trainer:
-        options = self._build.options
-        options = replace(
-            options, dtype=np.dtype(dtype), minibatch_size=options.minibatch_size or 1
-        )
-        return self._build.engine.trainer(program, self._build.registry, options)
+        options, registry = self._build.options, self._build.registry
+        registry.manager.require(registry.backend, "differentiate", "differentiate")
+        options = replace(options.with_minibatch(), dtype=np.dtype(dtype))
+        return self._build.engine.trainer(program, registry, options)
 
     def close(self) -> None:
         """Free what trains; the values stay."""
@@ -253,55 +253,74 @@ class Learning:
     def fit(
         self,
         data: TrainingData,
-        goals: Sequence[Goal],
+        losses: Sequence[LossTerm],
         optimizer: Any,
-        course: Course,
+        options: FitOptions,
         seed: int,
         changed: Callable[[], None],
+        validate: Callable[[], float] | None = None,
         watch: TrainingWatch | None = None,
     ) -> dict[str, list[float]]:
-        """Train; see `Trainer.fit`.
+        """Train; see `nengograd.Simulator.train`.
 
         Parameters
         ----------
-        data, goals, optimizer, course
-            What to learn, and how.
+        data, losses, optimizer, options
+            What to minimize, and how.
         seed : int
             Of the order of the items, and of random processes.
         changed : callable
             Called when `values` have changed: at the end, however training ends, and after
             each epoch if callbacks or validation may look at them.
+        validate : callable, optional
+            Returns the loss of data that is not trained on.
         watch : TrainingWatch, optional
             Measures.
+
+        Returns
+        -------
+        history : dict
+            ``"loss"`` and other figures, one number per epoch.
         """
         check_layers(self._build.model)
         self._follow()
         program = self.differentiable
-        self._check_gradients_exist([goal.output for goal in goals])
-        check_reach(program, goals, list(data.targets.values()))
-        trainer, options = self.trainer, self._build.options
+        self._check_gradients_exist([term.output for term in losses])
+        check_reach(program, losses, list(data.targets.values()))
+        trainer = self.trainer
         trainer.set_parameters(self.arrays(program))
-        options = replace(options, minibatch_size=options.minibatch_size or 1)
-        batches = Batches(data, program, self._build.order, options, seed)
+        training = self._build.options.with_minibatch()
+        batches = Batches(data, program, self._build.order, training, seed)
+        options = replace(options, first_epoch=self.n_epochs, stop_at_nan=self.settings.stop_at_nan)
 
-        def take() -> None:
+        def publish() -> None:
             self.set_values(parameter_values(program, trainer.read()))
             changed()
 
-        course = replace(course, first=self.n_epochs, stop_at_nan=self.settings.stop_at_nan)
-        if course.callbacks or course.validate is not None:
-            course = replace(course, publish=take)
-        if watch is not None:
-            watch.attach(trainer, course.n_epochs * len(batches))
-            course = replace(course, watch=watch.before)
+        def after_epoch() -> dict[str, float]:
+            publish()
+            return {} if validate is None else {"val_loss": validate()}
+
+        is_watched_from_outside = options.callbacks or validate is not None
+        trainer.compile(optimizer, losses, batches.spec, options)
+        callbacks = trainer.callbacks(options, batches.spec)
+        total = options.n_epochs * len(batches)
         try:
-            return trainer.fit(batches, goals, optimizer, course)
+            run_epochs(
+                trainer.step if watch is None else watch.watched(trainer, total),
+                batches,
+                [term.name for term in losses],
+                callbacks,
+                options,
+                after_epoch if is_watched_from_outside else None,
+            )
+            return callbacks.history
         finally:
             if watch is not None:
                 watch.finish()
             if batches.begun:
                 self.n_epochs += batches.begun
-                take()
+                publish()
 
     def _check_gradients_exist(self, outputs: Sequence[int]) -> None:
         lacking = without_gradient(self.differentiable, outputs)
@@ -368,10 +387,7 @@ class Learning:
         self, program: Program, rng: np.random.RandomState, seed: int, n_steps: int
     ) -> NDArray[Any]:
         """Inputs of a run, those of nodes replaced by random numbers."""
-        options = self._build.options
-        options = replace(
-            options, dtype=np.dtype("float64"), minibatch_size=options.minibatch_size or 1
-        )
+        options = replace(self._build.options.with_minibatch(), dtype=np.dtype("float64"))
         runtime = Runtime(program, self._build.order, seed, options)
         inputs, _, error = runtime.inputs(1, n_steps)
         if error is not None:

@@ -17,7 +17,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
-from ..plugin.trainer import Goal
+from ..plugin.trainer import LossTerm
 
 __all__ = ["Loss", "Metric", "Objective", "Tally", "by_probe", "check_trainable", "find_loss"]
 
@@ -329,7 +329,7 @@ def _check_metrics_are_apart(found: Mapping[Any, Loss | Metric]) -> None:
             )
 
 
-def check_trainable(goals: Sequence[Goal]) -> None:
+def check_trainable(terms: Sequence[LossTerm]) -> None:
     """Refuse metrics, which nothing can be trained for.
 
     Raises
@@ -337,10 +337,10 @@ def check_trainable(goals: Sequence[Goal]) -> None:
     nengo.exceptions.ValidationError
         If there are any.
     """
-    for goal in goals:
-        if isinstance(goal.loss, Metric):
+    for term in terms:
+        if isinstance(term.loss, Metric):
             raise ValidationError(
-                f"{goal.loss.name} is a metric: it has no gradient, since it counts over "
+                f"{term.loss.name} is a metric: it has no gradient, since it counts over "
                 "minibatches; train for a loss, and ask `loss` for the metric",
                 attr="objective",
             )

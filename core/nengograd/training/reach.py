@@ -10,24 +10,26 @@ import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
 from numpy.typing import NDArray
 
-from ..plugin.trainer import Goal
+from ..plugin.trainer import LossTerm
 from ..program.program import Program
 from .gradient_paths import steps_to_reach
 
 __all__ = ["check_reach"]
 
 
-def check_reach(program: Program, goals: Sequence[Goal], targets: Sequence[NDArray[Any]]) -> None:
+def check_reach(
+    program: Program, terms: Sequence[LossTerm], targets: Sequence[NDArray[Any]]
+) -> None:
     """Refuse a training that cannot change any of its losses; warn of those it cannot.
 
     Parameters
     ----------
     program : Program
         The program that is trained.
-    goals : sequence of Goal
+    terms : sequence of LossTerm
         What to learn.
     targets : sequence of (n_items, n_samples, size) arrays
-        In the order of the goals. Where an objective of ours is to be minimized, NaN asks for
+        In the order of the terms. Where an objective of ours is to be minimized, NaN asks for
         nothing.
 
     Raises
@@ -40,29 +42,29 @@ def check_reach(program: Program, goals: Sequence[Goal], targets: Sequence[NDArr
     nengo.exceptions.NengoWarning
         If they reach some targets only.
     """
-    needed = steps_to_reach(program, [goal.output for goal in goals])
+    needed = steps_to_reach(program, [term.output for term in terms])
     lines = []
-    for goal, target in zip(goals, targets, strict=True):
-        steps, last = needed[goal.output], _last_step(goal, target)
+    for term, target in zip(terms, targets, strict=True):
+        steps, last = needed[term.output], _last_step(term, target)
         if steps is None:
-            lines.append(f"{goal.name}, which no trainable parameter reaches")
+            lines.append(f"{term.name}, which no trainable parameter reaches")
         elif last is None:
-            lines.append(f"{goal.name}, whose targets are all NaN")
+            lines.append(f"{term.name}, whose targets are all NaN")
         elif last < steps:
             lines.append(
-                f"{goal.name}, which the first trainable parameter reaches in step {steps}; its "
+                f"{term.name}, which the first trainable parameter reaches in step {steps}; its "
                 f"last target is for step {last}, and has to be for step {steps} or later"
             )
     message = "training cannot change the loss of\n" + "\n".join(f"- {line}" for line in lines)
-    if len(lines) == len(goals):
+    if len(lines) == len(terms):
         raise ValidationError(message, attr="targets")
     if lines:
         warnings.warn(message, NengoWarning, stacklevel=4)
 
 
-def _last_step(goal: Goal, target: NDArray[Any]) -> int | None:
-    """The last step, counted from 1, that a goal has a target for."""
-    steps = goal.steps
-    if isinstance(goal.loss.given, str):
+def _last_step(term: LossTerm, target: NDArray[Any]) -> int | None:
+    """The last step, counted from 1, that a term has a target for."""
+    steps = term.steps
+    if isinstance(term.loss.given, str):
         steps = steps[~np.isnan(target).all(axis=(0, 2))]
     return int(steps.max()) + 1 if len(steps) else None

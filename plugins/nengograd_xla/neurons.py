@@ -1,4 +1,4 @@
-"""Neuron builders made for TensorFlow."""
+"""Neuron builders that use what is fast on XLA."""
 
 from __future__ import annotations
 

@@ -10,18 +10,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from nengograd.plugin.executable import Options
 from nengograd.plugin.registry import Registry
 from nengograd.program.loops import Stage, stages
 from nengograd.program.program import Program
 from nengograd.program.views import View
-from nengograd.run.step_function import StepFunction
+from nengograd.run.step_function import Scope, StepFunction
 
-from .checkpoints import checkpointed
-from .library import tf
-from .namespace import make_namespace
-from .scan import Body, Tensors, scan
-from .tracing import named_block
+from .loops import Arrays, Body, Loops
 
 __all__ = ["OverTime"]
 
@@ -43,22 +41,38 @@ class OverTime:
         Finds the builders.
     options : Options
         With a minibatch.
+    xp : namespace
+        The backend's array functions.
+    loops : Loops
+        The backend's loops that can be differentiated.
+    scope : callable, optional
+        See `StepFunction`.
     """
 
-    def __init__(self, program: Program, registry: Registry, options: Options):
+    def __init__(
+        self,
+        program: Program,
+        registry: Registry,
+        options: Options,
+        xp: Any,
+        loops: Loops,
+        scope: Scope | None = None,
+    ):
         self.program = program
-        self.dtype = tf.dtypes.as_dtype(options.dtype)
+        self.xp = xp
         self.batch = options.batch[0]
-        xp = make_namespace(options.dtype)
-        self.function = StepFunction(program, registry, options, xp, scope=named_block)
-        self._constants = {
-            a.id: tf.constant(a.initial, self.dtype) for a in self.function.constants()
-        }
+        self._dtype = options.dtype
+        self._loops = loops
+        self.function = StepFunction(program, registry, options, xp, scope=scope)
+        self._constants = {a.id: self._constant(a.initial) for a in self.function.constants()}
         self._updates = {i: self.function.reader(v) for i, v in program.updates.items()}
         self._starts = {i: self.function.reader(v) for i, v in program.starts.items()}
         self._outputs = [self.function.reader(view) for view in program.outputs]
         self._input = next((a.id for a in program.by_role("input")), None)
         self._stages = stages(program)
+
+    def _constant(self, value: Any) -> Any:
+        return self.xp.asarray(np.asarray(value, self._dtype))
 
     def run(
         self, parameters: Mapping[int, Any], inputs: Any, steps: int, probes: list[int]
@@ -69,7 +83,7 @@ class OverTime:
         ----------
         parameters : mapping
             Parameter arrays, by id.
-        inputs : (steps, batch, size) tensor
+        inputs : (steps, batch, size) array
             Inputs of each step.
         steps : int
             Number of steps.
@@ -78,7 +92,7 @@ class OverTime:
 
         Returns
         -------
-        outputs : list of (steps, batch, size) tensors
+        outputs : list of (steps, batch, size) arrays
             What these record.
         """
         views = [self.program.outputs[i] for i in probes]
@@ -86,7 +100,7 @@ class OverTime:
         ids = list(parameters)
         states = [state for stage, _ in needed for state in stage.states]
 
-        def run(shared: Tensors, state: Tensors, inputs: Any, steps: int) -> Any:
+        def run(shared: Arrays, state: Arrays, inputs: Any, steps: int) -> Any:
             arrays = {**self._constants, **dict(zip(ids, shared, strict=True))}
             begin = dict(zip(states, state, strict=True))
             end = self._run_stages(needed, arrays, begin, inputs, steps)
@@ -96,14 +110,14 @@ class OverTime:
         every = self._segment(needed, steps)
         if every == steps:
             return run(shared, state, inputs, steps)[0]
-        return checkpointed(run, every, steps, shared, state, inputs)[0]
+        return self._loops.checkpointed(run, every, steps, shared, state, inputs)[0]
 
     def _segment(self, needed: Needed, steps: int) -> int:
         """How many steps to run at once."""
         arrays, blocks = self.program.arrays, self.program.blocks
         made = [i for stage, _ in needed for b in stage.blocks for i in blocks[b].outputs]
         states = [i for stage, _ in needed for i in stage.states]
-        size = self.batch * sum(arrays[i].size for i in [*made, *states]) * self.dtype.size
+        size = self.batch * sum(arrays[i].size for i in [*made, *states]) * self._dtype.itemsize
         return steps if steps * size <= _MOST_BYTES else max(math.isqrt(steps), 1)
 
     def _run_stages(
@@ -118,7 +132,7 @@ class OverTime:
         rows = steps * self.batch
         arrays.update(self.function.prepare(arrays))
         if self._input is not None:
-            arrays[self._input] = tf.reshape(inputs, (rows, inputs.shape[-1]))
+            arrays[self._input] = self.xp.reshape(inputs, (rows, inputs.shape[-1]))
         end: dict[int, Any] = {}
         for stage, gives in needed:
             if stage.is_loop:
@@ -130,12 +144,12 @@ class OverTime:
                 end[state] = self._run_delay(state, arrays, begin[state], rows)
         return end
 
-    def _recorded(self, probes: Sequence[int], arrays: Mapping[Any, Any], steps: int) -> Tensors:
+    def _recorded(self, probes: Sequence[int], arrays: Mapping[Any, Any], steps: int) -> Arrays:
         outputs = []
         for i in probes:
             size = self.program.outputs[i].size
-            value = tf.broadcast_to(self._outputs[i](arrays), (steps * self.batch, size))
-            outputs.append(tf.reshape(value, (steps, self.batch, size)))
+            value = self.xp.broadcast_to(self._outputs[i](arrays), (steps * self.batch, size))
+            outputs.append(self.xp.reshape(value, (steps, self.batch, size)))
         return outputs
 
     def _needed(self, wanted: set[int]) -> Needed:
@@ -165,17 +179,17 @@ class OverTime:
         arrays, size = self.program.arrays, self.program.arrays[state].size
         if state in self._starts:
             sources = set(self.program.starts[state].sources) - set(parameters)
-            fixed = {s: tf.constant(arrays[s].initial, self.dtype) for s in sources}
+            fixed = {s: self._constant(arrays[s].initial) for s in sources}
             value = self._starts[state]({**fixed, **parameters})
         else:
-            value = tf.constant(arrays[state].initial, self.dtype)
-        return tf.broadcast_to(value, (self.batch, size))
+            value = self._constant(arrays[state].initial)
+        return self.xp.broadcast_to(value, (self.batch, size))
 
     def _run_delay(self, state: int, arrays: dict[Any, Any], begin: Any, rows: int) -> Any:
         """A state that no block of its own depends on: its update, one step later."""
         size = self.program.arrays[state].size
-        update = tf.broadcast_to(self._updates[state](arrays), (rows, size))
-        arrays[state] = tf.concat([begin, update[: rows - self.batch]], axis=0)
+        update = self.xp.broadcast_to(self._updates[state](arrays), (rows, size))
+        arrays[state] = self.xp.concat([begin, update[: rows - self.batch]], axis=0)
         return update[rows - self.batch :]
 
     def _run_loop(
@@ -198,9 +212,9 @@ class OverTime:
         for i in outside:
             size = self.program.arrays[i].size
             # A parameter next to what changes counts as changing.
-            array = tf.broadcast_to(arrays[i], (steps * self.batch, size))
-            sequences.append(tf.reshape(array, (steps, self.batch, size)))
-        outputs, end = scan(
+            array = self.xp.broadcast_to(arrays[i], (steps * self.batch, size))
+            sequences.append(self.xp.reshape(array, (steps, self.batch, size)))
+        outputs, end = self._loops.scan(
             body,
             steps,
             [arrays[key] for key in shared],
@@ -208,7 +222,7 @@ class OverTime:
             sequences,
         )
         for identity, output in zip(gives, outputs, strict=True):
-            arrays[identity] = tf.reshape(output, (steps * self.batch, output.shape[-1]))
+            arrays[identity] = self.xp.reshape(output, (steps * self.batch, output.shape[-1]))
         return dict(zip(stage.states, end, strict=True))
 
     def _body(
@@ -264,4 +278,4 @@ class OverTime:
         return Body(step, again, sizes)
 
     def _with_batch(self, x: Any) -> Any:
-        return x if len(x.shape) > 1 else tf.broadcast_to(x, (self.batch, x.shape[0]))
+        return x if len(x.shape) > 1 else self.xp.broadcast_to(x, (self.batch, x.shape[0]))

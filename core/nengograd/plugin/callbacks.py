@@ -1,0 +1,109 @@
+"""What is told of a training while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from nengo.exceptions import ValidationError
+from nengo.utils.progress import Progress, ProgressTracker
+
+__all__ = ["Callbacks", "FunctionCallbacks"]
+
+Logs = Mapping[str, float]
+"""Figures by name, such as ``"loss"``."""
+
+
+class Callbacks:
+    """Gets the figures of minibatches and epochs; may stop the training.
+
+    The core's loop over epochs calls these methods. This class keeps the history; a backend whose
+    users have callbacks of their own, such as those of Keras, passes the calls on to them.
+
+    Attributes
+    ----------
+    stop_training : bool
+        Whether the training has to end after this minibatch.
+    first_epoch : int
+        The epoch to begin with, counted from 0: later where a callback has restored a training that
+        was interrupted. Known from `on_train_begin` on.
+    history : dict
+        For each figure one number per epoch.
+    """
+
+    stop_training: bool = False
+    first_epoch: int = 0
+
+    def __init__(self) -> None:
+        self.history: dict[str, list[float]] = {}
+
+    def on_train_begin(self) -> None:
+        """Training begins."""
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """An epoch begins, counted from 0."""
+
+    def on_batch_begin(self, batch: int) -> None:
+        """A minibatch begins, counted from 0 in its epoch."""
+
+    def on_batch_end(self, batch: int, logs: Logs) -> None:
+        """A minibatch is complete; the figures are those of the epoch so far."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """An epoch is complete."""
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+
+    def on_train_end(self, logs: Logs) -> None:
+        """Training has ended by itself or by a callback. After an error this is not called."""
+
+
+class FunctionCallbacks(Callbacks):
+    """Users' functions, called after each epoch, and a progress bar.
+
+    Parameters
+    ----------
+    functions : sequence of callable
+        ``function(epoch, logs)``. One that returns True stops the training.
+    n_epochs, n_batches : int
+        Epochs, and minibatches in each.
+    progress : bool
+        Whether to show a bar.
+    """
+
+    def __init__(
+        self,
+        functions: Sequence[Callable[[int, Logs], Any]],
+        n_epochs: int,
+        n_batches: int,
+        progress: bool,
+    ):
+        super().__init__()
+        for function in functions:
+            if not callable(function):
+                raise ValidationError(
+                    f"{function!r} is no function (epoch, logs) to call after each epoch",
+                    attr="callbacks",
+                )
+        self._functions = functions
+        self._bar = Progress("Training", "Training", n_epochs * n_batches)
+        self._tracker = ProgressTracker(progress, self._bar)
+
+    def on_train_begin(self) -> None:
+        """Show the bar."""
+        self._tracker.__enter__()
+
+    def on_batch_end(self, batch: int, logs: Logs) -> None:
+        """Move the bar."""
+        self._bar.step()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Keep the figures and call the functions."""
+        super().on_epoch_end(epoch, logs)
+        for function in self._functions:
+            if function(epoch, logs) is True:
+                self.stop_training = True
+
+    def on_train_end(self, logs: Logs) -> None:
+        """Close the bar."""
+        self._tracker.__exit__(None, None, None)

@@ -1,0 +1,146 @@
+"""Keras' callbacks and progress bar, called by the core's loop over epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nengo.exceptions import ValidationError
+
+from nengograd.plugin.callbacks import Callbacks
+from nengograd.plugin.trainer import BatchSpec, FitOptions
+
+from .library import tf
+
+__all__ = ["KerasCallbacks"]
+
+Logs = Mapping[str, float]
+
+
+class KerasCallbacks(Callbacks):
+    """Passes calls on to callbacks of Keras.
+
+    Parameters
+    ----------
+    variables : sequence of keras.Variable
+        The parameters, which callbacks save or restore.
+    optimizer : object
+        What callbacks change the learning rate of.
+    options : FitOptions
+        Its ``callbacks`` are the user's: none, one, or a sequence.
+    spec : BatchSpec
+        How many minibatches there are.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If one is no callback of Keras.
+    """
+
+    def __init__(
+        self, variables: Sequence[Any], optimizer: Any, options: FitOptions, spec: BatchSpec
+    ):
+        # Keras takes none, and one without a list around it, too.
+        callbacks = tf.nest.flatten(options.callbacks or ())
+        for callback in callbacks:
+            if not isinstance(callback, tf.keras.callbacks.Callback):
+                raise ValidationError(f"{callback!r} is no callback of Keras", attr="callbacks")
+        if options.summary_folder:
+            callbacks.append(_summaries(options.summary_folder, options.first_epoch))
+        self._variables = list(variables)
+        self._optimizer = optimizer
+        self._list = tf.keras.callbacks.CallbackList(
+            callbacks,
+            add_history=True,
+            add_progbar=options.progress,
+            model=_model(self._variables, optimizer),
+            verbose=int(options.progress),
+            epochs=options.n_epochs,
+            steps=spec.n_batches,
+        )
+        self._model = self._list.model
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """For each figure one number per epoch, those that callbacks add included."""
+        history: dict[str, list[float]] = self._model.history.history
+        return history
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether a callback wants the training to end."""
+        return bool(self._model.stop_training)
+
+    @stop_training.setter
+    def stop_training(self, value: bool) -> None:
+        self._model.stop_training = value
+
+    @property
+    def first_epoch(self) -> int:
+        """Where a callback has restored an interrupted training, it goes on."""
+        return getattr(self._model, "_initial_epoch", None) or 0
+
+    def on_train_begin(self) -> None:
+        """Training begins."""
+        self._list.on_train_begin()
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """An epoch begins."""
+        self._list.on_epoch_begin(epoch)
+
+    def on_batch_begin(self, batch: int) -> None:
+        """A minibatch begins."""
+        self._list.on_train_batch_begin(batch)
+
+    def on_batch_end(self, batch: int, logs: Logs) -> None:
+        """A minibatch is complete."""
+        self._list.on_train_batch_end(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """An epoch is complete."""
+        self._list.on_epoch_end(epoch, logs)
+
+    def on_train_end(self, logs: Logs) -> None:
+        """Training has ended; take moving averages, where the optimizer has any."""
+        if isinstance(self._optimizer, tf.keras.optimizers.Optimizer):
+            self._optimizer.finalize_variable_values(self._variables)
+        self._list.on_train_end(logs)
+
+
+def _model(variables: Sequence[Any], optimizer: Any) -> Any:
+    """A Keras model that holds the parameters: what callbacks read, save and restore."""
+
+    class Parameters(tf.keras.Model):
+        def __init__(self) -> None:
+            super().__init__(name="nengograd")
+            self.parameters = list(variables)
+            self.built = True
+
+    model = Parameters()
+    if isinstance(optimizer, tf.keras.optimizers.Optimizer):
+        model.optimizer = optimizer
+    model.stop_training = False
+    return model
+
+
+def _summaries(folder: str, first: int) -> Any:
+    """A callback that writes the figures of each epoch for TensorBoard."""
+
+    class Summaries(tf.keras.callbacks.Callback):
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.writer = tf.summary.create_file_writer(folder)
+            # What `tf.summary.scalar` writes; that needs TensorBoard itself to be installed.
+            plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
+            self.metadata = tf.compat.v1.SummaryMetadata(plugin_data=plugin)
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            with self.writer.as_default(step=first + epoch):
+                for name, value in (logs or {}).items():
+                    scalar = tf.constant(value, tf.float32)
+                    tf.summary.write(f"epoch_{name}", scalar, metadata=self.metadata)
+            self.writer.flush()
+
+        def on_train_end(self, logs: Any = None) -> None:
+            self.writer.close()
+
+    return Summaries()
