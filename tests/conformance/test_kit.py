@@ -335,9 +335,9 @@ def test_a_process_that_is_wrong_is_caught(builder, complaint):
 def test_what_cannot_be_checked_is_said():
     with pytest.raises(ConformanceError, match=r"needs no builder: its own code runs ahead"):
         check_process(nengo.processes.WhiteSignal(1.0, 5), backends=["numpy"])
-    with pytest.raises(ConformanceError, match=r"an instance of a neuron type, such as LIF\(\)"):
+    with pytest.raises(ValidationError, match=r"a neuron type, as an object and not a class"):
         check_neuron(nengo.LIF, backends=["numpy"])
-    with pytest.raises(ConformanceError, match=r"an instance of a process, such as Lowpass"):
+    with pytest.raises(ValidationError, match=r"a process or a synapse, as an object"):
         check_process(nengo.Lowpass, backends=["numpy"])
     with pytest.raises(ValidationError, match=r"no option 'steeps'; there are .*'steps'"):
         check_neuron(nengo.LIF(), steeps=3)

@@ -245,7 +245,7 @@ def test_the_command_refuses_to_run_no_steps(tmp_path, capsys, options):
     )
     command = ["profile", str(script), "--no-progress", "--steps", "0", *options]
     assert main([*command, "-o", str(tmp_path / "p.json")]) == 2
-    assert "steps: must be at least 1" in capsys.readouterr().err
+    assert "steps: nengograd profile needs a whole number of at least 1" in capsys.readouterr().err
 
 
 @pytest.mark.needs("tensorflow")

@@ -40,7 +40,7 @@ CALLS: dict[str, Callable[[Any, Path], Any]] = {
 
 
 def target(sim: Any) -> dict[Any, np.ndarray]:
-    return {sim.model.probes[0]: np.zeros((sim.options.minibatch_size or 1, 1, 1))}
+    return {sim.model.probes[0]: np.zeros((sim.options.minibatch_size or 1, 4, 1))}
 
 
 class Meddler:

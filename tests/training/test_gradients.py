@@ -301,8 +301,8 @@ SMOOTH = ["LIFRate()", "Sigmoid()", "Tanh()", "RectifiedLinear()", "AdaptiveLIFR
 
 @st.composite
 def smooth_networks(draw: st.DrawFn) -> NetworkSpec:
-    """Random networks of rate neurons, without Python nodes."""
-    spec = draw(networks(max_objects=4, max_connections=4))
+    """Random networks of rate neurons, without Python nodes and types that need a plugin."""
+    spec = draw(networks(max_objects=4, max_connections=4, smooth=True))
     objects = []
     for obj in spec.objects:
         if isinstance(obj, Ens | Array):
@@ -310,7 +310,14 @@ def smooth_networks(draw: st.DrawFn) -> NetworkSpec:
         elif isinstance(obj, Node) and obj.size_in:
             obj = Node(None, obj.size_in, 0, obj.path)
         objects.append(obj)
-    return dataclasses.replace(spec, objects=tuple(objects))
+    connections, probes = (
+        tuple(
+            dataclasses.replace(x, synapse="Lowpass(0.005)") if "Echo" in str(x.synapse) else x
+            for x in filtered
+        )
+        for filtered in (spec.connections, spec.probes)
+    )
+    return dataclasses.replace(spec, objects=tuple(objects), connections=connections, probes=probes)
 
 
 def built(spec: NetworkSpec) -> tuple[nengo.Network, list[Any]]:

@@ -123,9 +123,8 @@ def test_a_surrogate_may_be_the_users_own() -> None:
 
 @pytest.mark.parametrize("surrogate", ["square", ["boxcar"]])
 def test_an_unknown_surrogate_is_refused(surrogate: Any) -> None:
-    net, u, probe = network(nengo.LIF(), spike_gradient="surrogate", surrogate=surrogate)
-    with simulator(net) as sim, pytest.raises(ValidationError, match="boxcar, gaussian, rate"):
-        sim.train(*data(u, probe), "sgd")
+    with pytest.raises(ValidationError, match="'boxcar', 'gaussian', 'rate'"):
+        network(nengo.LIF(), spike_gradient="surrogate", surrogate=surrogate)
 
 
 def test_spikes_without_a_stand_in_are_named_with_what_helps() -> None:

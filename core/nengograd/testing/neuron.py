@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import nengo
 import numpy as np
+from nengo.exceptions import NengoWarning
 from nengo.neurons import RatesToSpikesNeuronType
 from numpy.typing import NDArray
 
@@ -330,16 +332,21 @@ class NeuronConformance(Conformance):
             return
         net = self._network(self.neuron)
         with net:
-            configure_settings(spike_gradient="rate")
+            configure_settings(spike_gradient="rate", stop_at_nan=False)
         n = net.drive.size_out
         currents = np.linspace(min(self.currents), max(self.currents), 4 * n)
         inputs = np.concatenate([currents, np.resize(self.currents, 4 * n)]).reshape(8, 1, n)
         with self.open(net, backend, dtype="float32", minibatch_size=8) as sim:
             (probe,) = net.outputs
             targets = np.zeros((8, 5, n))
-            sim.train(
-                {net.drive: inputs.repeat(5, axis=1)}, {probe: targets}, "sgd", progress_bar=False
-            )
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "parameters are not finite", NengoWarning)
+                sim.train(
+                    {net.drive: inputs.repeat(5, axis=1)},
+                    {probe: targets},
+                    "sgd",
+                    progress_bar=False,
+                )
             if not np.isfinite(sim.data[net.driven[0]].bias).all():
                 raise ConformanceError(
                     "a training step made biases infinite or NaN: a derivative is not finite. In "

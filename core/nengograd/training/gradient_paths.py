@@ -194,7 +194,7 @@ class _Marks:
         if isinstance(op.attrs.get("builder"), SurrogateStandIn):
             # From the output to the current, and none through the state.
             return [operands[:1], *([] for _ in op.outputs[1:])]
-        if op.kind is SimProcess and len(operands) > 1:
+        if op.kind is SimProcess and not op.host and len(operands) > 1:
             key = same_reads(op)
             if key not in self._reads:
                 self._reads[key] = linear_reads(op, self._program.dt)

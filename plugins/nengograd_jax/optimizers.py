@@ -1,0 +1,52 @@
+"""Optimizers of optax, by name or as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optax
+from nengo.exceptions import ValidationError
+
+__all__ = ["find_optimizer"]
+
+_BY_NAME: dict[str, Any] = {
+    "sgd": lambda: optax.sgd(0.01),
+    "adam": lambda: optax.adam(0.001, eps=1e-7),
+    "adamw": lambda: optax.adamw(0.001, eps=1e-7, weight_decay=0.004),
+    "adamax": lambda: optax.adamax(0.001, eps=1e-7),
+    "rmsprop": lambda: optax.rmsprop(0.001, decay=0.9, eps=1e-7, eps_in_sqrt=False),
+    "adagrad": lambda: optax.adagrad(0.001, initial_accumulator_value=0.1, eps=1e-7),
+    "adadelta": lambda: optax.adadelta(0.001, rho=0.95, eps=1e-7),
+    "lion": lambda: optax.lion(0.001, b2=0.99),
+}
+"""What a name stands for: the optimizer of optax with the defaults that Keras gives it."""
+
+
+def find_optimizer(optimizer: Any) -> Any:
+    """The optimizer a user means.
+
+    Parameters
+    ----------
+    optimizer : str or optax.GradientTransformation
+        A name stands for Keras' defaults.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If it is neither.
+    """
+    if isinstance(optimizer, str):
+        if optimizer.lower() not in _BY_NAME:
+            raise ValidationError(
+                f"there is no optimizer {optimizer!r}; there are {', '.join(_BY_NAME)}, and the "
+                "objects of optax",
+                attr="optimizer",
+            )
+        return _BY_NAME[optimizer.lower()]()
+    if not isinstance(optimizer, optax.GradientTransformation):
+        raise ValidationError(
+            "must be an optimizer of optax, such as optax.adam(1e-3), or the name of one, not "
+            f"{type(optimizer).__name__}",
+            attr="optimizer",
+        )
+    return optimizer
