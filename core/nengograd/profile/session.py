@@ -179,22 +179,18 @@ class TrainingWatch:
         self._total = self._begun = 0
         self._times: list[float] = []
 
-    def watched(self, trainer: Trainer, total: int) -> Callable[..., Any]:
-        """The trainer's step, for so many minibatches, with a look at the clock before each."""
+    def begin(self, trainer: Trainer, total: int) -> None:
+        """A trainer begins with so many minibatches."""
         self._trainer, self._total = trainer, total
-
-        def step(inputs: Any, targets: Any) -> Any:
-            self._before(len(self._times))
-            return trainer.step(inputs, targets)
-
-        return step
 
     @property
     def _middle(self) -> int:
         return 0 if self._total == 1 else (self._total + 1) // 2
 
-    def _before(self, number: int) -> None:
+    def on_batch_begin(self) -> None:
+        """Look at the clock; the backend measures from the minibatch in the middle on."""
         assert self._trainer is not None
+        number = len(self._times)
         self._times.append(time.perf_counter())
         if number == self._middle:
             self._trainer.start_measuring(self._folder)

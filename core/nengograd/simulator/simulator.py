@@ -32,13 +32,15 @@ from ..program.program import Program
 from ..program.sources import ConstantSource
 from ..run.chunk import NanWatch
 from ..run.inputs import Feeds, check_feeds
-from ..run.recording import Recorder, SimulationData, Timeline, probe_names
+from ..run.recording import Recorder, SimulationData, Timeline
 from ..run.runtime import Runtime, feedable_nodes, warn_about_host
 from ..run.signals import SignalValues
-from ..training.data import TrainingData, check_data, sampled_steps
+from ..training.data import TrainingData, training_data
 from ..training.evaluation import evaluate
-from ..training.learning import Learning
-from ..training.losses import Objective, by_probe, check_trainable
+from ..training.fit import fit
+from ..training.gradcheck import check_gradients
+from ..training.losses import Objective
+from ..training.model import TrainableModel
 from ..training.saved import Loaded
 from .activity import Turn
 from .checkpoint import load_file, save_file
@@ -192,7 +194,7 @@ class Simulator:
             self._assemble_seconds = time.perf_counter() - begin
             self._event("assembled", begin, program=self.program)
             self._compile()
-        self._learning = Learning(self._build, settings)
+        self._learning = TrainableModel(self._build, settings)
         warn_about_host(self.program, builders)
 
         self._recorders = {probe: self._recorder(probe) for probe in self.model.probes}
@@ -600,39 +602,47 @@ class Simulator:
         check_arguments("Simulator.train", locals())
         self._take_writes()
         path = profile_path(profile)
-        watch = TrainingWatch(self._folder) if path else None
+        profiler = TrainingWatch(self._folder) if path else None
         data, terms = self._training_data(inputs, targets, objective)
-        check_trainable(terms)
-        validate = None
+        held_out = None
         if validation_data is not None:
             held_out = self._training_data(*validation_data, objective)
 
-            def validate() -> float:
-                return self._loss(*held_out)
+        def on_epoch_end() -> dict[str, float]:
+            self._use_parameters()
+            return {} if held_out is None else {"val_loss": self._loss(*held_out)}
 
         bar = self.progress_bar if progress_bar is None else progress_bar
+        learning = self._learning
         fit_options = FitOptions(
             n_epochs=int(n_epochs),
+            first_epoch=learning.n_epochs,
             shuffle=bool(shuffle),
             progress=bool(bar),
             callbacks=callbacks,
             summary_folder=summary_folder,
+            stop_at_nan=learning.settings.stop_at_nan,
         )
+        is_seen = bool(callbacks) or held_out is not None
         begin = time.perf_counter()
         with Turn(self._turns, "train"):
-            history = self._learning.fit(
-                data,
-                terms,
-                optimizer,
-                fit_options,
-                self.seed,
-                self._use_parameters,
-                validate,
-                watch,
-            )
-        if watch is not None and path is not None:
-            options = self.options.with_minibatch()
-            self._report(watch.seen, self._learning.differentiable, options, path, data.n_steps)
+            try:
+                history = fit(
+                    learning,
+                    data,
+                    terms,
+                    optimizer,
+                    fit_options,
+                    self.seed,
+                    on_epoch_end if is_seen else None,
+                    profiler,
+                )
+            finally:
+                if learning.n_epochs > fit_options.first_epoch:
+                    self._use_parameters()
+        if profiler is not None and path is not None:
+            options = learning.training_options
+            self._report(profiler.seen, learning.differentiable, options, path, data.n_steps)
         self._event("trained", begin, epochs=len(history["loss"]))
         return history
 
@@ -672,21 +682,9 @@ class Simulator:
         self, inputs: Any, targets: Any, objective: Any
     ) -> tuple[TrainingData, list[LossTerm]]:
         """Data and losses, checked."""
-
-        def steps(probe: Any, n_steps: int) -> Any:
-            keep = self._learning.settings.keep_history(probe)
-            return sampled_steps(probe, n_steps, self.dt, keep)
-
-        samples = {probe: lambda n, p=probe: len(steps(p, n)) for probe in self.model.probes}
-        sizes = {probe: self.model.sig[probe]["in"].size for probe in self.model.probes}
-        data = check_data(inputs, targets, self._feedable, samples, sizes, self.options)
-        losses = by_probe(objective, data.targets)
-        probes, names = self.model.probes, probe_names(self.model.probes)
-        terms = [
-            LossTerm(probes.index(p), names[probes.index(p)], loss, steps(p, data.n_steps))
-            for p, loss in losses.items()
-        ]
-        return data, terms
+        return training_data(
+            self._build, self._learning.settings, self._feedable, inputs, targets, objective
+        )
 
     def _loss(self, data: TrainingData, terms: list[LossTerm]) -> float:
         stop = self._learning.settings.stop_at_nan
@@ -732,7 +730,7 @@ class Simulator:
             raise ValidationError(f"{unknown[0]} is no probe of this network", attr="outputs")
         named = {self.model.probes.index(probe): str(probe) for probe in wanted}
         with Turn(self._turns, "check gradients"):
-            self._learning.check_gradients(named, atol, rtol, self.seed, n_steps)
+            check_gradients(self._learning, named, atol, rtol, self.seed, n_steps)
 
     def save_params(
         self, path: str | os.PathLike[str], *, state: bool = False, allow_nonfinite: bool = False

@@ -13,7 +13,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
-from ..assembly.lowering import feedable_signals
+from ..assembly.lowering import Training, feedable_signals
 from ..program.program import Program
 from ..program.sources import ConstantSource
 from .params_file import ArrayInfo
@@ -37,16 +37,26 @@ class Recipe:
     fixed : mapping
         What differs from the build and is baked in. Values are compared by identity, as they
         never change.
+    values, scales : mapping
+        What lowering takes instead of what the model was built with; see `Training`.
     """
 
     held: AbstractSet[Any] = frozenset()
     apart: AbstractSet[Any] = frozenset()
     fixed: Mapping[Any, Any] = field(default_factory=dict, compare=False)
+    values: Mapping[Any, Any] = field(default_factory=dict, compare=False)
+    scales: Mapping[Any, Any] = field(default_factory=dict, compare=False)
     _identities: AbstractSet[tuple[Any, int]] = field(init=False)
 
     def __post_init__(self) -> None:
         identities = frozenset((signal, id(value)) for signal, value in self.fixed.items())
         object.__setattr__(self, "_identities", identities)
+
+    def training(self, **options: Any) -> Training:
+        """What lowering has to know; ``options`` are further attributes of `Training`."""
+        return Training(
+            self.held, values=self.values, scales=self.scales, apart=self.apart, **options
+        )
 
 
 class Changes:
@@ -114,16 +124,13 @@ class Changes:
     def _node_outputs(self) -> AbstractSet[Any]:
         return frozenset(feedable_signals(self._model))
 
-    def but(self, parameters: AbstractSet[Any]) -> dict[Any, NDArray[Any]]:
-        """Values of all that is no parameter."""
-        return {s: v for s, v in self.values.items() if s not in parameters}
-
     def recipe(self, held: AbstractSet[Any], apart: AbstractSet[Any] = frozenset()) -> Recipe:
         """What a program with these parameters has to be assembled for."""
-        fixed = {s: v for s, v in self.but(held).items() if s not in self._node_outputs}
-        return Recipe(held, apart, {**fixed, **self.gains})
+        values = {s: v for s, v in self.values.items() if s not in held}
+        fixed = {s: v for s, v in values.items() if s not in self._node_outputs}
+        return Recipe(held, apart, {**fixed, **self.gains}, values, self._scales())
 
-    def scales(self) -> dict[Any, NDArray[Any]]:
+    def _scales(self) -> dict[Any, NDArray[Any]]:
         """Gains that differ over the radius, by the signal of the ensemble's encoders."""
         sig = self._model.sig
         return {sig[ens]["encoders"]: gain / ens.radius for ens, gain in self.gains.items()}

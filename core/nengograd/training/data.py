@@ -11,14 +11,18 @@ import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
 from numpy.typing import NDArray
 
+from ..assembly.build import Build
+from ..config import Settings
 from ..plugin.executable import Options
-from ..plugin.trainer import BatchSpec
+from ..plugin.trainer import BatchSpec, LossTerm
 from ..program.program import Program
 from ..program.sources import KeySource
 from ..run.inputs import check_node, numbers
+from ..run.recording import probe_names
 from ..run.runtime import Runtime
+from .losses import by_probe
 
-__all__ = ["Batches", "TrainingData", "check_data", "sampled_steps"]
+__all__ = ["Batches", "TrainingData", "check_data", "sampled_steps", "training_data"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,51 @@ def sampled_steps(probe: Any, n_steps: int, dt: float, keep_history: bool) -> ND
     period = 1 if probe.sample_every is None else probe.sample_every / dt
     steps = np.flatnonzero(np.arange(1, n_steps + 1) % period < 1)
     return steps if keep_history else steps[-1:]
+
+
+def training_data(
+    build: Build,
+    settings: Settings,
+    nodes: Collection[Any],
+    inputs: Any,
+    targets: Any,
+    objective: Any,
+) -> tuple[TrainingData, list[LossTerm]]:
+    """Check what a user wants to train on, or to know the loss of.
+
+    Parameters
+    ----------
+    build : Build
+        The model.
+    settings : Settings
+        What the user has configured in the network.
+    nodes : collection of nengo.Node
+        Those that may be fed.
+    inputs, targets, objective
+        See `nengograd.Simulator.train`.
+
+    Returns
+    -------
+    data : TrainingData
+        In the dtype of the model, without what does not fill a minibatch.
+    terms : list of LossTerm
+        The loss or metric of each probe that has a target, in the order of the targets.
+    """
+    model = build.model
+
+    def steps(probe: Any, n_steps: int) -> NDArray[np.int64]:
+        return sampled_steps(probe, n_steps, model.dt, settings.keep_history(probe))
+
+    samples = {probe: lambda n, p=probe: len(steps(p, n)) for probe in model.probes}
+    sizes = {probe: model.sig[probe]["in"].size for probe in model.probes}
+    data = check_data(inputs, targets, nodes, samples, sizes, build.options)
+    losses = by_probe(objective, data.targets)
+    outputs, names = {p: i for i, p in enumerate(model.probes)}, probe_names(model.probes)
+    terms = [
+        LossTerm(outputs[p], names[outputs[p]], loss, steps(p, data.n_steps))
+        for p, loss in losses.items()
+    ]
+    return data, terms
 
 
 def check_data(
@@ -183,7 +232,7 @@ def _whole_minibatches(n_items: int, size: int) -> int:
             f"{n_items} items are not a multiple of minibatch_size={size}: the last "
             f"{n_items - whole} are not used",
             NengoWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
     return whole
 

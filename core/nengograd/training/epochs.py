@@ -34,7 +34,8 @@ def run_epochs(
     names: Sequence[str],
     callbacks: Callbacks,
     options: FitOptions,
-    after_epoch: Callable[[], Mapping[str, float]] | None = None,
+    on_epoch_end: Callable[[], Mapping[str, float]] | None = None,
+    on_batch_begin: Callable[[], None] | None = None,
 ) -> None:
     """Train for some epochs.
 
@@ -52,8 +53,10 @@ def run_epochs(
         They get the figures, and keep the history.
     options : FitOptions
         How to train.
-    after_epoch : callable, optional
+    on_epoch_end : callable, optional
         Called after each epoch before the callbacks; returns further figures.
+    on_batch_begin : callable, optional
+        Called before each minibatch after the callbacks.
     """
     callbacks.on_train_begin()
     logs: dict[str, float] = {}
@@ -63,6 +66,8 @@ def run_epochs(
         minibatches = batches.epoch(options.first_epoch + epoch, options.shuffle)
         for number, (inputs, targets) in enumerate(minibatches):
             callbacks.on_batch_begin(number)
+            if on_batch_begin is not None:
+                on_batch_begin()
             result = step(inputs, targets)
             logs = mean.add(result.losses, result.weights)
             callbacks.on_batch_end(number, logs)
@@ -72,8 +77,8 @@ def run_epochs(
                 callbacks.stop_training = True
             if callbacks.stop_training:
                 break
-        if after_epoch is not None:
-            logs = {**logs, **after_epoch()}
+        if on_epoch_end is not None:
+            logs = {**logs, **on_epoch_end()}
         callbacks.on_epoch_end(epoch, logs)
         if callbacks.stop_training:
             break

@@ -1,138 +1,169 @@
-"""Whether the gradients that training uses agree with finite differences."""
+"""The gradients that training uses, compared with finite differences in float64."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+from nengo.exceptions import SimulationError
 from numpy.typing import NDArray
 
-__all__ = ["Quantity", "disagreements"]
+from ..plugin.trainer import Trainer
+from ..program.program import Program
+from ..program.views import View
+from ..run.runtime import Runtime
+from .differences import Quantity, disagreements
+from .gradient_paths import replaced_gradients, without_gradient
+from .model import TrainableModel
 
-_STEPS = (1e-6, 1e-5, 1e-7)
-"""Steps of the differences. Some may end beyond a kink, such as where a neuron begins to fire."""
+__all__ = ["check_gradients"]
 
-_MOST_EVALUATIONS = 400
-
-_MOST_NAMED = 5
-_ENTRIES = 4
+_SHIFT = 1e-3
+"""By how much parameters are moved, relative to what they are, before gradients are checked."""
 
 
 @dataclass(frozen=True)
-class Quantity:
-    """Something that outputs depend on.
+class _Run:
+    """A run that is differentiated.
 
     Attributes
     ----------
-    name : str
-        For people.
-    size : int
-        Number of its elements.
-    shape : tuple of int
-        For naming its elements.
-    analytic : (size,) array
-        The gradient to check.
-    changed : callable
-        ``changed(direction)`` is the output when ``direction`` is added to the quantity.
+    trainer : Trainer
+        Differentiates, in float64.
+    arrays : mapping
+        Parameter arrays, by id.
+    inputs : (n_steps, minibatch, size) array
+        The input array of the program.
+    weights : mapping
+        Weights of what the outputs record; see `Trainer.differentiate`.
     """
 
-    name: str
-    shape: tuple[int, ...]
-    analytic: NDArray[Any]
-    changed: Callable[[NDArray[Any]], float]
+    trainer: Trainer
+    arrays: Mapping[int, NDArray[Any]]
+    inputs: NDArray[Any]
+    weights: Mapping[int, NDArray[Any]]
+
+    def gradients(self) -> tuple[dict[int, NDArray[Any]], NDArray[Any]]:
+        """Gradients of the weighted sum with respect to parameter arrays and inputs."""
+        return self.trainer.differentiate(self.arrays, self.inputs, self.weights)[1:]
+
+    def with_parameter(self, view: View, direction: NDArray[Any]) -> float:
+        """The weighted sum when something is added to a parameter."""
+        moved = {i: x.copy() for i, x in self.arrays.items()}
+        view.scatter(view.evaluate(moved) + direction, moved)
+        return self.trainer.differentiate(moved, self.inputs, self.weights)[0]
+
+    def with_input(self, place: slice, direction: NDArray[Any]) -> float:
+        """The weighted sum when something is added to the output of a node."""
+        moved = self.inputs.copy()
+        moved[..., place] += direction.reshape(moved[..., place].shape)
+        return self.trainer.differentiate(self.arrays, moved, self.weights)[0]
 
 
-def disagreements(
-    quantity: Quantity, rng: np.random.RandomState, atol: float, rtol: float
-) -> list[str]:
-    """Elements whose gradient differs from a central difference.
-
-    All elements are moved at once, along random directions, and a few one by one. Where a
-    direction disagrees, halving it finds the elements that are at fault. An element by which
-    differences of several step sizes disagree among themselves has no derivative there, and
-    says nothing.
+def check_gradients(
+    model: TrainableModel,
+    outputs: Mapping[int, str],
+    atol: float,
+    rtol: float,
+    seed: int,
+    n_steps: int,
+) -> None:
+    """Compare gradients with finite differences, in float64.
 
     Parameters
     ----------
-    quantity : Quantity
-        What to check.
-    rng : RandomState
-        Chooses directions and elements.
+    model : TrainableModel
+        The model, with the values of now.
+    outputs : mapping
+        Indices and names of the program's outputs that are checked.
     atol, rtol : float
         What may differ: ``atol + rtol * |numeric|``.
+    seed : int
+        Of inputs, weights of the outputs, and directions.
+    n_steps : int
+        Length of the run that is differentiated.
 
-    Returns
-    -------
-    messages : list of str
-        One for each element, up to some number.
+    Raises
+    ------
+    nengo.exceptions.SimulationError
+        If they differ; it names the entries. If something has no gradient, or one that is no
+        derivative.
     """
-    size = quantity.analytic.size
-    if not size:
-        return []
-    search = _Search(quantity, rng.choice([-1.0, 1.0], size), atol, rtol)
-    search.run(np.arange(size))
-    for index in rng.choice(size, min(_ENTRIES, size), replace=False):
-        if not search.found:
-            search.run(np.array([index]))
-    return search.found
+    program = model.differentiable
+    _check_derivatives_exist(program, list(outputs))
+    options = replace(model.training_options, dtype=np.dtype("float64"))
+    trainer = model.make_trainer(program, options)
+    rng = np.random.RandomState(seed % 2**32)
+    runtime = Runtime(program, model.build.order, seed, options)
+    inputs = _random_inputs(program, runtime, rng, n_steps)
+    arrays = _shifted(model.arrays(program), rng)
+    messages = []
+    for index, name in outputs.items():
+        weights = {index: rng.normal(size=(*inputs.shape[:2], program.outputs[index].size))}
+        for quantity in _quantities(model, program, _Run(trainer, arrays, inputs, weights)):
+            found = disagreements(quantity, rng, atol, rtol)
+            messages += [f"{name} by {message}" for message in found]
+    if messages:
+        raise SimulationError("Analytic and numeric gradients differ:\n" + "\n".join(messages))
 
 
-class _Search:
-    """Looks for elements at fault, by halves."""
+def _check_derivatives_exist(program: Program, outputs: Sequence[int]) -> None:
+    lacking = without_gradient(program, outputs, inputs=True)
+    if lacking:
+        raise SimulationError("There is no gradient through " + "; ".join(lacking))
+    replaced = replaced_gradients(program, outputs, inputs=True)
+    if replaced:
+        raise SimulationError(
+            "Finite differences cannot check a gradient that the settings of the network put "
+            "in place of the derivative:\n" + "\n".join(f"- {line}" for line in replaced)
+        )
 
-    def __init__(self, quantity: Quantity, signs: NDArray[Any], atol: float, rtol: float):
-        self.found: list[str] = []
-        self._quantity = quantity
-        self._signs = signs
-        self._atol = atol
-        self._rtol = rtol
-        self._left = _MOST_EVALUATIONS
 
-    def run(self, entries: NDArray[Any]) -> bool:
-        """Whether these entries disagree; messages on single ones go to ``found``."""
-        if len(self.found) >= _MOST_NAMED or self._left <= 0:
-            return True
-        direction = np.zeros(self._signs.size)
-        direction[entries] = self._signs[entries]
-        analytic = float(self._quantity.analytic @ direction)
-        if not np.isfinite(analytic):
-            self._add_not_finite(entries)
-            return True
-        numeric = []
-        for step in _STEPS:
-            numeric.append(self._difference(step * direction) / (2 * step))
-            if self._agree(analytic, numeric[-1]):
-                return False
-        is_smooth = self._agree(numeric[1], numeric[0]) or self._agree(numeric[2], numeric[0])
-        if len(entries) == 1:
-            if is_smooth:
-                sign = self._signs[entries[0]]
-                self._add(entries[0], analytic * sign, numeric[0] * sign)
-            return is_smooth
-        half = len(entries) // 2
-        if not any([self.run(entries[:half]), self.run(entries[half:])]) and is_smooth:
-            self.found.append(
-                f"{self._quantity.name}, {len(entries)} entries together: analytic "
-                f"{analytic:.6g}, numeric {numeric[0]:.6g}"
+def _random_inputs(
+    program: Program, runtime: Runtime, rng: np.random.RandomState, n_steps: int
+) -> NDArray[Any]:
+    """Inputs of a run, those of nodes replaced by random numbers."""
+    inputs, _, error = runtime.inputs(1, n_steps)
+    if error is not None:
+        raise error
+    for _, place in _node_places(program):
+        inputs[..., place] = rng.uniform(-1, 1, inputs[..., place].shape)
+    return inputs
+
+
+def _shifted(
+    arrays: Mapping[int, NDArray[Any]], rng: np.random.RandomState
+) -> dict[int, NDArray[Any]]:
+    """Arrays a little off: neurons often sit just where they begin to fire, which has no slope."""
+    return {i: x * (1 + _SHIFT * rng.uniform(-1, 1, x.shape)) for i, x in arrays.items()}
+
+
+def _quantities(model: TrainableModel, program: Program, run: _Run) -> list[Quantity]:
+    """What outputs depend on: parameters, and outputs of nodes."""
+    by_arrays, by_inputs = run.gradients()
+    values = model.values
+    found = []
+    for parameter in model.parameters:
+        view = program.parameters.get(parameter.signal)
+        if view is not None and all(source in run.arrays for source in view.sources):
+            shape = values[parameter.signal].shape
+            gradient = view.evaluate(by_arrays)
+            found.append(
+                Quantity(parameter.name, shape, gradient, partial(run.with_parameter, view))
             )
-        return True
+    for node, place in _node_places(program):
+        part = by_inputs[..., place]
+        found.append(
+            Quantity(str(node), part.shape, part.reshape(-1), partial(run.with_input, place))
+        )
+    return found
 
-    def _difference(self, move: NDArray[Any]) -> float:
-        self._left -= 2
-        return self._quantity.changed(move) - self._quantity.changed(-move)
 
-    def _agree(self, a: float, b: float) -> bool:
-        return abs(a - b) <= self._atol + self._rtol * abs(b)
-
-    def _add_not_finite(self, entries: NDArray[Any]) -> None:
-        bad = entries[~np.isfinite(self._quantity.analytic[entries])]
-        for entry in bad[: _MOST_NAMED - len(self.found)]:
-            self._add(entry, self._quantity.analytic[entry], None)
-
-    def _add(self, entry: Any, analytic: float, numeric: float | None) -> None:
-        quantity = self._quantity
-        place = ", ".join(str(i) for i in np.unravel_index(int(entry), quantity.shape))
-        other = "" if numeric is None else f", numeric {numeric:.6g}"
-        self.found.append(f"{quantity.name}[{place}]: analytic {analytic:.6g}{other}")
+def _node_places(program: Program) -> Iterator[tuple[Any, slice]]:
+    """Nodes, each with the place of its output in the input array."""
+    for source, start, length in program.sources:
+        if source.node is not None:
+            yield source.node, slice(start, start + length)

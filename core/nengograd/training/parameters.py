@@ -21,6 +21,7 @@ __all__ = [
     "check_layers",
     "find_parameters",
     "parameter_arrays",
+    "parameter_table",
     "parameter_values",
     "possible_parameters",
 ]
@@ -175,3 +176,28 @@ def parameter_values(
         flat = view.evaluate(arrays)
         values[signal] = flat if signal.sparse else flat.reshape(signal.shape)
     return values
+
+
+def parameter_table(named: Mapping[str, NDArray[Any]]) -> str:
+    """Parameters as text: names, shapes and ranges.
+
+    Parameters
+    ----------
+    named : mapping
+        The value of each parameter, by name.
+    """
+    rows: list[tuple[str, ...]] = [("parameter", "shape", "min", "mean", "max")]
+    for name, x in named.items():
+        figures = (x.min(), x.mean(), x.max()) if x.size else ()
+        shape = "x".join(str(n) for n in x.shape) or "scalar"
+        rows.append((name, shape, *(f"{y:.4g}" for y in figures)))
+    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(5)]
+    return "\n".join(_line(row, widths) for row in rows)
+
+
+def _line(row: tuple[str, ...], widths: list[int]) -> str:
+    """A row of a table: two columns of text to the left, figures to the right."""
+    cells = zip(row, widths, strict=False)
+    return "  ".join(
+        cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in enumerate(cells)
+    ).rstrip()

@@ -1,0 +1,235 @@
+"""The trainable parameters of a model: their values, and the programs that compute with them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import NengoWarning
+from numpy.typing import NDArray
+
+from ..assembly.build import Build
+from ..config import Settings
+from ..plugin.executable import Options
+from ..plugin.trainer import Trainer
+from ..program.program import Program
+from .changes import Changes, Recipe
+from .parameters import Parameter, find_parameters, parameter_arrays, parameter_table
+from .saved import check_fit, infos
+from .surrogates import stand_ins
+from .trained import with_values
+
+__all__ = ["TrainableModel"]
+
+
+class TrainableModel:
+    """A built model whose parameters can change, and the programs that are made of it.
+
+    Parameters
+    ----------
+    build : Build
+        The model.
+    settings : Settings
+        What the user has configured in the network.
+
+    Attributes
+    ----------
+    build, settings
+        See above.
+    n_epochs : int
+        How many epochs have begun, over all trainings since the start.
+    changes : Changes
+        What of the model differs from its build.
+    """
+
+    def __init__(self, build: Build, settings: Settings):
+        self.build = build
+        self.settings = settings
+        self.n_epochs = 0
+        self.changes = Changes(build.model)
+        self._running = Recipe()
+        self._trained: Recipe | None = None
+        self._differentiable: Program | None = None
+        self._trainer: Trainer | None = None
+
+    @cached_property
+    def parameters(self) -> list[Parameter]:
+        """The parameters that training may change."""
+        return find_parameters(self.build.model, self.settings)
+
+    @cached_property
+    def _signals(self) -> AbstractSet[Any]:
+        return frozenset(parameter.signal for parameter in self.parameters)
+
+    # -- programs
+
+    def program(self, present: Program) -> Program:
+        """One step of the model with the values of now, whose parameters can change.
+
+        Parameters
+        ----------
+        present : Program
+            The one that runs.
+
+        Returns
+        -------
+        program : Program
+            The same, if all that differs from it are parameters and outputs of constant nodes.
+        """
+        recipe = self._recipe_to_run()
+        program = present if recipe == self._running else self.build.assemble(recipe.training())
+        self._running = recipe
+        self.changes.put_outputs(program)
+        return program
+
+    def runs(self, program: Program) -> None:
+        """Note that a program runs that `program` has made when all was as it is now."""
+        self._running = self._recipe_to_run()
+        self.changes.put_outputs(program)
+
+    def _recipe_to_run(self) -> Recipe:
+        return self.changes.recipe(self.changes.held, self.changes.apart)
+
+    @property
+    def differentiable(self) -> Program:
+        """One step of the model as it is while it is trained, with the constants of now."""
+        recipe = self.changes.recipe(self._signals)
+        if self._differentiable is None or recipe != self._trained:
+            self._differentiable = self._assemble_differentiable(recipe)
+            self._trained, self._trainer = recipe, None
+        self.changes.put_outputs(self._differentiable)
+        return self._differentiable
+
+    def _assemble_differentiable(self, recipe: Recipe) -> Program:
+        build, settings = self.build, self.settings
+        replaced = stand_ins(
+            build.model, build.registry, settings.spike_gradient, surrogate=settings.surrogate
+        )
+        training = recipe.training(
+            stand_ins=replaced, differentiate=True, detach_rules=settings.detach_learning_rules
+        )
+        return build.assemble(training)
+
+    @property
+    def trainer(self) -> Trainer:
+        """What computes gradients of `differentiable` and changes parameters."""
+        program = self.differentiable
+        if self._trainer is None:
+            self._trainer = self.make_trainer(program, self.training_options)
+        return self._trainer
+
+    def make_trainer(self, program: Program, options: Options) -> Trainer:
+        """A trainer of the backend.
+
+        Parameters
+        ----------
+        program : Program
+            One that can be differentiated.
+        options : Options
+            With a minibatch.
+        """
+        registry = self.build.registry
+        registry.manager.require(registry.backend, "differentiate", "differentiate")
+        return self.build.engine.trainer(program, registry, options)
+
+    @cached_property
+    def training_options(self) -> Options:
+        """Those of the simulator, with a minibatch."""
+        return self.build.options.with_minibatch()
+
+    def close(self) -> None:
+        """Free what trains; the values stay."""
+        self._trainer = None
+
+    # -- values
+
+    @property
+    def values(self) -> dict[Any, NDArray[Any]]:
+        """The value of each parameter, by signal."""
+        changed = self.changes.values
+        return {signal: changed.get(signal, built) for signal, built in self._built.items()}
+
+    @property
+    def named(self) -> dict[str, NDArray[Any]]:
+        """The value of each parameter, by name."""
+        values = self.values
+        return {p.name: values[p.signal] for p in self.parameters}
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything differs from what the model was built with."""
+        return bool(self.changes)
+
+    @cached_property
+    def _built(self) -> dict[Any, NDArray[Any]]:
+        dtype = self.build.options.dtype
+        return {p.signal: p.built.astype(dtype) for p in self.parameters}
+
+    def set_values(self, values: Mapping[Any, NDArray[Any]]) -> None:
+        """Change the value of parameters, by signal; warn of those that are not finite."""
+        self.changes.values.update(values)
+        self.changes.held = self.changes.held | self._signals
+        self._warn_of_nan()
+
+    def _warn_of_nan(self) -> None:
+        """Warn if parameters are not finite: by way of a callback, say."""
+        names = [name for name, x in self.named.items() if not np.isfinite(x).all()]
+        if names:
+            warnings.warn(
+                f"parameters are not finite: {', '.join(names)}. What depends on them will not be "
+                "either; sim.reset() restores what the model was built with",
+                NengoWarning,
+                stacklevel=6,
+            )
+
+    def set_named(self, given: Mapping[str, NDArray[Any]]) -> None:
+        """Change all parameters.
+
+        Parameters
+        ----------
+        given : mapping
+            The value of each parameter, by name.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If names or shapes are not those of the parameters. Nothing has changed then.
+        """
+        check_fit(infos(given), infos(self.named))
+        dtype = self.build.options.dtype
+        self.set_values({p.signal: given[p.name].astype(dtype) for p in self.parameters})
+
+    def start_over(self) -> None:
+        """Forget all training: values, slots of optimizers known by name, the count of epochs."""
+        self.n_epochs = 0
+        self.changes.clear()
+        if self._trainer is not None:
+            self._trainer.start_over()
+
+    def built(self, obj: Any, learned: Mapping[Any, NDArray[Any]] = MappingProxyType({})) -> Any:
+        """What the build step made of an object, with the values that it has now.
+
+        Parameters
+        ----------
+        obj : NengoObject
+            An object of the network.
+        learned : mapping
+            What learning rules have made of signals.
+        """
+        model = self.build.model
+        if not (self.is_changed or learned):
+            return model.params[obj]
+        return with_values(model, obj, {**self.changes.values, **learned}, self.changes.gains)
+
+    def arrays(self, program: Program) -> dict[int, NDArray[Any]]:
+        """The parameter arrays of a program, by id."""
+        return parameter_arrays(program, {**self._built, **self.changes.values})
+
+    def table(self) -> str:
+        """The parameters as text: names, shapes and ranges."""
+        return parameter_table(self.named)
