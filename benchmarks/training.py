@@ -137,7 +137,7 @@ def recomputing(rows: list[tuple[Case, dict[str, Any]]]) -> list[str]:
             kept, ours = row[KEEP_ALL], row["nengograd"]
             lines.append(
                 f"- {case.label}, {case.steps} steps: {_memory(ours)} MB and "
-                f"{ours['train_ms']:.0f} ms a step in segments of {math.isqrt(case.steps)} steps; "
+                f"{ours['train_ms']:.0f} ms a step in intervals of {math.isqrt(case.steps)} steps; "
                 f"{_memory(kept)} MB and {kept['train_ms']:.0f} ms with all steps at once."
             )
     return lines
@@ -164,8 +164,8 @@ def write(rows: list[tuple[Case, dict[str, Any]]]) -> None:
         "",
         "## Memory of long recurrences",
         "",
-        "Where all steps at once would take much memory, they run in segments, as long as the root "
-        "of the number of steps. The state between segments is kept, and each segment computed "
+        "Where all steps at once would take much memory, they run in intervals, as long as the "
+        "root of the number of steps. The state between intervals is kept, and each interval computed "
         "again on the way back.",
         "",
         *recomputing(rows),

@@ -1,4 +1,7 @@
-"""A long run in segments, for gradients that need little memory."""
+"""A long run in intervals, for gradients that need little memory.
+
+The names are those of `jax.lax.scan`; ``d_`` before one stands for its cotangent.
+"""
 
 from __future__ import annotations
 
@@ -15,94 +18,96 @@ __all__ = ["checkpointed"]
 
 
 def checkpointed(
-    run: Run, every: int, steps: int, shared: Sequence[Any], state: Sequence[Any], inputs: Any
+    run: Run, every: int, steps: int, consts: Sequence[Any], init: Sequence[Any], xs: Any
 ) -> tuple[Arrays, Arrays]:
-    """Run steps in segments; see `nengograd_xla.loops.Loops.checkpointed`."""
+    """Run steps in intervals; see `nengograd_xla.loops.Loops.checkpointed`."""
     count = steps // every
     whole = count * every
-    outputs, end = _equal_segments(run, every, count, shared, state, inputs[:whole])
+    ys, carry = _equal_intervals(run, every, count, consts, init, xs[:whole])
     if whole < steps:
-        rest, end = run(list(shared), end, inputs[whole:], steps - whole)
-        outputs = [tf.concat(pair, axis=0) for pair in zip(outputs, rest, strict=True)]
-    return outputs, end
+        rest, carry = run(list(consts), carry, xs[whole:], steps - whole)
+        ys = [tf.concat(pair, axis=0) for pair in zip(ys, rest, strict=True)]
+    return ys, carry
 
 
-def _equal_segments(
-    run: Run, every: int, count: int, shared: Sequence[Any], state: Sequence[Any], inputs: Any
+def _equal_intervals(
+    run: Run, every: int, count: int, consts: Sequence[Any], init: Sequence[Any], xs: Any
 ) -> tuple[Arrays, Arrays]:
-    n_shared, n_state = len(shared), len(state)
+    n_consts, n_carry = len(consts), len(init)
 
     @tf.custom_gradient
-    def all_of_them(*arguments: Any) -> Any:
-        fixed = list(arguments[:n_shared])
-        begin = list(arguments[n_shared : n_shared + n_state])
-        given = _cut(arguments[-1], count, every)
-        kept, outputs, end = _forward(run, every, count, fixed, begin, given)
+    def all_intervals(*arguments: Any) -> Any:
+        consts = list(arguments[:n_consts])
+        init = list(arguments[n_consts : n_consts + n_carry])
+        xs = _cut(arguments[-1], count, every)
+        carries, ys, carry = _forward(run, every, count, consts, init, xs)
 
-        def gradient(*changes: Any) -> Any:
-            back = list(changes[:n_state])
-            parts = [_cut(change, count, every) for change in changes[n_state:]]
-            d_fixed, back, d_inputs = _backward(run, every, count, fixed, kept, given, back, parts)
-            return [*d_fixed, *back, _joined(d_inputs)]
+        def gradient(*cotangents: Any) -> Any:
+            d_carry = list(cotangents[:n_carry])
+            d_ys = [_cut(d, count, every) for d in cotangents[n_carry:]]
+            d_consts, d_init, d_xs = _backward(
+                run, every, count, consts, carries, xs, d_carry, d_ys
+            )
+            return [*d_consts, *d_init, _joined(d_xs)]
 
-        return [*end, *map(_joined, outputs)], gradient
+        return [*carry, *map(_joined, ys)], gradient
 
-    results = list(all_of_them(*shared, *state, inputs))
-    return results[n_state:], results[:n_state]
+    results = list(all_intervals(*consts, *init, xs))
+    return results[n_carry:], results[:n_carry]
 
 
 def _forward(
-    run: Run, every: int, count: int, fixed: Arrays, state: Arrays, inputs: Any
+    run: Run, every: int, count: int, consts: Arrays, init: Arrays, xs: Any
 ) -> tuple[Arrays, Arrays, Arrays]:
-    """The states before each segment, the outputs of each, and the state in the end."""
+    """The carry before each interval, what each puts out, and the carry in the end."""
     # What TensorFlow traces for the shapes alone, the compiler finds unused.
-    shapes = [(o.shape, o.dtype) for o in run(fixed, state, inputs[0], every)[0]]
-    kept = [tf.TensorArray(s.dtype, size=count, element_shape=s.shape) for s in state]
-    outputs = [tf.TensorArray(dtype, size=count, element_shape=shape) for shape, dtype in shapes]
+    shapes = [(y.shape, y.dtype) for y in run(consts, init, xs[0], every)[0]]
+    carries = [tf.TensorArray(c.dtype, size=count, element_shape=c.shape) for c in init]
+    ys = [tf.TensorArray(dtype, size=count, element_shape=shape) for shape, dtype in shapes]
 
-    def turn(k: Any, state: Arrays, kept: Any, outputs: Any) -> Any:
-        kept = [r.write(k, s) for r, s in zip(kept, state, strict=True)]
-        given, end = run(fixed, list(state), inputs[k], every)
-        outputs = [o.write(k, g) for o, g in zip(outputs, given, strict=True)]
-        return k + 1, end, kept, outputs
+    def iteration(k: Any, carry: Arrays, carries: Any, ys: Any) -> Any:
+        carries = [a.write(k, c) for a, c in zip(carries, carry, strict=True)]
+        y, carry = run(consts, list(carry), xs[k], every)
+        ys = [a.write(k, value) for a, value in zip(ys, y, strict=True)]
+        return k + 1, carry, carries, ys
 
     zero = tf.constant(0, tf.int32)
-    _, end, kept, outputs = while_loop(turn, (zero, list(state), kept, outputs), count)
-    return [r.stack() for r in kept], [o.stack() for o in outputs], list(end)
+    _, carry, carries, ys = while_loop(iteration, (zero, list(init), carries, ys), count)
+    return [a.stack() for a in carries], [a.stack() for a in ys], list(carry)
 
 
 def _backward(
     run: Run,
     every: int,
     count: int,
-    fixed: Arrays,
-    kept: Arrays,
-    inputs: Any,
-    back: Arrays,
-    changes: Arrays,
+    consts: Arrays,
+    carries: Arrays,
+    xs: Any,
+    d_carry: Arrays,
+    d_ys: Arrays,
 ) -> tuple[Arrays, Arrays, Any]:
-    """Gradients with respect to what is shared, the first state, and the inputs."""
-    total = [tf.zeros_like(f) for f in fixed]
-    d_inputs = tf.TensorArray(inputs.dtype, size=count, element_shape=inputs.shape[1:])
+    """Cotangents of the constants, of the carry before the first step, and of the inputs."""
+    total = [tf.zeros_like(c) for c in consts]
+    d_xs = tf.TensorArray(xs.dtype, size=count, element_shape=xs.shape[1:])
 
-    def turn(j: Any, back: Arrays, total: Arrays, d_inputs: Any) -> Any:
+    def iteration(j: Any, d_carry: Arrays, total: Arrays, d_xs: Any) -> Any:
         k = count - 1 - j
-        state, given = [s[k] for s in kept], inputs[k]
+        carry, x = [c[k] for c in carries], xs[k]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([fixed, state, given])
-            outputs, end = run(*distinct((fixed, state, given)), every)
-        d_fixed, back, change = tape.gradient(
-            [*end, *outputs],
-            [fixed, state, given],
-            output_gradients=[*back, *(c[k] for c in changes)],
+            tape.watch([consts, carry, x])
+            ys, after = run(*distinct((consts, carry, x)), every)
+        d_consts, d_carry, d_x = tape.gradient(
+            [*after, *ys],
+            [consts, carry, x],
+            output_gradients=[*d_carry, *(d[k] for d in d_ys)],
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
-        total = [a + b for a, b in zip(total, d_fixed, strict=True)]
-        return j + 1, back, total, d_inputs.write(k, change)
+        total = [a + b for a, b in zip(total, d_consts, strict=True)]
+        return j + 1, d_carry, total, d_xs.write(k, d_x)
 
     zero = tf.constant(0, tf.int32)
-    _, back, total, d_inputs = while_loop(turn, (zero, list(back), total, d_inputs), count)
-    return list(total), list(back), d_inputs.stack()
+    _, d_init, total, d_xs = while_loop(iteration, (zero, list(d_carry), total, d_xs), count)
+    return list(total), list(d_init), d_xs.stack()
 
 
 def _cut(x: Any, count: int, every: int) -> Any:

@@ -20,21 +20,21 @@ class TensorFlowLoops(Loops):
         self,
         body: Body,
         steps: int,
-        shared: Sequence[Any],
-        state: Sequence[Any],
-        inputs: Sequence[Any],
+        consts: Sequence[Any],
+        init: Sequence[Any],
+        xs: Sequence[Any],
     ) -> tuple[Arrays, Arrays]:
         """Run a loop step by step."""
-        return scan(body, steps, shared, state, inputs)
+        return scan(body, steps, consts, init, xs)
 
     def checkpointed(
         self,
         run: Run,
         every: int,
         steps: int,
-        shared: Sequence[Any],
-        state: Sequence[Any],
-        inputs: Any,
+        consts: Sequence[Any],
+        init: Sequence[Any],
+        xs: Any,
     ) -> tuple[Arrays, Arrays]:
-        """Run steps in segments."""
-        return checkpointed(run, every, steps, shared, state, inputs)
+        """Run steps in intervals."""
+        return checkpointed(run, every, steps, consts, init, xs)

@@ -1,4 +1,8 @@
-"""Loops over time that can be differentiated, as a backend has to supply them."""
+"""Loops over time that can be differentiated, as a backend has to supply them.
+
+The names are those of `jax.lax.scan`: a *body* takes the *carry* from step to step, reads *consts*,
+which are the same in all steps, takes *x* of the *xs* in each step, and puts out *y* of the *ys*.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ __all__ = ["Arrays", "Body", "Loops", "Run"]
 Arrays = list[Any]
 
 Run = Callable[[Arrays, Arrays, Any, int], tuple[Arrays, Arrays]]
-"""``run(shared, state, inputs, steps) -> (outputs, end)``: some steps on from a state."""
+"""``run(consts, carry, xs, steps) -> (ys, carry)``: some steps on from a carry."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,11 @@ class Body:
     Attributes
     ----------
     step : callable
-        ``step(shared, state, inputs, taps) -> (state, outputs, records)``. Lists of arrays:
-        ``shared`` is the same in all steps, ``inputs`` and ``outputs`` belong to one step. It
-        adds each of ``taps`` to the result of an operation that reads ``shared``, in
-        order, and returns in ``records`` what else these operations read.
+        ``step(consts, carry, x, taps) -> (carry, y, residuals)``. Lists of arrays. It adds each
+        of ``taps`` to the result of an operation that reads ``consts``, in order, and returns in
+        ``residuals`` what else these operations read.
     tapped : callable
-        ``tapped(shared, records) -> results``: the same operations, for any number of rows.
+        ``tapped(consts, residuals) -> results``: the same operations, for any number of rows.
     taps : list of int
         Size of each tap.
     """
@@ -45,15 +48,15 @@ class Loops(ABC):
         self,
         body: Body,
         steps: int,
-        shared: Sequence[Any],
-        state: Sequence[Any],
-        inputs: Sequence[Any],
+        consts: Sequence[Any],
+        init: Sequence[Any],
+        xs: Sequence[Any],
     ) -> tuple[Arrays, Arrays]:
         """Run a loop step by step.
 
-        Its gradient keeps the state before each step and computes the rest again. That of an
-        array that all steps share is taken once, of the records of all steps, and not as a sum
-        of one small gradient per step.
+        Its gradient keeps the carry before each step and computes the rest again. The cotangent
+        of a const is taken once, of the residuals of all steps and the cotangents of the taps, and
+        not as a sum of one small gradient per step.
 
         Parameters
         ----------
@@ -61,19 +64,19 @@ class Loops(ABC):
             One step.
         steps : int
             Number of steps.
-        shared : sequence of array
+        consts : sequence of array
             What all steps share.
-        state : sequence of (batch, n) arrays
-            State before the first step.
-        inputs : sequence of (steps, batch, n) arrays
+        init : sequence of (batch, n) arrays
+            Carry before the first step.
+        xs : sequence of (steps, batch, n) arrays
             Inputs of each step.
 
         Returns
         -------
-        outputs : list of (steps, batch, n) arrays
+        ys : list of (steps, batch, n) arrays
             Outputs of each step.
-        end : list of (batch, n) arrays
-            State after the last step.
+        carry : list of (batch, n) arrays
+            Carry after the last step.
         """
 
     @abstractmethod
@@ -82,35 +85,35 @@ class Loops(ABC):
         run: Run,
         every: int,
         steps: int,
-        shared: Sequence[Any],
-        state: Sequence[Any],
-        inputs: Any,
+        consts: Sequence[Any],
+        init: Sequence[Any],
+        xs: Any,
     ) -> tuple[Arrays, Arrays]:
-        """Run steps in segments; the gradient keeps the state between segments alone.
+        """Run steps in intervals; the gradient keeps the carry between intervals alone.
 
-        Each segment runs once more on the way back. With segments near the root of the number
+        Each interval runs once more for the gradient. With intervals near the root of the number
         of steps, memory grows with the root as well, for a third more work (Chen, Xu, Zhang and
         Guestrin 2016, https://arxiv.org/abs/1604.06174).
 
         Parameters
         ----------
         run : callable
-            See `Run`. ``inputs`` and ``outputs`` have time first.
+            See `Run`. ``xs`` and ``ys`` have time first.
         every : int
-            Steps in a segment. What is left over in the end is one more.
+            Steps in an interval. What is left over in the end is one more.
         steps : int
             Number of steps.
-        shared : sequence of array
+        consts : sequence of array
             What all steps share.
-        state : sequence of array
-            State before the first step.
-        inputs : (steps, ...) array
+        init : sequence of array
+            Carry before the first step.
+        xs : (steps, ...) array
             Inputs of each step.
 
         Returns
         -------
-        outputs : list of (steps, ...) arrays
+        ys : list of (steps, ...) arrays
             Outputs of each step.
-        end : list of array
-            State after the last step.
+        carry : list of array
+            Carry after the last step.
         """

@@ -1,7 +1,7 @@
 """A program over many steps, as a function that can be differentiated.
 
 What is in no loop runs over all steps at once: time is then one more part of the batch axis.
-Each loop is a scan. Where all steps at once would take much memory, they run in segments.
+Each loop is a scan. Where all steps at once would take much memory, they run in intervals.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from nengograd.program.program import Program
 from nengograd.program.views import View
 from nengograd.run.step_function import Scope, StepFunction
 
-from .loops import Arrays, Body, Loops
+from .loop_body import LoopBody
+from .loops import Arrays, Loops
 
 __all__ = ["OverTime"]
 
 _MOST_BYTES = 2**27
-"""What is computed in all steps may take this much; above it, steps run in segments."""
+"""What is computed in all steps may take this much; above it, steps run in intervals."""
 
 Needed = list[tuple[Stage, list[int]]]
 """Stages, each with those of its arrays that others read."""
@@ -100,19 +101,19 @@ class OverTime:
         ids = list(parameters)
         states = [state for stage, _ in needed for state in stage.states]
 
-        def run(shared: Arrays, state: Arrays, inputs: Any, steps: int) -> Any:
-            arrays = {**self._constants, **dict(zip(ids, shared, strict=True))}
-            begin = dict(zip(states, state, strict=True))
-            end = self._run_stages(needed, arrays, begin, inputs, steps)
+        def run(consts: Arrays, carry: Arrays, xs: Any, steps: int) -> tuple[Arrays, Arrays]:
+            arrays = {**self._constants, **dict(zip(ids, consts, strict=True))}
+            begin = dict(zip(states, carry, strict=True))
+            end = self._run_stages(needed, arrays, begin, xs, steps)
             return self._recorded(probes, arrays, steps), [end[i] for i in states]
 
-        shared, state = list(parameters.values()), [self._initial(i, parameters) for i in states]
-        every = self._segment(needed, steps)
+        consts, init = list(parameters.values()), [self._initial(i, parameters) for i in states]
+        every = self._interval(needed, steps)
         if every == steps:
-            return run(shared, state, inputs, steps)[0]
-        return self._loops.checkpointed(run, every, steps, shared, state, inputs)[0]
+            return run(consts, init, inputs, steps)[0]
+        return self._loops.checkpointed(run, every, steps, consts, init, inputs)[0]
 
-    def _segment(self, needed: Needed, steps: int) -> int:
+    def _interval(self, needed: Needed, steps: int) -> int:
         """How many steps to run at once."""
         arrays, blocks = self.program.arrays, self.program.blocks
         made = [i for stage, _ in needed for b in stage.blocks for i in blocks[b].outputs]
@@ -201,81 +202,32 @@ class OverTime:
         steps: int,
     ) -> dict[int, Any]:
         """Blocks and states that need each other, step by step."""
+        body = self._loop_body(stage, gives, arrays)
+        ys, carry = self._loops.scan(
+            body.body(),
+            steps,
+            [arrays[key] for key in body.consts],
+            [begin[state] for state in stage.states],
+            [self._by_step(i, arrays, steps) for i in body.xs],
+        )
+        for identity, y in zip(gives, ys, strict=True):
+            arrays[identity] = self.xp.reshape(y, (steps * self.batch, y.shape[-1]))
+        return dict(zip(stage.states, carry, strict=True))
+
+    def _loop_body(self, stage: Stage, gives: list[int], arrays: Mapping[Any, Any]) -> LoopBody:
         views = [v for v in self._views(stage) if self.function.is_batched(v)]
         reads = {source for view in views for source in view.sources} - self._owns(stage)
         constants = {i: arrays[i] for i in reads if i in self._constants}
-        outside = sorted(reads - set(constants))
+        xs = sorted(reads - set(constants))
         inside = set(stage.blocks)
-        shared = [key for key in arrays if isinstance(key, tuple) and key[0] in inside]
-        body = self._body(stage, gives, outside, shared, constants)
-        sequences = []
-        for i in outside:
-            size = self.program.arrays[i].size
-            # A parameter next to what changes counts as changing.
-            array = self.xp.broadcast_to(arrays[i], (steps * self.batch, size))
-            sequences.append(self.xp.reshape(array, (steps, self.batch, size)))
-        outputs, end = self._loops.scan(
-            body,
-            steps,
-            [arrays[key] for key in shared],
-            [begin[state] for state in stage.states],
-            sequences,
+        consts = [key for key in arrays if isinstance(key, tuple) and key[0] in inside]
+        return LoopBody(
+            self.function, self._updates, self.batch, stage, consts, xs, gives, constants
         )
-        for identity, output in zip(gives, outputs, strict=True):
-            arrays[identity] = self.xp.reshape(output, (steps * self.batch, output.shape[-1]))
-        return dict(zip(stage.states, end, strict=True))
 
-    def _body(
-        self,
-        stage: Stage,
-        gives: list[int],
-        outside: list[int],
-        shared: list[Any],
-        constants: dict[Any, Any],
-    ) -> Body:
-        function, batch = self.function, (self.batch,)
-        tapped = [b for b in stage.blocks if any(key[0] == b for key in shared)]
-        made = [i for b in tapped for i in self.program.blocks[b].outputs]
-        sizes = [self.program.arrays[i].size for i in made]
-        # Operands of tapped blocks that change from step to step.
-        changing = {
-            b: [
-                j
-                for j, view in enumerate(self.program.blocks[b].operands)
-                if (b, j) not in shared and function.is_batched(view)
-            ]
-            for b in tapped
-        }
-
-        def step(given: Any, state: Any, inputs: Any, taps: Any) -> Any:
-            arrays = {**constants, **dict(zip(shared, given, strict=True))}
-            arrays.update(zip(stage.states, state, strict=True))
-            arrays.update(zip(outside, inputs, strict=True))
-            left, records = iter(taps), []
-            for index in stage.blocks:
-                if index not in changing:
-                    function.run_block(index, arrays)
-                    continue
-                operands = function.read_operands(index, arrays)
-                records += [self._with_batch(operands[j]) for j in changing[index]]
-                block = self.program.blocks[index]
-                results = [y + next(left) for y in function.call(index, operands)]
-                function.put(block, results, arrays, batch)
-            after = [self._updates[state](arrays) for state in stage.states]
-            return after, [arrays[i] for i in gives], records
-
-        def again(given: Any, records: Any) -> Any:
-            arrays = dict(zip(shared, given, strict=True))
-            left, results = iter(records), []
-            for index in tapped:
-                operands = [
-                    next(left) if j in changing[index] else function.read_operand(index, j, arrays)
-                    for j in range(len(self.program.blocks[index].operands))
-                ]
-                results += function.call(index, operands)
-            return results
-
-        return Body(step, again, sizes)
-
-    def _with_batch(self, x: Any) -> Any:
-        return x if len(x.shape) > 1 else self.xp.broadcast_to(x, (self.batch, x.shape[0]))
+    def _by_step(self, identity: int, arrays: Mapping[Any, Any], steps: int) -> Any:
+        """An array with time as an axis of its own."""
+        size = self.program.arrays[identity].size
+        # A parameter next to what changes counts as changing.
+        array = self.xp.broadcast_to(arrays[identity], (steps * self.batch, size))
+        return self.xp.reshape(array, (steps, self.batch, size))

@@ -214,14 +214,14 @@ def test_in_segments_and_compiled_gradients_are_the_same(monkeypatch: pytest.Mon
     found = {}
     for name, limit, options in (
         ("at once", 2**40, {}),
-        ("in segments", 0, {}),
+        ("in intervals", 0, {}),
         ("compiled", 2**40, {"jit": True}),
         ("single precision", 0, {"dtype": "float32"}),
     ):
         monkeypatch.setattr(overtime, "_MOST_BYTES", limit)
         with model.simulator(**options) as sim:
             found[name] = trained_gradients(sim, model.data())
-    for name, rtol in (("in segments", 1e-9), ("compiled", 1e-9), ("single precision", 1e-2)):
+    for name, rtol in (("in intervals", 1e-9), ("compiled", 1e-9), ("single precision", 1e-2)):
         for parameter, expected in found["at once"].items():
             scale = np.abs(expected).max(initial=0)
             np.testing.assert_allclose(

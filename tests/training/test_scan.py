@@ -19,14 +19,14 @@ def body() -> Any:
     """``h' = 0.9 h + 0.1 tanh(h W + x)``, with the product in a tap, and two outputs."""
     from nengograd_xla.loops import Body
 
-    def step(shared: Any, state: Any, inputs: Any, taps: Any) -> Any:
-        (w,), (h,), (x,) = shared, state, inputs
+    def step(consts: Any, carry: Any, inputs: Any, taps: Any) -> Any:
+        (w,), (h,), (x,) = consts, carry, inputs
         y = h @ w + (taps[0] if taps else 0)
         after = 0.9 * h + 0.1 * tf.tanh(y + x)
         return [after], [after, after * x], [h]
 
-    def tapped(shared: Any, records: Any) -> Any:
-        return [records[0] @ shared[0]]
+    def tapped(consts: Any, residuals: Any) -> Any:
+        return [residuals[0] @ consts[0]]
 
     return Body(step, tapped, [N])
 
@@ -53,12 +53,12 @@ def test_outputs_end_and_gradients_are_those_of_the_loop_written_out(jit: bool) 
 
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("every", [1, 3, 5, 13])
-def test_segments_change_neither_outputs_nor_gradients(every: int, jit: bool) -> None:
+def test_intervals_change_neither_outputs_nor_gradients(every: int, jit: bool) -> None:
     from nengograd_tensorflow.checkpoints import checkpointed
     from nengograd_tensorflow.scan import scan
 
-    def run(shared: Any, state: Any, x: Any, steps: int) -> Any:
-        return scan(body(), steps, shared, state, [x])
+    def run(consts: Any, carry: Any, x: Any, steps: int) -> Any:
+        return scan(body(), steps, consts, carry, [x])
 
     compare(lambda w, h, x: checkpointed(run, every, STEPS, [w], [h], x), jit)
 
@@ -92,7 +92,7 @@ def compare(loop: Any, jit: bool) -> None:
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
 
 
-def test_a_long_run_trains_in_segments_as_it_does_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_run_trains_in_intervals_as_it_does_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     from nengograd_xla import overtime
 
     with nengo.Network(seed=3) as net:
