@@ -83,6 +83,54 @@ def _segment_sum(x: Any, ids: Any, n: int) -> Any:
     return tf.transpose(total, [*range(1, len(x.shape)), 0])
 
 
+class _Numbers:
+    """Python numbers as tensors of one dtype, where they meet no other tensors."""
+
+    def __init__(self, dtype: np.dtype[Any]):
+        self.dtype = dtype
+
+    def asarray(self, x: Any, dtype: Any = None) -> Any:
+        if isinstance(x, (int, float)) and not isinstance(x, bool):
+            return tf.constant(x, dtype=self.dtype if dtype is None else dtype)
+        if isinstance(x, bool) or hasattr(x, "dtype"):
+            array = tf.convert_to_tensor(x)
+        else:
+            array = tf.convert_to_tensor(x, dtype_hint=self.dtype)
+        return array if dtype is None else tf.cast(array, dtype)
+
+    def lifted(self, x: Any) -> Any:
+        """A number as a tensor, or the numbers in a sequence."""
+        if isinstance(x, (list, tuple)):
+            return [self.lifted(item) for item in x]
+        return self.asarray(x) if isinstance(x, _NUMBERS) else x
+
+    def pair(self, a: Any, b: Any) -> tuple[Any, Any]:
+        """Two operands, numbers among them in the dtype of what they meet."""
+        plain = None if isinstance(a, bool) and isinstance(b, bool) else self.dtype
+        like = next((v.dtype for v in (a, b) if hasattr(v, "dtype")), plain)
+        return tuple(tf.constant(v, dtype=like) if isinstance(v, _NUMBERS) else v for v in (a, b))
+
+    def of_one(self, function: Any) -> Any:
+        return lambda x, *args, **options: function(self.lifted(x), *args, **options)
+
+    def of_two(self, function: Any) -> Any:
+        return lambda a, b: function(*self.pair(a, b))
+
+    def where(self, condition: Any, a: Any, b: Any) -> Any:
+        return tf.where(condition, *self.pair(a, b))
+
+    def clip(self, x: Any, low: Any = None, high: Any = None) -> Any:
+        x = x if low is None else tf.maximum(*self.pair(x, low))
+        x = x if high is None else tf.minimum(*self.pair(x, high))
+        return self.lifted(x)
+
+    def full_like(self, x: Any, value: Any) -> Any:
+        x = self.lifted(x)
+        is_number = isinstance(value, _NUMBERS)
+        value = self.asarray(value, x.dtype) if is_number else tf.cast(value, x.dtype)
+        return tf.broadcast_to(value, x.shape)
+
+
 def make_namespace(dtype: np.dtype[Any], once: Callable[[Any], Any] = lambda x: x) -> Namespace:
     """The namespace for simulations of one dtype.
 
@@ -93,53 +141,14 @@ def make_namespace(dtype: np.dtype[Any], once: Callable[[Any], Any] = lambda x: 
     once : callable
         Returns a tensor that is computed once, however many read it.
     """
-    own = dtype
-
-    def asarray(x: Any, dtype: Any = None) -> Any:
-        if isinstance(x, (int, float)) and not isinstance(x, bool):
-            return tf.constant(x, dtype=own if dtype is None else dtype)
-        if isinstance(x, bool) or hasattr(x, "dtype"):
-            array = tf.convert_to_tensor(x)
-        else:
-            array = tf.convert_to_tensor(x, dtype_hint=own)
-        return array if dtype is None else tf.cast(array, dtype)
-
-    def lifted(x: Any) -> Any:
-        if isinstance(x, (list, tuple)):
-            return [lifted(item) for item in x]
-        return asarray(x) if isinstance(x, _NUMBERS) else x
-
-    def of_one(function: Any) -> Any:
-        return lambda x, *args, **options: function(lifted(x), *args, **options)
-
-    def pair(a: Any, b: Any) -> tuple[Any, Any]:
-        plain = None if isinstance(a, bool) and isinstance(b, bool) else dtype
-        like = next((v.dtype for v in (a, b) if hasattr(v, "dtype")), plain)
-        return tuple(tf.constant(v, dtype=like) if isinstance(v, _NUMBERS) else v for v in (a, b))
-
-    def of_two(function: Any) -> Any:
-        return lambda a, b: function(*pair(a, b))
-
-    def where(condition: Any, a: Any, b: Any) -> Any:
-        return tf.where(condition, *pair(a, b))
-
-    def clip(x: Any, low: Any = None, high: Any = None) -> Any:
-        x = x if low is None else tf.maximum(*pair(x, low))
-        x = x if high is None else tf.minimum(*pair(x, high))
-        return lifted(x)
-
-    def full_like(x: Any, value: Any) -> Any:
-        x = lifted(x)
-        value = asarray(value, x.dtype) if isinstance(value, _NUMBERS) else tf.cast(value, x.dtype)
-        return tf.broadcast_to(value, x.shape)
-
+    numbers = _Numbers(dtype)
     return Namespace(
-        **{name: of_one(function) for name, function in _SAME.items()},
-        **{name: of_two(function) for name, function in _OF_TWO.items()},
-        asarray=asarray,
-        where=where,
-        clip=clip,
-        full_like=full_like,
+        **{name: numbers.of_one(function) for name, function in _SAME.items()},
+        **{name: numbers.of_two(function) for name, function in _OF_TWO.items()},
+        asarray=numbers.asarray,
+        where=numbers.where,
+        clip=numbers.clip,
+        full_like=numbers.full_like,
         segment_sum=_segment_sum,
-        once=lambda x: once(lifted(x)),
+        once=lambda x: once(numbers.lifted(x)),
     )

@@ -100,6 +100,67 @@ def _segment_sum(x: Any, ids: Any, n: int) -> Any:
     return out
 
 
+_OF_ARRAYS: dict[str, _Function] = {
+    "astype": lambda x, dtype: np.asarray(x).astype(dtype),
+    "concat": lambda arrays, axis=0: np.concatenate(arrays, axis=axis),
+    "take": lambda x, indices, axis=-1: np.take(x, indices, axis=axis),
+    "permute_dims": np.transpose,
+    "matmul": np.matmul,
+    "einsum": np.einsum,
+    "segment_sum": _segment_sum,
+}
+"""NumPy's functions of arrays alone, whatever the dtype of the simulation."""
+
+
+class _Numbers:
+    """Python numbers as NumPy's arrays of one dtype, where they meet no other arrays."""
+
+    def __init__(self, dtype: np.dtype[Any]):
+        self.dtype = dtype
+
+    def asarray(self, x: Any, dtype: Any = None) -> Any:
+        array = np.asarray(x, dtype=dtype)
+        is_plain = dtype is None and (isinstance(x, _NUMBERS) or not hasattr(x, "dtype"))
+        return array.astype(self.dtype) if is_plain and array.dtype.kind in "if" else array
+
+    def lifted(self, x: Any) -> Any:
+        """A number as an array."""
+        return self.asarray(x) if isinstance(x, _NUMBERS) else x
+
+    def near(self, x: Any, other: Any) -> Any:
+        """A number in the dtype of what it meets."""
+        if not isinstance(x, _NUMBERS):
+            return x
+        if isinstance(other, _NUMBERS):
+            is_bool = isinstance(x, bool) and isinstance(other, bool)
+            return x if is_bool else self.dtype.type(x)
+        # NumPy 1 counts an array without axes as a number, and makes float64 of both.
+        return x if other.shape or other.dtype.kind != "f" else other.dtype.type(x)
+
+    def of_one(self, function: _Function) -> _Function:
+        asarray = self.asarray
+        return lambda x: function(asarray(x) if isinstance(x, _NUMBERS) else x)
+
+    def of_two(self, function: _Function) -> _Function:
+        near = self.near
+        return lambda a, b: function(near(a, b), near(b, a))
+
+    def reduction(self, function: _Function) -> _Function:
+        def reduce(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+            return function(self.lifted(x), axis=axis, keepdims=keepdims)
+
+        return reduce
+
+    def clip(self, x: Any, low: Any = None, high: Any = None) -> Any:
+        x = self.lifted(x)
+        if not x.shape:
+            low, high = self.near(low, x), self.near(high, x)
+        return np.clip(x, low, high)
+
+    def where(self, condition: Any, a: Any, b: Any) -> Any:
+        return np.where(condition, self.near(a, b), self.near(b, a))
+
+
 def make_namespace(dtype: Any) -> Namespace:
     """The NumPy namespace for simulations of one dtype.
 
@@ -108,62 +169,20 @@ def make_namespace(dtype: Any) -> Namespace:
     dtype : numpy.dtype
         Python numbers become arrays of it, where they meet no other arrays.
     """
-    dtype = np.dtype(dtype)
-
-    def asarray(x: Any, dtype: Any = None, own: np.dtype[Any] = dtype) -> Any:
-        array = np.asarray(x, dtype=dtype)
-        is_plain = dtype is None and (isinstance(x, _NUMBERS) or not hasattr(x, "dtype"))
-        return array.astype(own) if is_plain and array.dtype.kind in "if" else array
-
-    def lifted(x: Any) -> Any:
-        return asarray(x) if isinstance(x, _NUMBERS) else x
-
-    def near(x: Any, other: Any) -> Any:
-        """A number in the dtype of what it meets."""
-        if not isinstance(x, _NUMBERS):
-            return x
-        if isinstance(other, _NUMBERS):
-            is_bool = isinstance(x, bool) and isinstance(other, bool)
-            return x if is_bool else dtype.type(x)
-        # NumPy 1 counts an array without axes as a number, and makes float64 of both.
-        return x if other.shape or other.dtype.kind != "f" else other.dtype.type(x)
-
-    def of_one(function: _Function) -> _Function:
-        return lambda x: function(asarray(x) if isinstance(x, _NUMBERS) else x)
-
-    def of_two(function: _Function) -> _Function:
-        return lambda a, b: function(near(a, b), near(b, a))
-
-    def reduction(function: _Function) -> _Function:
-        def reduce(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-            return function(lifted(x), axis=axis, keepdims=keepdims)
-
-        return reduce
-
-    def clip(x: Any, low: Any = None, high: Any = None) -> Any:
-        x = lifted(x)
-        if not x.shape:
-            low, high = near(low, x), near(high, x)
-        return np.clip(x, low, high)
-
+    numbers = _Numbers(np.dtype(dtype))
+    lifted = numbers.lifted
     return Namespace(
-        **{name: of_one(function) for name, function in _OF_ONE.items()},
-        **{name: of_two(function) for name, function in _OF_TWO.items()},
-        **{name: reduction(function) for name, function in _REDUCTIONS.items()},
-        asarray=asarray,
-        clip=clip,
-        where=lambda condition, a, b: np.where(condition, near(a, b), near(b, a)),
-        astype=lambda x, dtype: np.asarray(x).astype(dtype),
+        **{name: numbers.of_one(function) for name, function in _OF_ONE.items()},
+        **{name: numbers.of_two(function) for name, function in _OF_TWO.items()},
+        **{name: numbers.reduction(function) for name, function in _REDUCTIONS.items()},
+        **_OF_ARRAYS,
+        asarray=numbers.asarray,
+        clip=numbers.clip,
+        where=numbers.where,
         full_like=lambda x, value: np.full_like(lifted(x), value),
         broadcast_to=lambda x, shape: np.broadcast_to(lifted(x), shape),
         reshape=lambda x, shape: lifted(x).reshape(shape),
-        concat=lambda arrays, axis=0: np.concatenate(arrays, axis=axis),
         stack=lambda arrays, axis=0: np.stack([lifted(x) for x in arrays], axis=axis),
-        take=lambda x, indices, axis=-1: np.take(x, indices, axis=axis),
-        permute_dims=np.transpose,
-        matmul=np.matmul,
-        einsum=np.einsum,
-        segment_sum=_segment_sum,
         stop_gradient=lifted,
         once=lifted,
     )
