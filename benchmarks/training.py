@@ -165,8 +165,8 @@ def write(rows: list[tuple[Case, dict[str, Any]]]) -> None:
         "## Memory of long recurrences",
         "",
         "Where all steps at once would take much memory, they run in intervals, as long as the "
-        "root of the number of steps. The state between intervals is kept, and each interval computed "
-        "again on the way back.",
+        "root of the number of steps. The state between intervals is kept, and each interval "
+        "computed again on the way back.",
         "",
         *recomputing(rows),
         "",

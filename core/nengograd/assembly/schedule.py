@@ -79,40 +79,58 @@ def schedule_over_time(graph: Graph) -> list[Group]:
     """
     ops = graph.ops
     needs = _dependencies(ops)
-    delayed, states = _delayed_dependencies(graph)
+    delayed = _delayed_dependencies(graph)
     component, level = _loops(needs, delayed)
-    keys: list[Hashable] = [
-        (merge_key(op, graph), level[i]) if level[i] >= 0 else merge_key(op, graph)
-        for i, op in enumerate(ops)
-    ]
-    keys += [("state", i) for i in range(states)]
-    loops = max(level, default=-1) + 1
-    first = len(keys)  # for each level of loops a node before and a node after it
-    keys += [("border", i) for i in range(2 * loops)]
-    ordered: list[list[int]] = [[] for _ in keys]
-    for i, found in enumerate(delayed):
-        now = needs[i] if i < len(needs) else []
-        own = level[i]
-        for j in (*found, *now):
-            if component[i] == component[j]:
-                # In a loop the step's own order holds. Elsewhere the operator comes before
-                # its states, so that what reads these comes after it.
-                if j in now or (own < 0 and i >= len(ops) > j):
-                    ordered[i].append(j)
-                continue
-            source = j if level[j] < 0 else first + 2 * level[j] + 1
-            ordered[i if own < 0 else first + 2 * own].append(source)
-        if own >= 0:
-            ordered[i].append(first + 2 * own)
-            ordered[first + 2 * own + 1].append(i)
-    for i in range(loops - 1):
-        ordered[first + 2 * i + 2].append(first + 2 * i + 1)
-    ordered = [sorted(set(found)) for found in ordered]
-    groups = _groups(keys, ordered)
+    ordered = _needs_with_borders(needs, delayed, component, level)
+    groups = _groups(_keys_with_borders(graph, level, len(ordered)), ordered)
     return [[ops[i] for i in group] for group in groups if group[0] < len(ops)]
 
 
-def _delayed_dependencies(graph: Graph) -> tuple[list[list[int]], int]:
+def _keys_with_borders(graph: Graph, level: list[int], count: int) -> list[Hashable]:
+    """Keys of all nodes: operators, states, and borders of loops.
+
+    Operators in loops of one level merge with each other alone, and what is no operator with
+    nothing.
+    """
+    keys: list[Hashable] = []
+    for i, op in enumerate(graph.ops):
+        key = merge_key(op, graph)
+        keys.append(key if level[i] < 0 else (key, level[i]))
+    return [*keys, *(("node", i) for i in range(len(keys), count))]
+
+
+def _needs_with_borders(
+    needs: list[list[int]], delayed: list[list[int]], component: list[int], level: list[int]
+) -> list[list[int]]:
+    """For each node, those that have to come before it.
+
+    Nodes are operators and states, as of `_delayed_dependencies`, then for each level of loops one
+    that comes before all of its operators and one that comes after them. What a loop needs, and
+    what needs it, is tied to these borders, so that nothing else runs in between.
+    """
+    n_ops, first = len(needs), len(delayed)
+    n_levels = max(level, default=-1) + 1
+    ordered: list[list[int]] = [[] for _ in range(first + 2 * n_levels)]
+    for i, found in enumerate(delayed):
+        own, now = level[i], needs[i] if i < n_ops else []
+        entry, end = first + 2 * own, first + 2 * own + 1
+        for j in (*found, *now):
+            if component[i] != component[j]:
+                source = j if level[j] < 0 else first + 2 * level[j] + 1
+                ordered[i if own < 0 else entry].append(source)
+            # In a loop the step's own order holds. Elsewhere the operator comes before
+            # its states, so that what reads these comes after it.
+            elif j in now or (own < 0 and i >= n_ops > j):
+                ordered[i].append(j)
+        if own >= 0:
+            ordered[i].append(entry)
+            ordered[end].append(i)
+    for i in range(n_levels - 1):
+        ordered[first + 2 * i + 2].append(first + 2 * i + 1)
+    return [sorted(set(found)) for found in ordered]
+
+
+def _delayed_dependencies(graph: Graph) -> list[list[int]]:
     """For each operator, then each state, what it needs through states.
 
     Operators need the states they read. States need the operators and states that their
@@ -127,7 +145,7 @@ def _delayed_dependencies(graph: Graph) -> tuple[list[list[int]], int]:
     number |= maker
     for view in graph.updates.values():
         needs.append(sorted({number[s] for s in view.sources if s in number}))
-    return needs, len(graph.updates)
+    return needs
 
 
 def _loops(needs: list[list[int]], delayed: list[list[int]]) -> tuple[list[int], list[int]]:

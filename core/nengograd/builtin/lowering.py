@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -222,25 +223,17 @@ def lower_process(op: Any, to: Lowering) -> Any:
     key, given = _key_and_params(prepared)
     params = sort_params(given, op.input.shape, builder.per_element)
     size = op.input.size
-    operands, sizes, rows = [to.read(op.input)], [size], []
-    merges = builder.merges and params.merges
-    for name, signal in op.state.items():
-        count = _count_rows(builder, name, signal, op.input)
-        before = to.before(signal)
-        if count:
-            operands += [before[i * size : (i + 1) * size] for i in range(count)]
-            sizes += [size] * count
-        elif signal.size:
-            # Where one of its parts ends and another's begins is known to the builder alone.
-            merges, count = False, 1
-            operands.append(before)
-            sizes.append(signal.size)
-        rows.append((name, count))
+    current = to.read(op.input)
+    states = _process_states(op, builder, to)
+    # Where one part of a state ends and another's begins may be known to the builder alone.
+    merges = builder.merges and params.merges and all(state.has_rows for state in states)
+    rows = [(state.name, len(state.parts)) for state in states]
+    parts = [part for state in states for part in state.parts]
     outputs = to.add(
         SimProcess,
         (type(process), Itself(builder), key, tuple(rows), params.key) if merges else Itself(op),
-        operands,
-        sizes,
+        [current, *parts],
+        [size, *(part.size for part in parts)],
         mixes=True,
         builder=builder,
         params=params,
@@ -248,16 +241,49 @@ def lower_process(op: Any, to: Lowering) -> Any:
         size=size,
         name=type(process).__name__,
     )
-    rest = iter(outputs[1:])
     output, same = outputs[0], builder.output_row(key)
-    for (name, count), signal in zip(rows, op.state.values(), strict=True):
-        if signal.size:
-            after = [next(rest) for _ in range(count)]
-            to.update(signal, View.concat(after))
-            if same is not None and same[0] == name:
+    rest = iter(outputs[1:])
+    for state in states:
+        after = [next(rest) for _ in state.parts]
+        if after:
+            to.update(state.signal, View.concat(after))
+            if same is not None and same[0] == state.name:
                 output = after[same[1]]
     {"set": to.set, "inc": to.inc, "update": to.update}[op.mode](op.output, output)
     return True
+
+
+@dataclass(frozen=True)
+class _ProcessState:
+    """A state of a process, as operands of its block.
+
+    Attributes
+    ----------
+    name, signal : str, Signal
+        What the process calls it, and what holds it.
+    parts : list of View
+        What it was before the step: its rows, or all of it; nothing of an empty state.
+    has_rows : bool
+        Whether the parts are rows of the input's size, so that blocks can merge.
+    """
+
+    name: str
+    signal: Any
+    parts: list[View]
+    has_rows: bool
+
+
+def _process_states(op: Any, builder: Any, to: Lowering) -> list[_ProcessState]:
+    size, states = op.input.size, []
+    for name, signal in op.state.items():
+        count = _count_rows(builder, name, signal, op.input)
+        before = to.before(signal)
+        if count:
+            parts = [before[i * size : (i + 1) * size] for i in range(count)]
+        else:
+            parts = [before] if signal.size else []
+        states.append(_ProcessState(name, signal, parts, count > 0 or not signal.size))
+    return states
 
 
 def _key_and_params(prepared: Any) -> tuple[Any, Mapping[str, Any]]:
