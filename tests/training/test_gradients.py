@@ -99,6 +99,19 @@ def test_a_wrong_gradient_is_found_and_named() -> None:
         sim.check_gradients([fine])
 
 
+def test_a_check_sees_what_has_been_written_since_the_last_one() -> None:
+    with nengo.Network() as net:
+        nengograd.configure_settings(trainable=False)
+        out = nengo.Node(size_in=1)
+        weight = nengo.Connection(nengo.Node([0.5]), out, transform=2.0, synapse=None)
+        nengo.Probe(out)
+    with simulator(net, jit=False) as sim:
+        sim.check_gradients()
+        sim.signals[sim.model.sig[weight]["weights"]] = np.nan
+        with pytest.raises(SimulationError, match="analytic nan"):
+            sim.check_gradients()
+
+
 class WrongForOne(NeuronBuilder):
     """The square of the current, with a gradient that misses neuron 3 of 6."""
 

@@ -171,6 +171,17 @@ def test_a_callback_that_makes_parameters_nan_is_warned_about() -> None:
         train(sim, net, [1.0], optimizers.SGD(0.1), callbacks=[Spoil()])
 
 
+def test_warnings_of_training_name_the_line_that_trains() -> None:
+    found = []
+    for stop_at_nan in (True, False):
+        net, callbacks = line(stop_at_nan=stop_at_nan), [tf.keras.callbacks.Callback()]
+        with simulator(net, "float32") as sim, pytest.warns(NengoWarning) as caught:
+            train(sim, net, [1.0], optimizers.SGD(1e30), n_epochs=12, callbacks=callbacks)
+        found += [w for w in caught if issubclass(w.category, NengoWarning)]
+    assert {str(w.message).split(" ")[0] for w in found} == {"training", "parameters"}
+    assert {w.filename for w in found} == {__file__}
+
+
 @pytest.mark.parametrize("change", [{"learning_rate": 0.1}, {"clipnorm": 1e-30}])
 def test_the_advice_of_the_warning_helps(change: dict[str, float]) -> None:
     net = line()

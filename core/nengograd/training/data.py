@@ -83,9 +83,10 @@ def training_data(
         The loss or metric of each probe that has a target, in the order of the targets.
     """
     model = build.model
+    keeps = {probe: settings.keep_history(probe) for probe in model.probes}
 
     def steps(probe: Any, n_steps: int) -> NDArray[np.int64]:
-        return sampled_steps(probe, n_steps, model.dt, settings.keep_history(probe))
+        return sampled_steps(probe, n_steps, model.dt, keeps[probe])
 
     samples = {probe: lambda n, p=probe: len(steps(p, n)) for probe in model.probes}
     sizes = {probe: model.sig[probe]["in"].size for probe in model.probes}

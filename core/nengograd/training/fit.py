@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nengo.exceptions import ValidationError
-
 from ..plugin.trainer import FitOptions, LossTerm
 from ..profile.session import TrainingWatch
-from ..program.program import Program
 from .data import Batches, TrainingData
 from .epochs import run_epochs
-from .gradient_paths import without_gradient
-from .losses import check_trainable
 from .model import TrainableModel
-from .parameters import check_layers, parameter_values
-from .reach import check_reach
+from .reach import check_can_train
 
 __all__ = ["fit"]
 
@@ -61,27 +55,20 @@ def fit(
     history : dict
         ``"loss"`` and other figures, one number per epoch.
     """
-    check_trainable(losses)
-    check_layers(model.build.model)
     program = model.differentiable
-    _check_gradients_exist(program, [term.output for term in losses])
-    check_reach(program, losses, list(data.targets.values()))
-
-    trainer = model.trainer
-    trainer.set_parameters(model.arrays(program))
+    check_can_train(program, losses, list(data.targets.values()))
+    trainer = model.load_trainer(program)
     batches = Batches(data, program, model.build.order, model.training_options, seed)
-    trainer.compile(optimizer, losses, batches.spec, options)
-    callbacks = trainer.callbacks(options, batches.spec)
-
-    def write_back() -> None:
-        model.set_values(parameter_values(program, trainer.read()))
+    spec = batches.spec
+    trainer.compile(optimizer, losses, spec, options)
+    callbacks = trainer.callbacks(options, spec)
 
     def write_back_and_report() -> Mapping[str, float]:
-        write_back()
+        model.read_trainer(program, trainer)
         return {} if on_epoch_end is None else on_epoch_end()
 
     if profiler is not None:
-        profiler.begin(trainer, options.n_epochs * len(batches))
+        profiler.begin(trainer, options.n_epochs * spec.n_batches)
     try:
         run_epochs(
             trainer.step,
@@ -98,15 +85,5 @@ def fit(
             profiler.finish()
         if batches.begun:
             model.n_epochs += batches.begun
-            write_back()
-
-
-def _check_gradients_exist(program: Program, outputs: Sequence[int]) -> None:
-    lacking = without_gradient(program, outputs)
-    if lacking:
-        lines = "\n".join(f"- {line}" for line in lacking)
-        raise ValidationError(
-            f"the network cannot be differentiated because of\n{lines}", attr="network"
-        )
-    if not program.parameters:
-        raise ValidationError("the network has no trainable parameters", attr="network")
+            model.read_trainer(program, trainer)
+            model.warn_of_nan()

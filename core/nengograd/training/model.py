@@ -19,7 +19,14 @@ from ..plugin.executable import Options
 from ..plugin.trainer import Trainer
 from ..program.program import Program
 from .changes import Changes, Recipe
-from .parameters import Parameter, find_parameters, parameter_arrays, parameter_table
+from .parameters import (
+    Parameter,
+    check_layers,
+    find_parameters,
+    parameter_arrays,
+    parameter_table,
+    parameter_values,
+)
 from .saved import check_fit, infos
 from .surrogates import stand_ins
 from .trained import with_values
@@ -45,6 +52,8 @@ class TrainableModel:
         How many epochs have begun, over all trainings since the start.
     changes : Changes
         What of the model differs from its build.
+    trainer : Trainer or None
+        What has last been made for `differentiable`. It keeps the slots of optimizers.
     """
 
     def __init__(self, build: Build, settings: Settings):
@@ -55,7 +64,7 @@ class TrainableModel:
         self._running = Recipe()
         self._trained: Recipe | None = None
         self._differentiable: Program | None = None
-        self._trainer: Trainer | None = None
+        self.trainer: Trainer | None = None
 
     @cached_property
     def parameters(self) -> list[Parameter]:
@@ -101,7 +110,7 @@ class TrainableModel:
         recipe = self.changes.recipe(self._signals)
         if self._differentiable is None or recipe != self._trained:
             self._differentiable = self._assemble_differentiable(recipe)
-            self._trained, self._trainer = recipe, None
+            self._trained, self.trainer = recipe, None
         self.changes.put_outputs(self._differentiable)
         return self._differentiable
 
@@ -115,13 +124,34 @@ class TrainableModel:
         )
         return build.assemble(training)
 
-    @property
-    def trainer(self) -> Trainer:
-        """What computes gradients of `differentiable` and changes parameters."""
-        program = self.differentiable
-        if self._trainer is None:
-            self._trainer = self.make_trainer(program, self.training_options)
-        return self._trainer
+    def load_trainer(self, program: Program) -> Trainer:
+        """The trainer of a program, with the parameters of now.
+
+        Parameters
+        ----------
+        program : Program
+            That of `differentiable`.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If a layer has been frozen or freed since the model was built.
+        """
+        check_layers(self.build.model)
+        if self.trainer is None:
+            self.trainer = self.make_trainer(program, self.training_options)
+        self.trainer.set_parameters(self.arrays(program))
+        return self.trainer
+
+    def read_trainer(self, program: Program, trainer: Trainer) -> None:
+        """Take over the parameters that training has reached.
+
+        Parameters
+        ----------
+        program, trainer : Program, Trainer
+            What is trained, and what trains it.
+        """
+        self.set_values(parameter_values(program, trainer.read()))
 
     def make_trainer(self, program: Program, options: Options) -> Trainer:
         """A trainer of the backend.
@@ -144,7 +174,7 @@ class TrainableModel:
 
     def close(self) -> None:
         """Free what trains; the values stay."""
-        self._trainer = None
+        self.trainer = None
 
     # -- values
 
@@ -171,12 +201,11 @@ class TrainableModel:
         return {p.signal: p.built.astype(dtype) for p in self.parameters}
 
     def set_values(self, values: Mapping[Any, NDArray[Any]]) -> None:
-        """Change the value of parameters, by signal; warn of those that are not finite."""
+        """Change the value of parameters, by signal."""
         self.changes.values.update(values)
         self.changes.held = self.changes.held | self._signals
-        self._warn_of_nan()
 
-    def _warn_of_nan(self) -> None:
+    def warn_of_nan(self) -> None:
         """Warn if parameters are not finite: by way of a callback, say."""
         names = [name for name, x in self.named.items() if not np.isfinite(x).all()]
         if names:
@@ -184,7 +213,7 @@ class TrainableModel:
                 f"parameters are not finite: {', '.join(names)}. What depends on them will not be "
                 "either; sim.reset() restores what the model was built with",
                 NengoWarning,
-                stacklevel=6,
+                stacklevel=4,
             )
 
     def set_named(self, given: Mapping[str, NDArray[Any]]) -> None:
@@ -208,8 +237,8 @@ class TrainableModel:
         """Forget all training: values, slots of optimizers known by name, the count of epochs."""
         self.n_epochs = 0
         self.changes.clear()
-        if self._trainer is not None:
-            self._trainer.start_over()
+        if self.trainer is not None:
+            self.trainer.start_over()
 
     def built(self, obj: Any, learned: Mapping[Any, NDArray[Any]] = MappingProxyType({})) -> Any:
         """What the build step made of an object, with the values that it has now.

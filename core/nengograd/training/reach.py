@@ -1,4 +1,4 @@
-"""Whether training can change what its targets ask for, within the steps that it is given."""
+"""Whether a program can be trained for its targets, within the steps that it is given."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 
 from ..plugin.trainer import LossTerm
 from ..program.program import Program
-from .gradient_paths import steps_to_reach
+from .gradient_paths import steps_to_reach, without_gradient
+from .losses import check_trainable
 
-__all__ = ["check_reach"]
+__all__ = ["check_can_train"]
 
 
-def check_reach(
+def check_can_train(
     program: Program, terms: Sequence[LossTerm], targets: Sequence[NDArray[Any]]
 ) -> None:
     """Refuse a training that cannot change any of its losses; warn of those it cannot.
+
+    Nor can it do without gradients: of metrics, or of what leads to a loss.
 
     Parameters
     ----------
@@ -35,13 +38,15 @@ def check_reach(
     Raises
     ------
     nengo.exceptions.ValidationError
-        If no trainable parameter reaches any target in time.
+        If no trainable parameter reaches any target in time, or has no gradient on the way.
 
     Warns
     -----
     nengo.exceptions.NengoWarning
         If they reach some targets only.
     """
+    check_trainable(terms)
+    _check_gradients_exist(program, [term.output for term in terms])
     needed = steps_to_reach(program, [term.output for term in terms])
     lines = []
     for term, target in zip(terms, targets, strict=True):
@@ -60,6 +65,17 @@ def check_reach(
         raise ValidationError(message, attr="targets")
     if lines:
         warnings.warn(message, NengoWarning, stacklevel=4)
+
+
+def _check_gradients_exist(program: Program, outputs: Sequence[int]) -> None:
+    lacking = without_gradient(program, outputs)
+    if lacking:
+        lines = "\n".join(f"- {line}" for line in lacking)
+        raise ValidationError(
+            f"the network cannot be differentiated because of\n{lines}", attr="network"
+        )
+    if not program.parameters:
+        raise ValidationError("the network has no trainable parameters", attr="network")
 
 
 def _last_step(term: LossTerm, target: NDArray[Any]) -> int | None:
