@@ -98,13 +98,13 @@ def test_training_and_export_draw_too() -> None:
         probe = nengo.Probe(node)
     x = np.zeros((2, 2, 50))
 
-    def lesson() -> Any:
+    def trained() -> Any:
         with nengograd.Simulator(net, seed=1, minibatch_size=2, progress_bar=False) as sim:
             copy = nengograd.to_network(sim)
             return sim.train({u: x}, {probe: x}, "sgd", n_epochs=2)["loss"], copy
 
-    losses, copy = lesson()
-    assert losses == lesson()[0]
+    losses, copy = trained()
+    assert losses == trained()[0]
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(1 / 3, abs=0.05)  # the mean square of uniform noise
     found = []
