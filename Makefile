@@ -1,9 +1,9 @@
-# `make demo` and `make test` need only Python (3.10 to 3.13) and make.
+# `make demo` and `make test` need only Python (3.11 to 3.13) and make.
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format nengo-suite nengo-suite-float32 fuzz soak plugins-test docs docs-test bench clean
 
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
-	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$p && break; done)
 # The extra that brings TensorFlow: the CPU build is smaller and does where there is no GPU.
 EXTRA ?= $(shell nvidia-smi >/dev/null 2>&1 && echo tensorflow || echo tensorflow-cpu)
@@ -20,7 +20,7 @@ help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
 
 $(STAMP): pyproject.toml
-	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.13 found. Install one, or say PYTHON=/path/to/python." >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 found. Install one, or say PYTHON=/path/to/python." >&2; exit 2; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing nengograd and its tools into $(VENV) (a few minutes, once) ..."
 	@$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[$(EXTRA),dev]"

@@ -5,7 +5,7 @@ import nox
 nox.options.error_on_missing_interpreters = False
 
 
-@nox.session(python=["3.10", "3.11", "3.12", "3.13"])
+@nox.session(python=["3.11", "3.12", "3.13"])
 def tests(session):
     session.install("-e", ".[tensorflow-cpu,dev]")
     session.run("python", "-m", "pytest", "-q", *session.posargs)

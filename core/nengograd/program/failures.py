@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
-
-from nengo.exceptions import NengoWarning
 
 __all__ = ["say_where"]
 
@@ -15,8 +12,7 @@ def say_where(
 ) -> None:
     """Add to an error where it came about. It stays what it is, as with `nengo.Simulator`.
 
-    The sentence is a note of the error, which tracebacks show; before Python 3.11, where errors
-    have no notes, it is a warning.
+    The sentence is a note of the error, which tracebacks show.
 
     Parameters
     ----------
@@ -38,8 +34,5 @@ def say_where(
     text = f"{who} failed{of} {when}"
     if items > 1:
         text += "; it has to work on one item, whose arrays have no axis for the minibatch"
-    if hasattr(error, "add_note"):
-        if text not in getattr(error, "__notes__", ()):
-            error.add_note(text)
-    else:
-        warnings.warn(text, NengoWarning, stacklevel=2)
+    if text not in getattr(error, "__notes__", ()):
+        error.add_note(text)
