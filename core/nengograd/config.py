@@ -1,4 +1,4 @@
-"""Settings that belong to a network: what is trainable, precision, stand-ins for gradients.
+"""Settings of a network: trainable parameters, precision, gradients of spikes.
 
 They are kept in the configuration that each Nengo network has, and so are copied and pickled
 with it.
@@ -43,29 +43,31 @@ def configure_settings(**settings: Any) -> None:
     ----------
     trainable : bool, None or dict, optional
         Whether training may change parameters: the scaled encoders of ensembles, the biases
-        of ``ens.neurons``, the weights of connections, what is inside of nodes. One value for
-        the network and all its subnetworks (None to leave it to those around it), or a dict of
-        them by object, class or subnetwork. What is set for an object counts most, then what
-        the innermost network says, for the class before the whole. By default all is trainable.
+        of ``ens.neurons``, the weights of connections, the weights of layers in nodes. One value
+        for the network and all its subnetworks (None takes that of the network around it), or a
+        dict of values by object, class or subnetwork. The setting of an object has precedence,
+        then that of the innermost network, and in each network that of the class. By default all
+        parameters are trainable.
     keep_history : bool, None or dict, optional
-        Whether objectives see all steps of a probe (the default) or the last one; likewise,
-        with dict keys that are probes, `nengo.Probe` or subnetworks.
+        Whether objectives see all steps of a probe (the default) or the last one. One value or
+        a dict, as for ``trainable``, with probes, `nengo.Probe` or subnetworks as keys.
     dtype : str or dtype, optional
-        ``"float32"`` (the default) or ``"float64"``; for the top-level network, like the rest.
+        ``"float32"`` (the default) or ``"float64"``. This and the settings below are those of the
+        top-level network.
     spike_gradient : str or None, optional
-        What stands in for spikes in training: ``"rate"``, ``"surrogate"``, or nothing.
+        What takes the place of spikes in training: ``"rate"``, ``"surrogate"``, or None.
     surrogate : str, callable or None, optional
-        Which derivative a surrogate has: the name of one of `nengograd.surrogates.SURROGATES`, or
-        a function ``(xp, rate, J) -> smooth array``.
+        The derivative of a surrogate: the name of one of `nengograd.surrogates.SURROGATES`, or
+        a function ``(xp, rate, J)`` that returns the smooth array to differentiate.
     stop_at_nan : bool, optional
         Whether a run stops with an error before the first step that makes a NaN, and a training
         before the first minibatch whose loss or gradients are not finite (the default). False
         passes NaN on.
     detach_learning_rules : bool or None, optional
-        Whether gradients stop at what online learning rules read, as if the weights that they
-        make were given. By default they flow through the rules, so that training sees what it
-        changes of the learning. Without that, gradients are cheaper and never grow through
-        the learning, but they are not those of the loss.
+        Whether gradients stop at the operands of online learning rules, as if the learned weights
+        were given. By default they flow through the rules, so that training takes into account
+        how it changes the learning. Detached gradients are cheaper and never grow through the
+        learning, but they are not those of the loss.
 
     Raises
     ------
@@ -152,7 +154,7 @@ def _add(config: Any, cls: type, name: str, param: Any) -> None:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user has configured in a network and its subnetworks.
+    """The settings that the user has made in a network and its subnetworks.
 
     Attributes
     ----------
@@ -244,7 +246,7 @@ def _resolve(configs: tuple[Any, ...], obj: Any, name: str) -> Any:
 
 
 def _get(config: Any, key: Any, name: str) -> Any:
-    """What is set for just this key, or None."""
+    """The setting of just this key, or None."""
     if key not in config.params:
         return None
     params = config.params[key]

@@ -20,24 +20,25 @@ __all__ = ["to_network"]
 
 
 def to_network(sim: Any, learned: bool = False, item: int | None = None) -> nengo.Network:
-    """A Nengo network with the parameters that a simulator has now.
+    """Make a Nengo network with the current parameters of a simulator.
 
-    It needs neither nengograd nor any solver: encoders, gains, biases and weights stand in it
-    as numbers, so that every simulator builds the same model. What an online learning rule
-    changes begins with the values it was built with or, on request, with those it has now. A
-    `TensorNode` becomes a node with a process, which calls the layer, with its trained weights, or
-    the function on tensors in each step: that needs what they need. What a layer keeps from step to
-    step begins as it was built; random numbers come from Nengo's generators.
+    The network needs neither nengograd nor any solver: encoders, gains, biases and weights are
+    numbers in it, so that every simulator builds the same model. Weights that an online learning
+    rule changes begin with the values they were built with or, on request, with their current
+    values. A `TensorNode` becomes a node with a process, which calls the layer, with its trained
+    weights, or the function on tensors in each step; it needs the library of these. The state of a
+    layer begins as it was built. Random numbers come from Nengo's generators.
 
     Parameters
     ----------
     sim : nengograd.Simulator
         A simulator, trained or not.
     learned : bool
-        Whether weights and encoders that learning rules change online are those of now. The
-        rules stay, and go on learning from there; what they remember besides begins anew.
+        Whether weights and encoders that learning rules change online have their current values.
+        The rules stay in the network and go on learning from there; other states of the rules
+        begin anew.
     item : int, optional
-        Of a minibatch, the simulation whose learned weights these are.
+        The item of the minibatch whose learned weights are taken.
 
     Returns
     -------
@@ -78,7 +79,7 @@ def to_network(sim: Any, learned: bool = False, item: int | None = None) -> neng
 
 
 def _now(sim: Any, item: int | None) -> Callable[[Any], Any]:
-    """What reads built parameters with the weights that learning rules have made of them."""
+    """A reader of built parameters with the weights that learning rules have made of them."""
     if sim.closed:
         raise SimulatorClosed("Learned weights of a closed simulator are gone.")
     size = sim.options.minibatch_size

@@ -1,4 +1,4 @@
-"""Writing files in one go, and what to do where the operating system refuses."""
+"""Files that are written in one go, and errors of the operating system."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ __all__ = ["LeakyReLU", "SoftLIFRate", "SpikingLeakyReLU"]
 
 
 class SoftLIFRate(LIFRate):  # type: ignore[misc]
-    """The rate of a LIF neuron that begins to fire smoothly.
+    """A rate LIF neuron with a smooth threshold.
 
     The current beyond the threshold, ``J - 1``, is replaced by
     ``sigma * log(1 + exp((J - 1) / sigma))``, so that the slope is finite everywhere and 0
@@ -25,7 +25,7 @@ class SoftLIFRate(LIFRate):  # type: ignore[misc]
     Parameters
     ----------
     sigma : float
-        How smooth: the width of the transition, in the unit of the current.
+        The width of the transition at the threshold, in the unit of the current.
     tau_rc : float
         Membrane time constant, in seconds.
     tau_ref : float
@@ -33,7 +33,7 @@ class SoftLIFRate(LIFRate):  # type: ignore[misc]
     amplitude : float
         Factor of the output.
     initial_state : dict, optional
-        As for all neuron types.
+        Initial values of states, as for all neuron types of Nengo.
     """
 
     sigma = NumberParam("sigma", low=0, low_open=True)
@@ -62,7 +62,7 @@ class SoftLIFRate(LIFRate):  # type: ignore[misc]
         output[...] = self.amplitude / (self.tau_ref + self.tau_rc * delay)
 
     def rates(self, x: Any, gain: Any, bias: Any) -> NDArray[Any]:
-        """Its own, for decoders; gains and biases are chosen as for `nengo.LIFRate`."""
+        """Rates for the solving of decoders; gains and biases are chosen as for `nengo.LIFRate`."""
         J = self.current(x, gain, bias)
         rates: NDArray[Any] = np.zeros_like(J)
         self.step(1.0, J, rates)
@@ -70,7 +70,7 @@ class SoftLIFRate(LIFRate):  # type: ignore[misc]
 
 
 class LeakyReLU(RectifiedLinear):  # type: ignore[misc]
-    """A rectified line that keeps a part of negative currents.
+    """A leaky rectified linear unit: negative currents give a negative, smaller output.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class LeakyReLU(RectifiedLinear):  # type: ignore[misc]
     amplitude : float
         Factor of the output.
     initial_state : dict, optional
-        As for all neuron types.
+        Initial values of states, as for all neuron types of Nengo.
     """
 
     negative = True
@@ -98,7 +98,7 @@ class LeakyReLU(RectifiedLinear):  # type: ignore[misc]
 
 
 class SpikingLeakyReLU(SpikingRectifiedLinear):  # type: ignore[misc]
-    """The spiking version of `LeakyReLU`: below 0 it sends negative spikes.
+    """The spiking version of `LeakyReLU`; negative currents make negative spikes.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class SpikingLeakyReLU(SpikingRectifiedLinear):  # type: ignore[misc]
     amplitude : float
         Factor of the output.
     initial_state : dict, optional
-        As for all neuron types.
+        Initial values of states, as for all neuron types of Nengo.
     """
 
     negative = True
@@ -128,7 +128,7 @@ class SpikingLeakyReLU(SpikingRectifiedLinear):  # type: ignore[misc]
         voltage -= spikes
 
     def rates(self, x: Any, gain: Any, bias: Any) -> NDArray[Any]:
-        """Those of `LeakyReLU`, with the given gains and biases."""
+        """The rates of `LeakyReLU`, with the given gains and biases."""
         J = self.current(x, gain, bias)
         rates: NDArray[Any] = self.amplitude * np.where(J < 0, self.negative_slope * J, J)
         return rates

@@ -1,4 +1,4 @@
-"""Smooth functions whose derivative spikes have in training."""
+"""Surrogates: smooth functions whose derivative takes the place of that of spikes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SURROGATES: dict[str, Surrogate] = {
     "triangle": _expected(lambda x: 1 - np.abs(x), 1.0),
     "gaussian": _expected(lambda x: np.exp(-2 * x**2), 1.5),
 }
-"""What spikes may have the derivative of.
+"""Surrogates by name; the derivative of one takes the place of that of spikes.
 
 ``"rate"`` is the rate itself: 0 where a neuron is silent, and very steep where it begins to
 fire. The others are the expected rate where noise adds to the current, which is what a

@@ -1,4 +1,4 @@
-"""Nodes that compute with a backend's own tensors: functions and layers that are trained along."""
+"""Tensor nodes: functions on a backend's tensors, and trainable layers, as nodes of a network."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class TensorNode(nengo.Node):
         own; a function takes a parameter ``seed``, two whole numbers that are others in each
         step, and draws with a function of that seed alone.
 
-        What the backend's compiler does not take, such as printing, makes the node run
-        outside of it, with a warning.
+        A function that the backend's compiler cannot compile, such as one that prints, runs
+        outside of compiled code, with a warning.
     shape_in : tuple of int, optional
         Shape of one item's input; by default there is none. Connections see it flat.
     shape_out : tuple of int, optional
@@ -63,13 +63,13 @@ class TensorNode(nengo.Node):
     pass_time : bool
         Whether the function takes the time.
     label : str, optional
-        A name for people.
+        A name for messages and pictures.
     seed : int, optional
-        Of the initial weights, of a layer that had none before. (A layer that Keras cannot make
-        anew from its configuration begins with those that Keras gave it.)
+        The seed of the initial weights of a layer that has none yet. (A layer that Keras cannot
+        make anew from its configuration begins with the weights that Keras gave it.)
     backend : str, optional
-        Whose tensors the function works on, by default those of the preferred backend that
-        has tensor functions.
+        The backend whose tensors the function works on; by default the preferred backend that has
+        tensor functions.
 
     Raises
     ------
@@ -172,7 +172,7 @@ class SimTensorNode(Operator):
 
 
 class BuiltTensorNode(NamedTuple):
-    """What ``sim.data`` says of a `TensorNode`.
+    """The built parameters of a `TensorNode`, in ``sim.data``.
 
     Attributes
     ----------
@@ -238,12 +238,13 @@ def build_tensor_node(model: Any, node: TensorNode) -> None:
 
 
 class Layer:
-    """Makes a layer of neurons, a Keras layer or a function part of a network, with one call.
+    """Adds a layer of neurons, a Keras layer or a function to a network, with one call.
 
     Parameters
     ----------
     layer_func : NeuronType, layer or callable
-        Neurons, of which there will be as many as inputs; or what `TensorNode` takes.
+        A neuron type, for as many neurons as there are inputs; or a function or layer for a
+        `TensorNode`.
 
     Examples
     --------
@@ -271,24 +272,25 @@ class Layer:
         Parameters
         ----------
         input : NengoObject
-            What the layer gets: anything that a connection may begin at.
+            The input of the layer: anything that a connection may begin at.
         transform : array, distribution or transform, optional
-            Of the connection. One that does not say by itself how many outputs it has, a
-            distribution, gives as many as ``shape_in``.
+            The transform of the connection. A distribution, which has no number of outputs of its
+            own, gives as many as ``shape_in`` has elements.
         shape_in : tuple of int, optional
-            Shape of one item's input, by default flat. Of neurons there are as many as it
-            has elements.
+            Shape of one item's input, by default flat. A layer of neurons has as many neurons as
+            the shape has elements.
         synapse : Synapse, optional
-            Of the connection; by default none.
+            The synapse of the connection; by default none.
         return_conn : bool
             Whether to return the connection, too.
         **layer_args
-            For `nengo.Ensemble` or `TensorNode`.
+            Further arguments of `nengo.Ensemble` or `TensorNode`.
 
         Returns
         -------
         layer : Neurons or TensorNode
-            What the next layer takes as its input. With ``return_conn`` also the connection.
+            The new layer, which can be the input of the next one. With ``return_conn`` a pair of
+            the layer and the connection.
         """
         check_arguments("Layer.__call__", locals())
         shape = _shape(shape_in)
@@ -315,7 +317,7 @@ class Layer:
 
 
 def _size_in(input: Any, transform: Any, shape: tuple[int, ...] | None) -> int:
-    """How many elements come out of a connection."""
+    """The number of elements that come out of a connection."""
     if isinstance(transform, nengo.transforms.Transform):
         size_out = transform.size_out
         return int(input.size_out if size_out is None else size_out)

@@ -1,4 +1,4 @@
-"""Runs programs with NumPy, one step after the other."""
+"""The NumPy backend, which runs one step after the other."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class NumpyExecutable(Executable):
         return {i: np.broadcast_to(x, (*batch, x.size)).copy() for i, x in initial.items()}
 
     def make_state(self, arrays: Mapping[int, NDArray[Any]]) -> State:
-        """A state from what `read` returned."""
+        """Make a state of arrays such as `read` returns."""
         return {i: np.array(value, dtype=self.options.dtype) for i, value in arrays.items()}
 
     def run(

@@ -1,4 +1,4 @@
-"""What the NumPy backend tells nengograd about itself."""
+"""The hooks of the NumPy backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns programs into compiled TensorFlow functions."""
+"""The TensorFlow backend, which turns programs into compiled functions."""
 
 from __future__ import annotations
 

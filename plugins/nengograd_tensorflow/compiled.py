@@ -1,4 +1,4 @@
-"""A function of tensors that is compiled once, and called with little ado."""
+"""Functions of tensors that are compiled once, and whose calls cost little."""
 
 from __future__ import annotations
 

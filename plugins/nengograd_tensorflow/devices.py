@@ -1,4 +1,4 @@
-"""Which devices TensorFlow has, and finding one by name."""
+"""Devices of TensorFlow, by name."""
 
 from __future__ import annotations
 

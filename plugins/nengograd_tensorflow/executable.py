@@ -212,7 +212,7 @@ class TensorFlowExecutable(Executable):
         )
 
     def make_state(self, arrays: Mapping[int, NDArray[Any]]) -> State:
-        """A state from what `read` returned."""
+        """Make a state of arrays such as `read` returns."""
         with self.on_device():
             tensors = tuple(tf.constant(arrays[i], self.dtype) for i in self.state_ids)
             return State(tensors, any_nan(tensors))

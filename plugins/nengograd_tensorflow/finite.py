@@ -1,4 +1,4 @@
-"""Steps of an optimizer that are not taken where numbers are not finite."""
+"""Optimizer steps that are left out where numbers are not finite."""
 
 from __future__ import annotations
 

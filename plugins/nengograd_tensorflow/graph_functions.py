@@ -1,4 +1,4 @@
-"""Functions as TensorFlow graphs that go when nobody needs them any more.
+"""TensorFlow graphs of functions, which are freed when nobody uses them.
 
 `tf.custom_gradient` registers a closure for each call that is traced, in a table that is
 never emptied: the closure keeps the graph it was traced in, and whatever the graph was made

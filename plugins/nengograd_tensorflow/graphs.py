@@ -1,4 +1,4 @@
-"""What a traced function does: random numbers, variables, and what XLA or gradients cannot pass."""
+"""Analysis of traced functions: random numbers, variables, operations without XLA or gradients."""
 
 from __future__ import annotations
 

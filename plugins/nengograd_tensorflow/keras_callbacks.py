@@ -81,7 +81,7 @@ class KerasCallbacks(Callbacks):
         return getattr(self._model, "_initial_epoch", None) or 0
 
     def on_train_begin(self) -> None:
-        """Training begins."""
+        """Called before the first epoch."""
         self._list.on_train_begin()
 
     def on_epoch_begin(self, epoch: int) -> None:
@@ -97,7 +97,7 @@ class KerasCallbacks(Callbacks):
         self._list.on_train_batch_end(batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """An epoch is complete."""
+        """Called after an epoch with its figures."""
         self._list.on_epoch_end(epoch, logs)
 
     def on_train_end(self, logs: Logs) -> None:

@@ -1,4 +1,4 @@
-"""Imports TensorFlow without the warnings it prints on a machine without a GPU."""
+"""The import of TensorFlow, without its warnings on a machine that has no GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the TensorFlow backend tells nengograd about itself."""
+"""The hooks of the TensorFlow backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions on tensors as nodes."""
+"""Tensor functions of TensorFlow: functions and Keras layers as nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measuring compiled functions with TensorFlow's own tracer.
+"""Measurements of compiled functions with TensorFlow's own tracer.
 
 It notes the beginning and the end of each instruction that XLA has compiled, while the
 program runs as it always does.

@@ -1,4 +1,4 @@
-"""How long each block of a program took, from a trace of the instructions that XLA compiled.
+"""Attribution of time to the blocks of a program, from a trace of XLA's instructions.
 
 A tracer notes the beginning and the end of each instruction. Which blocks an instruction computes
 for stands in the compiled program (see `nengograd_xla.hlo`).

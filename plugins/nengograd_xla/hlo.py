@@ -1,4 +1,4 @@
-"""Which blocks an instruction of XLA's optimized program belongs to.
+"""Optimized programs of XLA as text: the blocks that each instruction belongs to.
 
 Blocks are traced inside name scopes, and XLA keeps the names as metadata, through
 differentiation as well. A fusion computes operations of one block or of several.

@@ -1,4 +1,4 @@
-"""What is offered to each backend that compiles with XLA."""
+"""The hooks of the family ``xla``: builders for each backend that compiles with XLA."""
 
 from __future__ import annotations
 

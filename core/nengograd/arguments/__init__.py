@@ -1,1 +1,1 @@
-"""What the arguments of public functions may be: a table, and the one check that reads it."""
+"""Arguments of public functions: a table of rules, and the one check that reads it."""

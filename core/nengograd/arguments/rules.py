@@ -1,4 +1,4 @@
-"""Rules for arguments: what is right, as a sentence says it and as a function tells it."""
+"""Rules for arguments: each has a sentence for errors and a function for checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table: for each public function, what each of its arguments has to be.
+"""The table of arguments: for each public function a rule for each argument.
 
 Commands of the command line are functions here, too. A row for every argument of every public
 function is what the tests ask for; what depends on other arguments or on the network, such as

@@ -37,8 +37,8 @@ def assemble(
     simplify : bool
         Whether to run the graph passes.
     training : Training, optional
-        What of the model is trained. A program that is to be differentiated is scheduled for
-        running many steps at once (see `nengograd.program.loops`).
+        The facts about the training that the program is made for. A program that is to be
+        differentiated is scheduled for running many steps at once (see `nengograd.program.loops`).
 
     Returns
     -------

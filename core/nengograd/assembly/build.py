@@ -1,4 +1,4 @@
-"""A built model with all that turns it into programs and runs them."""
+"""A built Nengo model, with the registry, the backend and the options for programs of it."""
 
 from __future__ import annotations
 

@@ -17,20 +17,20 @@ __all__ = ["Graph"]
 
 @dataclass(eq=False)
 class Graph:
-    """Operators on values, in an order in which they can run.
+    """The step of a model as operators on values, in an order in which they can run.
 
     Attributes
     ----------
     values : dict of int to Array
-        Constants, states, inputs and what operators compute, by id.
+        Constants, states, inputs and outputs of operators, by id.
     ops : list of Op
-        Each after those it reads from.
+        The operators, each after those it reads from.
     updates : dict of int to View
-        For each state value, where its next value lies.
+        For each state value, the view that becomes its next value.
     outputs : list of View
-        What the model's probes record at the end of a step.
+        The views that the model's probes record at the end of a step.
     sources : dict of int to object
-        What fills each input value.
+        The source of each input value.
     signals : dict of Signal to View
         The memory of each base signal at the end of a step.
     before : dict of Signal to View

@@ -38,13 +38,13 @@ MOST_OPERANDS = 8
 
 @dataclass(frozen=True)
 class Training:
-    """What lowering has to know of a model that is trained.
+    """The facts about a training that lowering depends on.
 
     Attributes
     ----------
     parameters : set of Signal
-        Signals that training may change. Of those that a learning rule changes from step to
-        step it is the initial value.
+        Signals that training may change. For a signal that a learning rule changes from step to
+        step, training changes the initial value.
     stand_ins : mapping
         For operators of spiking neurons, the builder that takes the place of their own.
     differentiate : bool
@@ -74,7 +74,7 @@ NO_TRAINING = Training()
 
 
 class Lowering:
-    """What a lowering rule works with.
+    """The interface of lowering rules to the model and to the graph that is being made.
 
     Read signals with `read`, add operators with `add`, and write their outputs back with
     `set`, `inc` or `update`, as Nengo's operator says it does. All views are flat, in the
@@ -93,7 +93,7 @@ class Lowering:
     operators : mapping
         Operator builders of the backend, by class.
     training : Training
-        What of the model is trained, if anything.
+        The facts about the training that the graph is made for, if any.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Lowering:
     # -- for rules
 
     def read(self, signal: Any) -> View:
-        """What a signal holds once all sets and increments of the step are done."""
+        """The value of a signal once all sets and increments of the step are done."""
         return self._memory(signal.base).read(self._select(signal), signal.size)
 
     def stored(self, signal: Any) -> View:
@@ -134,7 +134,7 @@ class Lowering:
         return memory.read(0, memory.size)
 
     def before(self, signal: Any) -> View:
-        """What a signal held before the step; this makes it a state."""
+        """The value of a signal before the step; this makes the signal a state."""
         view = self._memory(signal.base).before()
         selection = self._select(signal)
         if isinstance(selection, int):
@@ -154,7 +154,7 @@ class Lowering:
         self._write("sets", signal, view, index)
 
     def update(self, signal: Any, view: View) -> None:
-        """Write what a signal holds from the next step on."""
+        """Write the value that a signal has from the next step on."""
         self._write("updates", signal, view)
 
     def add(
@@ -207,7 +207,7 @@ class Lowering:
         )
 
     def rule_operand(self, view: View) -> View:
-        """What a learning rule reads: gradients stop there if the user's settings say so."""
+        """An operand of a learning rule, through which gradients flow if the settings allow it."""
         training = self.training
         stops = training.differentiate and training.detach_rules
         if not stops or self.graph.is_constant(view):
@@ -219,7 +219,7 @@ class Lowering:
         return self.graph.constant(array, label)
 
     def input(self, source: Source) -> View:
-        """A view of what a source gives in each step."""
+        """A view of the input that a source gives in each step."""
         identity = self.graph.value("input", source.size, label=source.label)
         self.graph.sources[identity] = source
         return View.of(identity, source.size)
@@ -318,7 +318,7 @@ class Lowering:
         return View.of(identity, base.size)
 
     def _flat(self, base: Any) -> Any:
-        """What a signal holds before the first step; of a sparse one the stored elements."""
+        """The initial value of a signal; of a sparse one the stored elements."""
         if base in self.training.values:
             return np.asarray(self.training.values[base]).reshape(-1)
         initial = base.initial_value
@@ -467,7 +467,7 @@ def lower(
     order : sequence of Operator, optional
         The model's step order, if it is known already.
     training : Training, optional
-        What of the model is trained.
+        The facts about the training that the graph is made for.
 
     Returns
     -------

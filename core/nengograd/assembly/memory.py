@@ -1,4 +1,4 @@
-"""What a signal holds when it is read: the sum of what was written to each element.
+"""The memory of a signal: each element holds the sum of what was written to it.
 
 Nengo writes a signal's memory in place: at most one set, then increments, then reads, then
 at most one update. Here that becomes algebra. An element written once is a reference to

@@ -1,4 +1,4 @@
-"""What ships with nengograd for every backend: Nengo's own operators, neurons, processes."""
+"""The built-in plugin: builders of Nengo's own operators, neurons and processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command line shows of errors: the traceback of a user's own code, and none of ours."""
+"""Errors on the command line: with the traceback of a user's own code, and without ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands that take a model have in common."""
+"""Arguments that all commands with a model share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``nengograd new-plugin``: the beginnings of a plugin."""
+"""``nengograd new-plugin``: the scaffold of a new plugin."""
 
 from __future__ import annotations
 

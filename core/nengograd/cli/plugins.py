@@ -1,4 +1,4 @@
-"""``nengograd plugins``: what is installed, and what runs by what."""
+"""``nengograd plugins``: the installed plugins, and the builder of each type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``nengograd profile``: what each block and each builder of a model costs."""
+"""``nengograd profile``: the cost of each block and of each builder of a model."""
 
 from __future__ import annotations
 

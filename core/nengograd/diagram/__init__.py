@@ -1,4 +1,4 @@
-"""Pictures of programs: blocks as boxes, what they read as arrows, as an SVG.
+"""Pictures of programs as SVG: boxes are blocks, and arrows lead from what they read.
 
 `boxes` says what there is to draw, `collapse` makes few boxes of many, `layered` finds their
 places and `svg` draws them. None of it needs a display; finding places needs igraph

@@ -1,4 +1,4 @@
-"""What there is to draw of a program: boxes and arrows, without places."""
+"""The boxes and arrows of a program's picture, before they have positions."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Box:
 
 @dataclass
 class Arrow:
-    """What one box reads of another.
+    """An arrow: the elements that one box reads of another.
 
     Attributes
     ----------

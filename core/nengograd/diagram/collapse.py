@@ -1,4 +1,4 @@
-"""Few boxes of many: the blocks of a network become one."""
+"""Pictures of large programs: all blocks of a subnetwork become one box."""
 
 from __future__ import annotations
 

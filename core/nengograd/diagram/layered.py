@@ -1,4 +1,4 @@
-"""Places for boxes: columns from left to right, few crossings, straight arrows.
+"""Positions of boxes: columns from left to right, with few crossings and straight arrows.
 
 igraph finds the order within each column, and what stands on one line (Sugiyama's method). It
 takes boxes for points: their widths and heights come in here.

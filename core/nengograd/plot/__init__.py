@@ -1,4 +1,4 @@
-"""Pictures of what was simulated, trained and measured.
+"""Pictures of probe data, trainings and benchmarks.
 
 Each function draws one picture with one call and returns the axes it has drawn on: new ones, or
 those given as ``ax``. They need matplotlib (``pip install "nengograd[plot]"``), which is not

@@ -1,4 +1,4 @@
-"""Axes to draw on, and what all pictures have in common."""
+"""Matplotlib axes, and the style that all pictures share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ratios of benchmarks as bars."""
+"""Bar charts of benchmark ratios."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training does: losses over epochs, and tuning curves."""
+"""Pictures of a training: losses over epochs, and tuning curves."""
 
 from __future__ import annotations
 

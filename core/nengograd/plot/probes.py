@@ -1,4 +1,4 @@
-"""What probes have recorded, over time."""
+"""Pictures of probe data over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What authors of plugins import: hooks, builders, contracts of a backend, views and programs.
+"""The door of plugin authors: hooks, builders, contracts of a backend, programs and views.
 
 A plugin is a module or a package with functions that `hookimpl` marks; `hookspecs` documents each
 hook. What is listed in ``__all__`` here is public; where it is defined is not.

@@ -1,4 +1,4 @@
-"""What a backend is: something that turns a program into a function of n steps."""
+"""Backends: the contract for compiling programs, and what a backend declares about itself."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def check_process(name: str, process: int | None) -> None:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a backend can do beyond running a program on one device.
+    """The capabilities of a backend beyond running a program on one device.
 
     Attributes
     ----------
     differentiate : bool
-        Whether it has a `Trainer`: for `Simulator.train` and `Simulator.check_gradients`.
+        Whether it has a `Trainer`, which `Simulator.train` and `Simulator.check_gradients` need.
     tensor_functions : bool
-        Whether `nengograd.TensorNode` takes functions on its tensors.
+        Whether a `nengograd.TensorNode` can compute a function on its tensors.
     write_graph : bool
-        Whether it can show what it has compiled, for ``tensorboard=...``.
+        Whether it can write its compiled graph, for the argument ``tensorboard`` of a simulator.
     dtypes : tuple of str
         The dtypes that it computes in.
     """
@@ -59,7 +59,7 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class BackendInfo:
-    """How to make a backend, and what it needs.
+    """How to load a backend, what it needs, and what it can do.
 
     Attributes
     ----------
@@ -68,13 +68,13 @@ class BackendInfo:
     requires : tuple of str
         Modules that have to be importable.
     install : str
-        The command that brings what is missing.
+        The command that installs the missing modules.
     capabilities : Capabilities
-        What it can do.
+        What the backend can do.
     family : str
         Backends of one family, such as those that compile with XLA, share builders.
     preference : int
-        The usable backend with the highest is the default.
+        The usable backend with the highest preference is the default.
     """
 
     load: Callable[[], Backend]
@@ -95,10 +95,11 @@ class Backend(ABC):
     Attributes
     ----------
     name : str
-        What users write.
+        The name by which users choose the backend.
     process : int or None
-        The process whose threads the backend's library has started, or will start. A fork leaves
-        them behind, and whatever waits for them waits for ever. None where nothing is lost.
+        The process in which the backend's library has started threads, or will start them. A
+        forked process lacks these threads and would wait for them forever. None for a library
+        that works in forked processes, too.
     """
 
     name: str = ""
@@ -116,20 +117,25 @@ class Backend(ABC):
 
     @abstractmethod
     def devices(self) -> list[str]:
-        """Names of the devices that are there, as ``device`` takes them."""
+        """Names of the available devices, as the argument ``device`` takes them."""
 
     @abstractmethod
     def compile(self, program: Program, registry: Registry, options: Options) -> Executable:
-        """Prepare a program for running.
+        """Compile a program.
 
         Parameters
         ----------
         program : Program
-            What to run.
+            The program.
         registry : Registry
-            Finds the builders.
+            The builders of its blocks.
         options : Options
-            How to run it.
+            dtype, device, minibatch size and other options of its runs.
+
+        Returns
+        -------
+        executable : Executable
+            The compiled program.
         """
 
     def trainer(self, program: Program, registry: Registry, options: Options) -> Trainer:
@@ -138,37 +144,42 @@ class Backend(ABC):
         Parameters
         ----------
         program : Program
-            One that was assembled to be differentiated.
+            A program that was assembled to be differentiated.
         registry : Registry
-            Finds the builders.
+            The builders of its blocks.
         options : Options
-            With a minibatch.
+            Options with a minibatch size.
+
+        Returns
+        -------
+        trainer : Trainer
+            The program with its trainable parameters.
         """
         raise _promised(self, "trainer", "differentiate")
 
     def tensor_function(
         self, function: Callable[..., Any], shape_in: tuple[int, ...] | None, pass_time: bool
     ) -> TensorFunction:
-        """Prepare what the user gave a `nengograd.TensorNode`.
+        """Make the function that a `nengograd.TensorNode` computes.
 
         Parameters
         ----------
         function : callable
-            A function on the backend's tensors, or a layer.
+            The user's function on the backend's tensors, or a layer.
         shape_in : tuple of int or None
-            Shape of one item's input, if there is one.
+            Shape of one item's input; None for a node without an input.
         pass_time : bool
             Whether the function takes the time, before the input.
         """
         raise _promised(self, "tensor_function", "tensor_functions")
 
     def namespace(self, dtype: np.dtype[Any]) -> Namespace:
-        """Functions of the arrays that users' losses are given; by default NumPy's.
+        """The array namespace that users' losses are computed with; by default NumPy's.
 
         Parameters
         ----------
         dtype : numpy.dtype
-            That of the simulation.
+            The dtype of the simulation.
         """
         return make_namespace(dtype)
 

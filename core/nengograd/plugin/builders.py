@@ -1,4 +1,4 @@
-"""What a plugin implements: builders of operators, neurons and processes.
+"""Builders of operators, neurons and processes, which most plugins implement.
 
 Arrays passed to a builder have their elements on the last axis. A minibatch, where there is
 one, is the axis before; constants have none, so write for any leading axes and let them
@@ -31,12 +31,12 @@ State = dict[str, Any]
 """State arrays by name."""
 
 Step = Callable[..., Sequence[Any]]
-"""Operand arrays in, output arrays out."""
+"""A function from operand arrays to a sequence of output arrays."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a builder may use.
+    """The context that a block is built in.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Context:
 
 
 class OperatorBuilder(ABC):
-    """One implementation of one operator class."""
+    """An implementation of one operator class."""
 
     @abstractmethod
     def build(self, block: Block, ctx: Context) -> Step:
@@ -90,7 +90,7 @@ class OperatorBuilder(ABC):
         """
 
     def prepare(self, block: Block, ctx: Context, index: int, value: Any) -> Any:
-        """Turn an operand that is the same in all steps into what ``step`` gets, once.
+        """Convert an operand that is the same in all steps, once before the first step.
 
         Parameters
         ----------
@@ -99,14 +99,14 @@ class OperatorBuilder(ABC):
         ctx : Context
             As for `build`.
         index : int
-            Which operand.
+            Index of the operand in the block.
         value : (size,) array
-            A constant, or parameters, which gradients flow into.
+            Elements of a constant or of trainable parameters. Gradients flow into the latter.
 
         Returns
         -------
         operand : object
-            By default the flat array itself.
+            What ``step`` gets in place of the array; by default the flat array itself.
         """
         return value
 
@@ -123,7 +123,8 @@ class OperatorBuilder(ABC):
         Returns
         -------
         n : float or None
-            By default None: a profile runs ``step`` once on NumPy arrays and counts.
+            The number of operations. None, the default, lets a profile run ``step`` once on NumPy
+            arrays and count them.
         """
         return None
 
@@ -151,7 +152,7 @@ class NeuronBuilder(ABC):
         return True
 
     def key(self, neurons: Any) -> Hashable:
-        """What neurons have to agree in, beyond their type, to run in one block.
+        """The merge key: neurons of one type and equal key may run in one block.
 
         Numbers, text, classes and tuples of them are compared by what they hold. Any other
         object is equal to itself alone, whatever its ``__eq__`` says.
@@ -209,14 +210,14 @@ class NeuronBuilder(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no rate")
 
     rate_states: tuple[str, ...] = ()
-    """Those of `states` that `rate_step` has."""
+    """The names among `states` that `rate_step` uses."""
 
     def rate_step(
         self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float
     ) -> tuple[Any, State]:
         """Advance the neurons as rates: like `step`, with the states `rate_states`.
 
-        By default `rate`.
+        By default this calls `rate`, and there are no states.
         """
         return self.rate(xp, J, params), {}
 
@@ -253,7 +254,10 @@ class ProcessBuilder(ABC):
     def prepare(
         self, process: Any, shape: tuple[int, ...], dt: float
     ) -> tuple[Hashable, dict[str, Any]] | None:
-        """Turn a process into numbers.
+        """Turn a process into a merge key and parameters.
+
+        Return None instead of the pair for an instance that the builder cannot run. Its own
+        NumPy code then runs on the host.
 
         Parameters
         ----------
@@ -271,17 +275,16 @@ class ProcessBuilder(ABC):
             them are compared by what they hold; any other object is equal to itself alone,
             whatever its ``__eq__`` says.
         params : dict
-            What `step` computes with. Of numbers `step` gets a Python float, or an array
-            ``(n,)`` where merged processes differ. Of `per_element` each may be an array of n
-            numbers, or of the shape of the input. All else (other arrays, bools, text) is
-            handed on, and processes have to agree in it to run in one block; arrays in the
-            dtype of the simulation. None instead of the pair: this instance cannot be run by
-            the builder.
+            The parameters of `step`, by name. A number reaches `step` as a Python float, or as
+            an array ``(n,)`` where merged processes differ in it. A parameter that is named in
+            `per_element` may be an array of n numbers or of the shape of the input. Any other
+            value (another array, a bool, a text) is handed on as it is, and processes run in
+            one block only if they agree in it. Arrays get the dtype of the simulation.
         """
 
     @abstractmethod
     def rows(self, name: str, initial: NDArray[Any], shape: tuple[int, ...]) -> int:
-        """Into how many state arrays of the input's size a state signal is split.
+        """The number of state arrays of the input's size that a state signal is split into.
 
         A linear filter of order k has one state signal ``(k, *shape)``: k rows. Return 0
         for a state that is not made of such rows.
@@ -309,7 +312,7 @@ class ProcessBuilder(ABC):
         state : dict of lists of (..., n) arrays
             Rows of each state signal.
         params : namespace
-            What `prepare` made.
+            The parameters that `prepare` has returned.
         dt : float
             Length of the step, in seconds.
 

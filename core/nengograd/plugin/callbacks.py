@@ -1,4 +1,4 @@
-"""What is told of a training while it goes on."""
+"""Callbacks of a training, and the history that they keep."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Logs = Mapping[str, float]
 
 
 class Callbacks:
-    """Gets the figures of minibatches and epochs; may stop the training.
+    """Callbacks of one training, which get its figures and may stop it.
 
-    The core's loop over epochs calls these methods. This class keeps the history; a backend whose
-    users have callbacks of their own, such as those of Keras, passes the calls on to them.
+    The core's loop over epochs calls these methods. This class keeps the history. A backend whose
+    library has callbacks of its own, such as those of Keras, passes the calls on to them.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Callbacks:
         The epoch to begin with, counted from 0: later where a callback has restored a training that
         was interrupted. Known from `on_train_begin` on.
     history : dict
-        For each figure one number per epoch.
+        For each figure, one number per epoch.
     """
 
     stop_training: bool = False
@@ -38,24 +38,24 @@ class Callbacks:
         self.history: dict[str, list[float]] = {}
 
     def on_train_begin(self) -> None:
-        """Training begins."""
+        """Called before the first epoch."""
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """An epoch begins, counted from 0."""
+        """Called before an epoch; epochs count from 0."""
 
     def on_batch_begin(self, batch: int) -> None:
-        """A minibatch begins, counted from 0 in its epoch."""
+        """Called before a minibatch; minibatches of an epoch count from 0."""
 
     def on_batch_end(self, batch: int, logs: Logs) -> None:
-        """A minibatch is complete; the figures are those of the epoch so far."""
+        """Called after a minibatch with the figures of the epoch so far."""
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """An epoch is complete."""
+        """Called after an epoch with its figures."""
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
 
     def on_train_end(self, logs: Logs) -> None:
-        """Training has ended by itself or by a callback. After an error this is not called."""
+        """Called when the training has ended or a callback has stopped it, not after an error."""
 
 
 class FunctionCallbacks(Callbacks):

@@ -1,4 +1,4 @@
-"""Calls of hooks through pluggy, in which a plugin that fails does no harm to the others.
+"""Calls of hooks through pluggy; a plugin that fails does not affect the others.
 
 What is registered with pluggy are guards of a plugin's functions: they report an error in place
 of raising it, and note which plugin an offer comes from. So wrappers and all that pluggy's

@@ -1,4 +1,4 @@
-"""Checking what a plugin's hook returns."""
+"""Checks of what the hooks of a plugin return."""
 
 from __future__ import annotations
 

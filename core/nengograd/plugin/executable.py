@@ -19,14 +19,14 @@ __all__ = ["Executable", "Host", "Options", "PartialRun"]
 
 @dataclass(frozen=True)
 class Options:
-    """How a program is to be run.
+    """The options that a program is compiled with.
 
     Attributes
     ----------
     dtype : numpy.dtype
         float32 or float64.
     device : str or None
-        Where to run, as the backend names devices.
+        Name of the device to run on, as in `Backend.devices`.
     minibatch_size : int or None
         Items simulated side by side; None for no batch axis.
     unroll : int
@@ -48,7 +48,7 @@ class Options:
 
     @property
     def n_items(self) -> int:
-        """How many simulations run side by side: 1 without a batch axis."""
+        """Number of simulations that run side by side: 1 without a batch axis."""
         return self.minibatch_size or 1
 
     def with_minibatch(self) -> Options:
@@ -61,14 +61,14 @@ Host = Callable[[int, int, Sequence[NDArray[Any]]], list[NDArray[Any]]]
 
 
 class PartialRun(Exception):
-    """A run was stopped by an error; what was complete before it is kept.
+    """Raised by `Executable.run` if an error stops it; carries what was complete before.
 
     Attributes
     ----------
     state : object
         State after the last complete step.
     outputs : list of (steps, ...) arrays
-        Recorded up to there.
+        What the program has recorded in the complete steps.
     steps : int
         Number of complete steps.
     """
@@ -84,10 +84,10 @@ class Executable(Measurable, ABC):
     """A compiled program."""
 
     chunk: int = 1000
-    """Steps one call of `run` may take."""
+    """The largest number of steps for one call of `run`."""
 
     compilations: int = 0
-    """How often this program has been compiled."""
+    """Number of times that this program has been compiled."""
 
     @abstractmethod
     def initial_state(self) -> Any:
@@ -95,7 +95,7 @@ class Executable(Measurable, ABC):
 
     @abstractmethod
     def make_state(self, arrays: Mapping[int, NDArray[Any]]) -> Any:
-        """A state from what `read` returned."""
+        """Make a state of arrays such as `read` returns."""
 
     @abstractmethod
     def run(
@@ -106,7 +106,7 @@ class Executable(Measurable, ABC):
         Parameters
         ----------
         state : object
-            What `initial_state` or the last call returned. It stays valid.
+            The state that `initial_state` or an earlier call returned. It stays valid.
         inputs : (n, ..., size) array
             Inputs of each step.
         n : int
@@ -122,7 +122,7 @@ class Executable(Measurable, ABC):
         state : object
             State after the run.
         outputs : list of (n, ..., size) arrays
-            What the program records.
+            The recorded values of each output of the program.
         """
 
     @abstractmethod
@@ -134,19 +134,19 @@ class Executable(Measurable, ABC):
         """The state arrays as NumPy arrays, by id."""
 
     def has_nan(self, state: Any) -> bool:
-        """Whether a state has a NaN; asked after each `run`.
+        """Whether a state has a NaN; called after each `run`.
 
-        A backend that computes it along with the run saves the way of all states to the host.
+        A backend that computes this on the device need not copy all states to the host.
         """
         return any(map(has_nan, self.read(state).values()))
 
     def values(
         self, state: Any, inputs: NDArray[Any], step: int, host: Host
     ) -> Mapping[int, NDArray[Any]]:
-        """What each array of the program holds in one step, to find where a NaN came about.
+        """The values of the program's arrays in one step, to find the origin of a NaN.
 
-        Speed does not matter. A backend that has no way to tell returns nothing; the error then
-        names the step alone.
+        Speed does not matter. A backend that cannot tell them returns an empty dict; the error
+        message then names the step alone.
 
         Parameters
         ----------
@@ -172,4 +172,4 @@ class Executable(Measurable, ABC):
         raise BuildError(f"{type(self).__name__} promises write_graph and lacks the method")
 
     def close(self) -> None:
-        """Free what the program holds."""
+        """Free the memory of the compiled program."""

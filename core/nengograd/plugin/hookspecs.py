@@ -12,10 +12,11 @@ its distribution; the other plugins go on working. Return only what you add; an
 implementation from outside takes precedence over one that ships with nengograd, and two
 from outside for one type are an error that names both.
 
-Hooks are called by pluggy, and ``hookimpl`` takes its options. What is marked ``trylast``
-counts only where nobody else offers anything for a type, and among equals what is marked
-``tryfirst`` goes first. A ``wrapper`` gets the list of mappings that the others have returned,
-and returns one; what it puts in the place of an offer has the precedence of that offer.
+Hooks are called by pluggy, and ``hookimpl`` takes its options. The result of an implementation
+that is marked ``trylast`` is used only where there is no other for a type; among results of equal
+precedence, that of one marked ``tryfirst`` is used. A ``wrapper`` gets the list of mappings that
+the other implementations have returned, and returns such a list; a value that it puts in the place
+of another has the precedence of that one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ API_VERSION = 1
 """The version of these specifications and of what builders have to do.
 
 A plugin may say which it was written for, ``nengograd_api = 1``, as an attribute beside its
-hooks; one that says another is left out with a warning.
+hooks; a plugin that names another version is left out with a warning.
 """
 
 _NEVER_CALLED = "a specification is never called, only its implementations"
@@ -46,9 +47,9 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def nengograd_backends() -> Mapping[str, BackendInfo]:
-    """Backends: name -> how to make it and what it needs installed.
+    """Backends: name -> how to load it and which packages it needs.
 
-    Called when the names of the backends are asked for. Do not import the backend here;
+    Called when the names of the backends are needed. Do not import the backend here;
     `BackendInfo.load` does when a simulator is made for it.
 
     Returns
@@ -65,9 +66,9 @@ def nengograd_operators(backend: str, family: str) -> Mapping[type, OperatorBuil
 
     Called once per backend, with the family that it belongs to: ``"xla"`` for those that compile
     with XLA, ``""`` for none. Return builders written against ``xp`` alone for any name, and
-    special ones only for the backend or the family that they are made for. A special builder
-    replaces a general one of the same plugin generation: outside before inside, special before
-    general.
+    special ones only for the backend or the family that they are made for. Builders of other
+    distributions have precedence over those that ship with nengograd, and among the latter those
+    of a backend or a family over those for all backends.
 
     Parameters
     ----------

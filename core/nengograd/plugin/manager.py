@@ -1,4 +1,4 @@
-"""The plugin manager: finds plugins, and which builder serves which type."""
+"""The plugin manager: it finds plugins and collects what their hooks return."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def _api_message(api: Any) -> str:
 
 
 def _how_to_leave_out(info: PluginInfo, others: Sequence[PluginInfo] = ()) -> str:
-    """What a user does to be without a plugin, and yet with some others."""
+    """Advice on how to leave out a plugin but keep some others."""
     if info.distribution == BY_HAND:
         return f"take it out of {BY_HAND}"
     # A name may be that of others' entry points, too, or hold what separates names.
@@ -266,14 +266,34 @@ def _installed_registry(disabled: tuple[str, ...], backend: str) -> Registry:
 
 
 def get_manager(extra: Sequence[Any] = ()) -> PluginManager:
-    """The manager of the installed plugins, with others added."""
+    """The manager of the installed plugins.
+
+    Parameters
+    ----------
+    extra : sequence of object
+        Further plugins, which are not installed: modules or objects with hook implementations.
+    """
     if extra:
         return PluginManager(extra, _disabled())
     return _installed(_disabled())
 
 
 def get_registry(backend: str | None = None, extra: Sequence[Any] = ()) -> Registry:
-    """What plugins offer for a backend, by default the preferred one."""
+    """The registry of a backend: builders, lowering rules and graph passes of all plugins.
+
+    Parameters
+    ----------
+    backend : str, optional
+        Name of the backend, by default that of the environment variable ``NENGOGRAD_BACKEND``,
+        else the preferred one of those installed.
+    extra : sequence of object
+        Further plugins, which are not installed.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If there is no such backend, or it lacks packages.
+    """
     plugins = get_manager(extra)
     name = plugins.choose(backend)
     if extra:

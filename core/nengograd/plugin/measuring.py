@@ -1,4 +1,4 @@
-"""Measuring where a compiled program spends its time: what a backend has to say."""
+"""Measurements of where a compiled program spends its time, as a backend reports them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_SPANS = 20_000
 
 @dataclass(frozen=True)
 class Span:
-    """One piece of work, for a trace.
+    """One piece of work in a trace.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Span:
 
 @dataclass
 class Measured:
-    """Where time went between `Measurable.start_measuring` and `Measurable.stop_measuring`.
+    """The time spent between `Measurable.start_measuring` and `Measurable.stop_measuring`.
 
     Attributes
     ----------
@@ -69,10 +69,10 @@ class Measured:
 
 
 class Measurable:
-    """Something compiled that can say where its time goes; by default it cannot."""
+    """A compiled program that can measure its blocks; by default it measures nothing."""
 
     def warm_up(self) -> None:
-        """Compile now what the first use would compile, without changing anything."""
+        """Compile what the first use would compile, without changing any state."""
 
     def start_measuring(self, folder: str | None = None) -> None:
         """Begin to measure.
@@ -80,11 +80,11 @@ class Measurable:
         Parameters
         ----------
         folder : str, optional
-            Where to leave what the backend's own profiler has written, if it has one.
+            The folder for the files of the backend's own profiler, if it has one.
         """
 
     def stop_measuring(self) -> Measured:
-        """Measure no longer, and say what was found."""
+        """End the measurement and return its result."""
         return Measured()
 
 

@@ -1,4 +1,4 @@
-"""Merging: what operators have to agree in to run as one block, and what they may differ in.
+"""Merging: in what operators have to agree to run as one block, and in what they may differ.
 
 Nothing here asks an object of a user whether it equals another. Nengo's own equality of
 processes and neuron types leaves out plain attributes, and an author's may leave out anything:
@@ -48,7 +48,7 @@ class Itself:
 
 
 def by_content(value: Any) -> Hashable:
-    """What stands for a value where keys are compared.
+    """A value of a key in the form in which keys are compared.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class Parameters:
 
     @property
     def key(self) -> Hashable:
-        """What operators have to agree in to run as one block."""
+        """The merge key: operators of equal key may run as one block."""
         # Which names there are is part of it.
         return (*self.numbers, None, *((n, by_content(x)) for n, x in self.common.items()))
 

@@ -30,7 +30,7 @@ NAMES = (
     *("reshape", "concat", "stack", "take", "permute_dims", "matrix_transpose"),
     *("sum", "max", "any", "all", "matmul", "einsum", "segment_sum", "stop_gradient", "once"),
 )
-"""What ``xp`` offers. Beyond the standard go ``einsum``, ``segment_sum(x, ids, n)``,
+"""The functions of ``xp``. Not in the standard are ``einsum``, ``segment_sum(x, ids, n)``,
 ``stop_gradient(x)``, which is x but a constant to differentiation, and ``once(x)``, which is x: it
 asks a compiler that fuses operations not to compute x anew for each result it is part of."""
 

@@ -1,4 +1,4 @@
-"""The registry: what plugins offer for one backend."""
+"""The registry: the builders, lowering rules and graph passes for one backend."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Rule = Callable[[Any, Any], Any]
 
 @dataclass
 class Registry:
-    """Builders and rules by type, for one backend.
+    """Builders, lowering rules and graph passes for one backend.
 
     Attributes
     ----------
     manager : PluginManager
-        Where they come from.
+        The plugins that they come from.
     backend : str
         Name of the backend.
     operators, neurons, processes : dict
@@ -34,7 +34,7 @@ class Registry:
     passes : dict
         Graph passes by name, in the order in which they run.
     origins : dict
-        For each of these, the plugin behind each key.
+        For each of these mappings, the plugin that each key comes from.
     """
 
     manager: Any
@@ -47,7 +47,7 @@ class Registry:
     origins: dict[str, Mapping[Any, Any]] = field(default_factory=dict)
 
     def behind(self, block: Block) -> tuple[Any, Any]:
-        """What implements a block that runs on the device.
+        """The builder of a block that runs on the device, and the plugin it comes from.
 
         Parameters
         ----------
@@ -57,7 +57,7 @@ class Registry:
         Returns
         -------
         builder : object
-            That of the neurons or the process, where the block has such, else of the operator.
+            The builder of the neurons or the process, if the block is one, else of the operator.
         origin : PluginInfo or None
             The plugin that it comes from.
         """
@@ -69,12 +69,12 @@ class Registry:
         return self.operators[block.kind], self.origins.get("operators", {}).get(block.kind)
 
     def offered(self, operator: Any) -> tuple[Any, Any]:
-        """What plugins offer for the neurons or the process of a Nengo operator.
+        """The builder for the neurons or the process of a Nengo operator, and its plugin.
 
         Returns
         -------
         builder, origin : object, PluginInfo
-            Both None where the operator has neither, or nobody offers any.
+            Both None where the operator has neither, or no plugin has a builder for them.
         """
         for hook, name in (("neurons", "neurons"), ("processes", "process")):
             kind = type(getattr(operator, name, None))
@@ -83,7 +83,7 @@ class Registry:
         return None, None
 
     def named_rules(self) -> dict[type, Rule]:
-        """The lowering rules; an error in one, or in a builder it asks, names the plugin."""
+        """The lowering rules; an error in one, or in a builder that it calls, names the plugin."""
         return {kind: partial(self._lower, rule) for kind, rule in self.lowering.items()}
 
     def _lower(self, rule: Rule, operator: Any, lowering: Any) -> Any:

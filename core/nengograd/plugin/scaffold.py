@@ -1,4 +1,4 @@
-"""Writing the beginnings of a plugin: a distribution that passes its own tests."""
+"""The scaffold of a new plugin: a distribution that passes its own tests."""
 
 from __future__ import annotations
 

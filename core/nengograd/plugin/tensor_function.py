@@ -13,9 +13,9 @@ __all__ = ["TensorFunction", "as_bytes", "from_bytes", "is_real"]
 
 
 class TensorFunction(ABC):
-    """A function on a backend's tensors, or a layer, as a node of a network computes it.
+    """A function on a backend's tensors, or a layer, that a node of a network computes.
 
-    What it keeps is of two kinds. *Weights* are the same for all items of a minibatch and in all
+    It keeps arrays of two kinds. *Weights* are the same for all items of a minibatch and in all
     steps of a run. *States* are what it changes itself from one step to the next: each item of a
     minibatch has its own, and a reset of the simulation restores them.
 
@@ -84,21 +84,21 @@ class TensorFunction(ABC):
         Parameters
         ----------
         weights : mapping
-            By name; in their own dtypes, or real ones in that of the arguments.
+            The weights by name, in their own dtypes; real ones may have that of the arguments.
         states : mapping
-            Those of the item before the step, by name.
+            The states of the item before the step, by name.
         arguments : sequence of array
-            The time, if it takes that, and the input ``(1, *shape_in)``, if there is one; of
-            one dtype.
+            The time, if the function takes it, and the input ``(1, *shape_in)``, if there is one;
+            both of one dtype.
         key : (2,) array, optional
-            Of a function that is random.
+            The key of the step, for a function that is random.
 
         Returns
         -------
         output : (1, *shape_out) array
             The output.
         states : dict
-            Those of the item after the step, by name.
+            The states of the item after the step, by name.
         """
 
 

@@ -24,16 +24,16 @@ class LossTerm:
     Attributes
     ----------
     output : int
-        Which of the program's outputs the probe records.
+        Index of the program's output that the probe records.
     name : str
-        For people.
+        Name of the probe in histories and messages.
     loss : nengograd.training.losses.Loss
-        ``loss(xp, output, target) -> (loss, weight)`` computes it for a minibatch, in the
-        backend's namespace: of ``(minibatch, n_samples, size)`` arrays a number, and how much that
-        counts in the mean over minibatches. ``loss.given`` is what the user gave, by whose
-        identity, or by whose value if it is a name, a backend may keep what it has compiled.
+        A function ``loss(xp, output, target)`` of arrays ``(minibatch, n_samples, size)`` in the
+        backend's namespace. It returns the loss of a minibatch, and the weight of that in the mean
+        over minibatches. ``loss.given`` is the objective that the user gave. A backend may keep
+        compiled functions by its value if it is a name, and by its identity if not.
     steps : (n_samples,) array of int
-        Which steps, counted from 0, the loss sees.
+        The steps that the loss sees, counted from 0.
     """
 
     output: int
@@ -44,7 +44,7 @@ class LossTerm:
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How to train.
+    """The options of a training.
 
     Attributes
     ----------
@@ -57,13 +57,13 @@ class FitOptions:
     progress : bool
         Whether to show a progress bar.
     callbacks : object
-        Functions ``(epoch, logs)``, or what the backend's users have.
+        Functions ``(epoch, logs)``, or callbacks of the backend's library.
     summary_folder : str or None
         Where to write losses for TensorBoard.
     stop_at_nan : bool
         Whether training stops before a minibatch that makes a loss or a gradient that is not
-        finite: with a warning, as if a callback had stopped it. Parameters that are not finite,
-        though gradients are, are taken back to the last known that were.
+        finite, with a warning, as if a callback had stopped it. Parameters that are not finite
+        although the gradients are go back to the last finite values.
     """
 
     n_epochs: int = 1
@@ -77,7 +77,7 @@ class FitOptions:
 
 @dataclass(frozen=True)
 class BatchSpec:
-    """What the minibatches of a training look like.
+    """The shapes and the number of the minibatches of a training.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class BatchSpec:
     targets : tuple of tuple
         Shapes ``(minibatch, n_samples, size)`` of the targets, in the order of the losses.
     n_batches : int
-        How many there are in an epoch.
+        Number of minibatches in an epoch.
     """
 
     inputs: tuple[int, ...]
@@ -96,16 +96,17 @@ class BatchSpec:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What came of a minibatch.
+    """The result of training on one minibatch.
 
     Attributes
     ----------
     losses : (n_losses,) array
         The loss of each term.
     weights : (n_losses,) array
-        How much each counts in the mean over minibatches.
+        The weight of each loss in the mean over minibatches.
     problem : str
-        What was not finite, if that stops the training; the parameters are those before it then.
+        Describes what was not finite, if that stops the training; the parameters are then those
+        before the minibatch. Otherwise empty.
     """
 
     losses: NDArray[Any]
@@ -114,7 +115,7 @@ class StepResult:
 
 
 class Trainer(Measurable, ABC):
-    """A program that can be differentiated, with the parameters it has now."""
+    """A compiled program that can be differentiated, and its current parameters."""
 
     @abstractmethod
     def read(self) -> dict[int, NDArray[Any]]:
@@ -126,49 +127,54 @@ class Trainer(Measurable, ABC):
 
     @abstractmethod
     def start_over(self) -> None:
-        """Forget the slots of optimizers that were given by name."""
+        """Forget the slots, such as momenta, of optimizers that were given by name."""
 
     @abstractmethod
     def compile(
         self, optimizer: Any, losses: Sequence[LossTerm], spec: BatchSpec, options: FitOptions
     ) -> None:
-        """Prepare `step`. Whatever is wrong with the optimizer or a loss has to turn out here.
+        """Prepare `step` for an optimizer and losses; errors in either are raised here.
 
         Parameters
         ----------
         optimizer : object
             An optimizer of the backend, or its name. It keeps its slots over calls.
         losses : sequence of LossTerm
-            The mean of them is minimized.
+            The terms whose mean is minimized.
         spec : BatchSpec
-            What minibatches look like.
+            Shapes and number of the minibatches.
         options : FitOptions
-            How to train.
+            Options of the training.
         """
 
     @abstractmethod
     def step(self, inputs: NDArray[Any], targets: list[NDArray[Any]]) -> StepResult:
-        """Change the parameters by one minibatch.
+        """Train on one minibatch.
 
-        If it is interrupted or fails, the parameters are those before it.
+        If this is interrupted or fails, the parameters are those before it.
 
         Parameters
         ----------
         inputs : (n_steps, minibatch, size) array
             The input array of the program.
         targets : list of (minibatch, n_samples, size) arrays
-            In the order of the losses.
+            The targets, in the order of the losses.
+
+        Returns
+        -------
+        result : StepResult
+            The losses of the minibatch, with the parameters before this step.
         """
 
     def callbacks(self, options: FitOptions, spec: BatchSpec) -> Callbacks:
-        """What the loop over epochs tells of its progress; by default users' plain functions.
+        """Make the callbacks of a training; by default they call users' plain functions.
 
         Parameters
         ----------
         options : FitOptions
-            Its ``callbacks`` are what the user gave.
+            Options of the training; its ``callbacks`` are those that the user gave.
         spec : BatchSpec
-            How many minibatches there are.
+            Shapes and number of the minibatches.
         """
         if options.summary_folder is not None:
             raise ValidationError(

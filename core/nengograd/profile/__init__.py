@@ -1,4 +1,4 @@
-"""Profiles: what each block and each builder of a model costs."""
+"""Profiles: the cost of each block and of each builder of a model."""
 
 from .report import BlockCost, Profile, load_profile, save_profile
 from .table import comparison, table

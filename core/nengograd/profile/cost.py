@@ -1,4 +1,4 @@
-"""What a block moves and computes in one step, counted rather than timed."""
+"""Costs of a block that are counted, not timed: bytes moved and operations."""
 
 from __future__ import annotations
 

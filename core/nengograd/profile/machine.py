@@ -1,4 +1,4 @@
-"""How fast this machine copies memory and multiplies matrices."""
+"""The speed of this machine: memory bandwidth and the rate of matrix products."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PACKAGES = ("nengograd", "nengo", "numpy", "tensorflow", "tensorflow-cpu")
 
 @dataclass(frozen=True)
 class Machine:
-    """What a profile is measured against.
+    """The speeds of a machine, which figures of a profile are compared with.
 
     Attributes
     ----------

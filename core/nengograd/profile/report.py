@@ -23,21 +23,21 @@ ENOUGH = 0.8
 """The share of a step that blocks have to explain; below it a report says what is missing."""
 
 SLOWER = "slower before it was measured: other work on this machine, or too short a run"
-"""What is left where the measured part ran faster than the unprofiled one."""
+"""The name of the time that is left where the measured part ran faster than the unprofiled one."""
 
 
 @dataclass(frozen=True)
 class BlockCost:
-    """What one block costs.
+    """The cost of one block.
 
     Attributes
     ----------
     block : int
-        Its index in the program.
+        Index of the block in the program.
     name : str
-        What people call it: the type of the neurons or the process, say.
+        Its name in texts and pictures, such as the type of the neurons or the process.
     builder : str
-        Class of its builder.
+        The class of its builder.
     distribution : str
         The distribution that the builder comes from.
     operators : int
@@ -72,7 +72,7 @@ class BlockCost:
 
 @dataclass(frozen=True)
 class BuilderCost:
-    """What all blocks of one builder cost together; see `BlockCost`."""
+    """The cost of all blocks of one builder together; see `BlockCost`."""
 
     builder: str
     distribution: str
@@ -85,30 +85,30 @@ class BuilderCost:
 
 @dataclass
 class Profile:
-    """Where the time of a run or of a training goes.
+    """The profile of a run or of a training: where its time goes.
 
     Attributes
     ----------
     model, backend, dtype, device : str
-        What was run, and how.
+        The model, and the options that it was run with.
     minibatch_size : int or None
-        Items side by side.
+        Number of items that run side by side.
     unit : str
-        What is counted: a ``"step"`` of a run, or a ``"minibatch"`` of a training.
+        The unit of the figures: a ``"step"`` of a run, or a ``"minibatch"`` of a training.
     steps : int
-        How many of them were measured.
+        Number of units that were measured.
     seconds_per_step : float or None
-        Without measuring; None where too few were run to tell.
+        Time per unit without measuring; None where too few were run to tell.
     profiled_seconds_per_step : float
-        While measuring.
+        Time per unit while measuring.
     assemble_seconds, compile_seconds : float
         Time to turn the built model into a program, and to compile it.
     blocks : list of BlockCost
-        In the order in which they run.
+        The cost of each block, in the order in which they run.
     rest : dict of str to float
-        Seconds per step of what belongs to no block.
+        Seconds per unit that belong to no block, by cause.
     method : str
-        How the backend measures.
+        A description of how the backend measures.
     machine : dict
         See `nengograd.profile.machine.Machine`.
     """
@@ -132,22 +132,23 @@ class Profile:
 
     @property
     def whole(self) -> float:
-        """Seconds per step that shares refer to: unprofiled where that is known."""
+        """The seconds per unit that shares refer to: those without measuring, if known."""
         return self.seconds_per_step or self.profiled_seconds_per_step
 
     @property
     def explained(self) -> float:
-        """The share of a step that the blocks add up to.
+        """The share of a unit that the blocks add up to.
 
-        Above 1 where the cost of measuring is in them.
+        It is above 1 where the cost of measuring is part of their times.
         """
         return sum(block.seconds_per_step for block in self.blocks) / self.whole
 
     @property
     def missing(self) -> dict[str, float]:
-        """What explains the step besides the blocks, largest first, if they are not enough.
+        """Seconds per unit that no block explains, by cause, largest first.
 
-        With the blocks it adds up to the whole, or more where measuring has its cost.
+        Empty where the blocks explain enough. Together with the blocks these add up to the whole,
+        or to more where measuring costs time.
         """
         if self.explained >= ENOUGH:
             return {}
@@ -200,15 +201,15 @@ def _together(builder: str, distribution: str, group: Sequence[BlockCost]) -> Bu
 def save_profile(profile: Profile, path: str | Path) -> None:
     """Write a profile into a file that is a Chrome trace as well.
 
-    It loads in chrome://tracing and https://ui.perfetto.dev; the report stands beside the
-    trace's events, where the format allows further keys.
+    The file can be opened in chrome://tracing and https://ui.perfetto.dev. The report is beside
+    the trace's events, where the format allows further keys.
 
     Parameters
     ----------
     profile : Profile
-        What to write.
+        The profile.
     path : str or Path
-        A ``.json`` file; replaced if it is there.
+        A ``.json`` file; an existing one is replaced.
     """
     check_arguments("profile.save_profile", locals())
     trace = {"displayTimeUnit": "ns", "traceEvents": trace_events(profile.spans, profile.blocks)}
@@ -218,12 +219,12 @@ def save_profile(profile: Profile, path: str | Path) -> None:
 
 
 def load_profile(path: str | Path) -> Profile:
-    """Read what `save_profile` has written, without the trace.
+    """Read a profile from a file of `save_profile`, without the trace.
 
     Raises
     ------
     nengo.exceptions.ValidationError
-        If the file is none of those, or of another version.
+        If the file is no profile, or of another version.
     """
     check_arguments("profile.load_profile", locals())
     with os_errors(Path(path), "profile", "read"):

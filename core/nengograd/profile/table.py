@@ -148,18 +148,18 @@ def print_profile(profile: Profile, console: Any) -> None:
 
 
 def comparison(old: Profile, new: Profile) -> list[tuple[str, float, float]]:
-    """What has become slower or faster.
+    """Compare two profiles of one model: what has become slower or faster.
 
     Parameters
     ----------
     old, new : Profile
-        Of one model.
+        The profiles.
 
     Returns
     -------
     rows : list of tuple
-        Name, seconds per step before and after; the largest change first. Blocks that look
-        alike are added up, and 0 stands for what is not there.
+        Name, seconds per unit before and after; the largest change first. Blocks of one name are
+        added up. Where one of the profiles lacks a name, the time is 0.
     """
     check_arguments("profile.comparison", locals())
     before, after = _by_name(old), _by_name(new)
@@ -169,7 +169,7 @@ def comparison(old: Profile, new: Profile) -> list[tuple[str, float, float]]:
 
 
 _SAME = ("model", "backend", "dtype", "device", "minibatch_size", "unit")
-"""What two profiles should have in common to be compared."""
+"""Attributes that two profiles should have in common to be compared."""
 
 
 def _differences(old: Profile, new: Profile) -> list[str]:
@@ -207,12 +207,12 @@ def print_comparison(old: Profile, new: Profile, console: Any) -> None:
 
 
 def table(profile: Profile, width: int = 140) -> str:
-    """A profile as text.
+    """Format a profile as text.
 
     Parameters
     ----------
     profile : Profile
-        What to show.
+        The profile.
     width : int
         Characters per line.
     """

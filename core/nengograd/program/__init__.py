@@ -1,1 +1,1 @@
-"""One step of a model as data: views, operators, programs, and what can be read off them."""
+"""Programs: one step of a model as data, made of views, operators and blocks."""

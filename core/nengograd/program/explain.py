@@ -1,4 +1,4 @@
-"""Why a program looks as it does: blocks, how they read, and why kinds were split."""
+"""Explanations of a program: its blocks, how they read, and why kinds were split."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _reasons(program: Program) -> list[str]:
 
 
 def _reason(program: Program, first: Block, second: Block) -> str:
-    """Why two blocks of a kind are not one."""
+    """The reason why two blocks of a kind are not one."""
     if first.host or second.host:
         return "each operator on the host runs by itself"
     a, b = first.ops[0], second.ops[0]

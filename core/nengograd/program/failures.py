@@ -1,4 +1,4 @@
-"""Saying where a user's function has failed."""
+"""Notes on errors of users' functions: in which step, and for which item, they failed."""
 
 from __future__ import annotations
 

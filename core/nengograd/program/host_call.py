@@ -1,4 +1,4 @@
-"""Which signals of an operator go to the host and come back."""
+"""Calls of host operators: the signals that go to the host and come back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["HostCall"]
 
 @dataclass(eq=False)
 class HostCall:
-    """Which signals of an operator go to the host and come back.
+    """Calls of host operators: the signals that go to the host and come back.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""NaN in the arrays of a step: whether there is any, where it began, what to say of it.
+"""NaN in the arrays of a step: detection, origin and the error message.
 
 As in `nengo.Simulator`, a NaN is at fault where it comes out of numbers that are none: of
 ``inf - inf``, say. One that was given, by a process or a weight, is passed on.

@@ -39,7 +39,7 @@ class Op:
     attrs : dict
         Static data for the builder, made by the lowering rule.
     label : str
-        Says which part of the model this is.
+        The part of the model that the operation comes from.
     position : int
         Place in Nengo's step order; host operators run in this order.
     host : bool
@@ -65,7 +65,7 @@ class Op:
 
     @property
     def name(self) -> str:
-        """What people call the operation: the type of the neurons or the process, say."""
+        """The name in texts and pictures, such as the type of the neurons or the process."""
         return str(self.attrs.get("name", self.kind.__name__))
 
     def __repr__(self) -> str:
@@ -79,7 +79,7 @@ class Array:
     Attributes
     ----------
     id : int
-        Its name as the source of views.
+        The number by which views name it as their source.
     role : str
         ``constant`` (never changes), ``parameter`` (changes in training, not from step to
         step), ``state`` (lives from one step to the next), ``input`` (given for each step)
@@ -90,7 +90,7 @@ class Array:
         Value of a constant, of a parameter before training, or of a state before the first
         step.
     label : str
-        What it holds, for people.
+        A text that says what the array holds.
     """
 
     id: int
@@ -140,12 +140,12 @@ class Program:
     outputs : list of View
         What is recorded after each step, in the order of the model's probes.
     sources : list
-        What fills each input array (see `nengograd.program.sources`).
+        The source of each part of the input array (see `nengograd.program.sources`).
     signals : dict
         For each signal of the model, the view of its memory between steps.
     held : set
-        Those of these signals that a step begins with: states, parameters, constants, outputs of
-        constant nodes. The others are computed anew in each step.
+        The signals among these that have a value before a step: states, parameters, constants,
+        outputs of constant nodes. All others are computed anew in each step.
     parts : dict
         Views of states that stand for a signal without being one, by signal and name.
     parameters : dict

@@ -1,4 +1,4 @@
-"""Segments: what of a step lies between blocks that do not compile."""
+"""Segments: the parts of a step between blocks that are not compiled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources: what depends on nothing but time, and enters a program as input.
+"""Sources: functions and processes that depend on time alone, and are inputs of a program.
 
 A source is evaluated by its own Python or NumPy code, for a chunk of steps ahead of the
 simulation, with the arguments and the random numbers that `nengo.Simulator` would give it.

@@ -1,1 +1,1 @@
-"""A program in motion: the step as a function of arrays, inputs, host operators, records."""
+"""Running a program: the step function, inputs, host operators and records."""

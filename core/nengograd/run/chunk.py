@@ -1,4 +1,4 @@
-"""Some steps of a run: what was complete when it stopped, and a look for NaN.
+"""Chunks of a run: what is complete when one is stopped, and the search for NaN.
 
 A compiled loop cannot stop at a step. So steps are run first, and looked at then: at the state
 in the end and at what was recorded. Only where there is a NaN, they are run again, to find the

@@ -1,4 +1,4 @@
-"""Inputs of a run: sources evaluated ahead, and what the user feeds instead."""
+"""Inputs of a run: sources that are evaluated ahead, and values that users feed."""
 
 from __future__ import annotations
 

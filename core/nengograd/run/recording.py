@@ -1,4 +1,4 @@
-"""What a simulation has recorded, and the parameters its model was built with."""
+"""Probe data of a simulation, and the parameters that its model was built with."""
 
 from __future__ import annotations
 

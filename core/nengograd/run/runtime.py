@@ -1,4 +1,4 @@
-"""A simulation in progress: its generators, its sources and its host operators."""
+"""The host side of a simulation: random generators, sources and host operators."""
 
 from __future__ import annotations
 

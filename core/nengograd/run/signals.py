@@ -1,4 +1,4 @@
-"""What signals hold between two steps, to read and to write."""
+"""Values of signals between two steps, to read and to write."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class _Handed:
 
 
 class SignalValues(Mapping[Any, Any]):
-    """What signals hold between two steps, as ``sim.signals``.
+    """The values of signals between two steps, as ``sim.signals``.
 
     Reading gives a read-only array that stays true as the simulation goes on, as in Nengo.
     ``sim.signals[signal] = value`` changes what a signal holds; so does writing into the array

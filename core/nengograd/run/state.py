@@ -1,4 +1,4 @@
-"""The state of a simulation in progress as arrays with names, to be written into a file."""
+"""The state of a simulation as named arrays, for files."""
 
 from __future__ import annotations
 

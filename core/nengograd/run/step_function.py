@@ -1,4 +1,4 @@
-"""Executing a program: the part that all array-based backends share.
+"""The step function: how array-based backends run the blocks of a program.
 
 A `StepFunction` runs blocks one after the other on a table of arrays. It is written against
 an array namespace, so that one backend calls it with NumPy arrays in every step, and another
@@ -36,14 +36,14 @@ _MOST_SLICES = 8
 
 
 class StepFunction:
-    """Runs blocks of a program on a table of arrays.
+    """Runs the blocks of a program on a table of arrays.
 
     Parameters
     ----------
     program : Program
         The program.
     registry : Registry
-        Finds the builder of each block.
+        The builders of its blocks.
     options : Options
         dtype and minibatch.
     xp : namespace
@@ -161,9 +161,9 @@ class StepFunction:
         return lambda arrays: arrays[place]
 
     def prepare(self, arrays: Arrays) -> Arrays:
-        """What blocks read instead of parameters, made of the parameters.
+        """Prepare the operands that blocks read instead of parameters.
 
-        Add it to the table of arrays before the first step, and when a parameter has changed.
+        Add them to the table of arrays before the first step, and when a parameter has changed.
 
         Parameters
         ----------
@@ -269,7 +269,7 @@ class StepFunction:
 
 
 def _name(block: Block, registry: Registry) -> str:
-    """What runs a block, for people who have to mend it."""
+    """The builder of a block and its plugin, as error messages name them."""
     builder, origin = registry.behind(block)
     return f"{type(builder).__name__}, the builder of {block.label} ({origin or 'unknown plugin'}),"
 

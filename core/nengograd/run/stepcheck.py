@@ -1,4 +1,4 @@
-"""Checking what a builder's function returns, the first time it is called."""
+"""Checks of what a builder's function returns, made at its first call."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What users see: the simulator and what belongs to it alone."""
+"""The simulator, and the modules that serve it alone."""

@@ -1,4 +1,4 @@
-"""What a simulator is doing: one thing at a time."""
+"""The activity of a simulator, which does one thing at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nengo.exceptions import SimulationError
 __all__ = ["Turn"]
 
 _WITHIN_TRAINING = ("run", "compute a loss", "save parameters", "check gradients", "be pickled")
-"""What callbacks may do while a simulator trains. It has no part in the training itself."""
+"""The activities that callbacks may start while a simulator trains."""
 
 
 class Turn:

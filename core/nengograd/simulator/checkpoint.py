@@ -1,4 +1,4 @@
-"""What `Simulator.save_params` writes and `load_params` takes."""
+"""Checkpoints: the files that `Simulator.save_params` writes and `load_params` reads."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def save_file(
 
 
 def _conditions(sim: Any) -> dict[str, Any]:
-    """What has to be the same where a state goes on."""
+    """Attributes that two simulators have to share for one to go on with the other's state."""
     size = sim.options.minibatch_size
     return {"dtype": sim.options.dtype.name, "minibatch_size": size, "dt": sim.dt}
 
@@ -157,7 +157,7 @@ def _put_state(sim: Any, file: ParamsFile, allow_nonfinite: bool) -> None:
 
 
 def _remember(sim: Any) -> Any:
-    """What puts a simulator back to what it is now."""
+    """A function that restores the present state of a simulator."""
     own = ("program", "_executable", "_state", "_runtime", "seed", "_n_steps")
     kept = {name: getattr(sim, name) for name in own}
     learned, epochs = sim._learning.changes.remembered(), sim._learning.n_epochs

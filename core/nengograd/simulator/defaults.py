@@ -1,4 +1,4 @@
-"""What a simulator begins with where the user names nothing else."""
+"""Defaults of a simulator, for what the user does not name."""
 
 from __future__ import annotations
 

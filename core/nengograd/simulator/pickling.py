@@ -1,4 +1,4 @@
-"""What pickle and copy keep of a simulator: its model, its state, its data, what it has learned."""
+"""Pickles and copies of a simulator: its model, state, data and trained parameters."""
 
 from __future__ import annotations
 

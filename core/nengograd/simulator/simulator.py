@@ -78,8 +78,8 @@ class Simulator:
         Steps per turn of the backend's loop. Runs execute whole turns. The time to compile does
         not depend on it, and on a CPU the time per step hardly does.
     minibatch_size : int, optional
-        How many simulations run side by side. Probe data then has the shape
-        ``(minibatch_size, n_steps, size)``, otherwise ``(n_steps, size)``.
+        Number of simulations that run side by side. With it, probe data has the shape
+        ``(minibatch_size, n_steps, size)``, without it ``(n_steps, size)``.
     tensorboard : bool or str
         Write the compiled graph for TensorBoard, below the given folder.
     step_blocks : object
@@ -112,7 +112,7 @@ class Simulator:
     program : Program
         One step of the model as data; prints as text.
     profile : Profile or None
-        What the last profiled run or training cost.
+        The profile of the last run or training that was profiled.
 
     Raises
     ------
@@ -220,7 +220,7 @@ class Simulator:
         return Recorder(period, shape, self.options.batch, self.options.dtype)
 
     def _built_reader(self) -> Callable[[Any], Any]:
-        """What reads built parameters, even when the simulator is gone."""
+        """A reader of built parameters, which works even when the simulator is gone."""
         learning, simulator = self._learning, weakref.ref(self)
 
         def read(obj: Any) -> Any:
@@ -319,7 +319,7 @@ class Simulator:
 
     @property
     def compilations(self) -> int:
-        """How often the model has been compiled: once, unless an option changes it."""
+        """Number of times that the model has been compiled: once, unless an option changes."""
         count: int = self._executable.compilations
         return count
 
@@ -387,7 +387,7 @@ class Simulator:
         """Simulate for a number of steps.
 
         If an error or Ctrl-C stops the run, the data and the state of all complete steps
-        are kept, and the simulator can go on from there. So it is where a step makes a NaN.
+        are kept, and the simulator can go on from there. The same holds if a step makes a NaN.
 
         Parameters
         ----------
@@ -401,17 +401,17 @@ class Simulator:
             ``{node: (minibatch_size, steps, size_out)}``, or ``(steps, size_out)`` without
             a minibatch.
         profile : bool, str or path, optional
-            Measure what each block and each builder costs: in the second half of the steps,
-            with the first half run as ever beside it. The report is kept as `profile` and
-            written to the given file, by default ``nengograd_profile.json``, which is a
-            Chrome trace as well.
+            Whether to measure the cost of each block and each builder. The first half of the steps
+            then runs unmeasured, for comparison, and the second half is measured. The report is
+            kept as `profile` and written to the given file, by default
+            ``nengograd_profile.json``, which is a Chrome trace as well.
 
         Raises
         ------
         nengo.exceptions.SimulationError
             If a step computes a NaN from numbers that are none. The message names the first signal,
-            its object and the step. A NaN that is given, as by a process, is passed on. With
-            ``configure_settings(stop_at_nan=False)`` all are.
+            its object and the step. A NaN that a process gives is passed on, as is any with
+            ``configure_settings(stop_at_nan=False)``.
         """
         self._check_open("run")
         check_arguments("Simulator.run_steps", locals())
@@ -530,7 +530,7 @@ class Simulator:
         progress_bar: Any = None,
         profile: ProfileTo = None,
     ) -> dict[str, list[float]]:
-        """Change the trainable parameters so that probes come near to targets.
+        """Train the parameters, so that what probes record comes near to targets.
 
         Each item is a simulation of its own that begins at the first step. A simulation in
         progress keeps its state, and goes on with the new parameters. Online learning rules
@@ -555,17 +555,17 @@ class Simulator:
         n_epochs : int
             How often to go through the data.
         objective : str, callable or dict
-            What to minimize, or a dict of such by probe. Losses are averaged over probes.
+            The loss to minimize, or a dict of losses by probe. Losses are averaged over probes.
 
             - ``"mse"``: the mean of squared errors over those elements whose target is not NaN.
             - ``"nan_mse"``: the same sum, divided by the number of all elements, as if a NaN
-              target were met. Of errors 3 and 4 among ten elements, eight of them NaN, this is
-              2.5, and ``"mse"`` 12.5.
+              target were met. For errors of 3 and 4 in two of ten elements, the others NaN, this
+              is 2.5, and ``"mse"`` is 12.5.
             - A function of two ``(minibatch_size, n_steps, size)`` tensors that returns one
               number. It gets them by the names of its parameters: ``(output, target)``,
               Keras' ``(y_true, y_pred)``, or ``labels``, ``predictions`` and ``logits``; under
-              other names, the output comes first. What the backend's compiler cannot take, such as
-              ``tf.print`` or ``tf.numpy_function``, runs beside it, with a warning.
+              other names, the output comes first. Operations that the backend's compiler cannot
+              compile, such as ``tf.print``, run outside of compiled code, with a warning.
             - A loss object of Keras.
         shuffle : bool
             Whether to deal out the items in random order.
@@ -579,7 +579,7 @@ class Simulator:
         progress_bar : bool, optional
             By default that of the simulator.
         profile : bool, str or path, optional
-            See `run_steps`; what is measured is the second half of the minibatches.
+            See `run_steps`; the second half of the minibatches is measured.
 
         Returns
         -------
@@ -701,16 +701,16 @@ class Simulator:
 
         The derivative of random weighted sums of what probes record is checked with respect
         to the output of each node and each trainable parameter: all elements at once, along
-        random directions, and some one by one. What is checked is the very program that is
-        trained, online learning included. Where its gradient is no derivative, as a surrogate
-        gradient is none, there is nothing to compare.
+        random directions, and some one by one. The program that is checked is the one that is
+        trained, online learning included. A gradient that is no derivative, such as a surrogate
+        gradient, cannot be compared.
 
         Parameters
         ----------
         outputs : Probe or sequence of Probe, optional
             By default all probes.
         atol, rtol : float
-            What may differ: ``atol + rtol * |numeric|``.
+            Tolerance: differences up to ``atol + rtol * |numeric|`` are accepted.
         n_steps : int
             Length of the run that is differentiated. Values pass one synapse per step.
 
@@ -735,10 +735,10 @@ class Simulator:
     def save_params(
         self, path: str | os.PathLike[str], *, state: bool = False, allow_nonfinite: bool = False
     ) -> None:
-        """Write all that makes the model compute what it computes into an ``.npz`` file.
+        """Write the values that the model computes with into an ``.npz`` file.
 
-        That is encoders, gains, biases, decoders and weights, also of layers, trainable or not,
-        and what states hold before the first step; not the output of constant nodes. Names follow
+        These are encoders, gains, biases, decoders and weights, also of layers, trainable or not,
+        and the initial values of states; not the output of constant nodes. Names follow
         the structure of the network, so the file fits another simulator of the same network,
         whatever its seed. It holds no pickles. An old file is replaced in one go, or stays whole.
 
@@ -749,8 +749,7 @@ class Simulator:
         state : bool
             Whether to write the state of the simulation, too, so that a run goes on to the bit
             in another process: states, weights learned online, the number of the step, random
-            generators. What Python functions keep for themselves, and slots of optimizers, are
-            not part of it.
+            generators. Variables of Python functions and slots of optimizers are not part of it.
         allow_nonfinite : bool
             Whether to write NaN and infinities.
 
@@ -772,10 +771,10 @@ class Simulator:
         partial: bool = False,
         allow_nonfinite: bool = False,
     ) -> Loaded:
-        """Take over what `save_params` has written.
+        """Load a file that `save_params` has written.
 
-        A simulation in progress goes on with it; before the first step, and after the next
-        `soft_reset`, states begin as the file says. `reset` forgets it all. Weights that an
+        A simulation in progress goes on with its values; before the first step, and after the next
+        `soft_reset`, states begin as the file says. `reset` restores the built values. Weights an
         online learning rule has changed meanwhile stay as they are until the next reset.
 
         Parameters
@@ -786,15 +785,15 @@ class Simulator:
             Whether to go on with the state of the simulation that was saved. Probe data begins
             anew then.
         partial : bool
-            Whether to take what both have, where the file or the network has more; what the file
-            lacks stays as it is.
+            Whether to load only the names that the file and the network share. Values that the
+            file lacks stay as they are.
         allow_nonfinite : bool
             Whether to take NaN and infinities.
 
         Returns
         -------
         loaded : Loaded
-            Names of what was taken, missing, and not used; prints as text.
+            The names that were taken, missing, and unused; prints as text.
 
         Raises
         ------
@@ -872,8 +871,8 @@ class Simulator:
         ----------
         include_trainable : bool
             Whether to restore parameters that training has changed, too; the next training
-            then goes as the first one. What a learning rule has changed of weights is state
-            and always restored, to the values that they begin with.
+            then gives the same result as the first. Weights that a learning rule changes are
+            state, and are always restored to their initial values.
         include_probes : bool
             Whether to forget all probe data, too.
         """
@@ -945,7 +944,7 @@ class Simulator:
     # -- ending
 
     def close(self) -> None:
-        """Free what the simulator holds. Its data stays readable; it cannot run again."""
+        """Free the simulator's memory. Its data stays readable; it cannot run again."""
         if not self.closed:
             with Turn(self._turns, "close"):
                 self.closed = True

@@ -1,4 +1,4 @@
-"""Where the files for TensorBoard go."""
+"""Folders of the files for TensorBoard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of a backend: does it run programs as it has to."""
+"""Checks of a backend: it runs programs as its contract says."""
 
 from __future__ import annotations
 

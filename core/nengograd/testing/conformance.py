@@ -1,4 +1,4 @@
-"""What all conformance checks share: backends, simulations and comparisons."""
+"""The base of all conformance checks: backends, simulations and comparisons."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OTHER_DT = 0.0007
 
 
 class ConformanceError(AssertionError):
-    """What was handed to the kit does not do what it has to."""
+    """Raised by the kit if a check fails; the message lists all failures."""
 
 
 def usable_backends(plugins: Sequence[Any] = ()) -> list[str]:
@@ -81,14 +81,14 @@ def assert_same(
 
 
 class Conformance:
-    """A set of checks, one method each.
+    """The base of the kit's classes: each method is a check.
 
     Attributes
     ----------
     plugins : sequence of object
         Plugins that are not installed.
     backends : sequence of str or None
-        Where to check; by default on each usable backend.
+        The backends to check on; by default all usable ones.
     """
 
     plugins: ClassVar[Sequence[Any]] = ()

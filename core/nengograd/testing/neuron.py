@@ -1,4 +1,4 @@
-"""Checks of neurons: does the builder do what the type's own step does."""
+"""Checks of neurons: the builder agrees with the type's own step."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class NeuronConformance(Conformance):
         return builder
 
     def _array_size(self, neuron: Any) -> int | None:
-        """How many neurons the arrays of an instance are for; None where it has none."""
+        """The number of neurons that the arrays of an instance are for; None without arrays."""
         builder = make_registry(get_manager(self.plugins), "numpy").neurons.get(type(neuron))
         names = () if builder is None else builder.params
         sizes = [np.size(getattr(neuron, name, 0)) for name in names]
@@ -433,7 +433,7 @@ def check_neuron(
         An instance. Where the builder's parameters are arrays of it, it is checked with as many
         neurons as they have elements.
     backends : sequence of str, optional
-        Where to check; by default on each usable backend.
+        The backends to check on; by default all usable ones.
     plugins : sequence of object
         Plugins that are not installed.
     **options

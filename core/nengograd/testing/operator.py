@@ -1,4 +1,4 @@
-"""Checks of operators: do lowering rule and builder do what the own step does."""
+"""Checks of operators: lowering rule and builder agree with the operator's own step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["OperatorConformance", "check_operator"]
 
 
 class OperatorConformance(Conformance):
-    """Checks of a Nengo operator class: its lowering rule and its builder.
+    """Checks of a Nengo operator class, its lowering rule and its builder.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ def check_operator(
     make_network : callable
         Returns a new network whose model has such operators.
     backends : sequence of str, optional
-        Where to check; by default on each usable backend.
+        The backends to check on; by default all usable ones.
     plugins : sequence of object
         Plugins that are not installed.
     **options

@@ -1,4 +1,4 @@
-"""Checks of processes: does the builder do what the own step does."""
+"""Checks of processes: the builder agrees with the process's own step."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def check_process(
     process : nengo.Process
         An instance.
     backends : sequence of str, optional
-        Where to check; by default on each usable backend.
+        The backends to check on; by default all usable ones.
     plugins : sequence of object
         Plugins that are not installed.
     **options

@@ -1,1 +1,1 @@
-"""What changes the parameters of a model, and what is needed for it."""
+"""Training: parameters, data, losses, the loop over epochs, gradients and files."""

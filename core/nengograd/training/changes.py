@@ -1,4 +1,4 @@
-"""What of a model differs from its build, because it was trained, loaded or written."""
+"""Changes of a model since its build: values that were trained, loaded or written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REMEMBERED = ("values", "gains", "held", "apart")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a program is assembled for.
+    """The facts that a program is assembled for.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Recipe:
 
 
 class Changes:
-    """What differs from the build.
+    """The values of a model that differ from its build.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class Changes:
                 source.value = outputs[self._model.sig[source.node]["out"]]
 
     def outputs(self, program: Program) -> dict[Any, NDArray[Any]]:
-        """What the constant nodes of a program put out now, flat, by signal."""
+        """The current outputs of a program's constant nodes, flat, by signal."""
         constant = [s for s, _, _ in program.sources if isinstance(s, ConstantSource)]
         signals = [self._model.sig[s.node]["out"] for s in constant if s.operator is None]
         return {s: np.reshape(self.values.get(s, s.initial_value), -1) for s in signals}
@@ -155,11 +155,11 @@ class Changes:
         return find_slots(self._model)
 
     def wanted(self) -> dict[str, ArrayInfo]:
-        """What a file has to hold, by name."""
+        """The arrays that a file has to hold, by name."""
         return infos({name: slot.built for name, slot in self._slots.items()})
 
     def stored(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-        """What goes into a file, and the role of each array, by name."""
+        """The arrays for a file and the role of each, by name."""
         arrays, roles = {}, {}
         for name, slot in self._slots.items():
             changed = self._of(slot)

@@ -1,4 +1,4 @@
-"""Training data: what users pass, checked, and dealt out in minibatches."""
+"""Training data: checked, and dealt out in minibatches."""
 
 from __future__ import annotations
 

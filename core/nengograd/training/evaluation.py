@@ -69,7 +69,7 @@ def _run(
     seed: int,
     stop_at_nan: bool,
 ) -> list[NDArray[Any]]:
-    """What a simulation from the start records: (n_steps, minibatch, size) arrays."""
+    """The records of a simulation from the start: (n_steps, minibatch, size) arrays."""
     single = build.options.minibatch_size is None
     runtime = Runtime(program, build.order, seed, build.options)
     runtime.feed({node: x[:, 0] if single else x for node, x in feeds.items()}, 1)

@@ -1,4 +1,4 @@
-"""How gradients get from a program's outputs to its parameters, and what keeps them from it."""
+"""Paths of gradients from a program's outputs to its parameters, and what blocks them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["replaced_gradients", "steps_to_reach", "without_gradient"]
 
 
 def without_gradient(program: Program, outputs: Sequence[int], inputs: bool = False) -> list[str]:
-    """What keeps outputs from being differentiated, one line each.
+    """The causes why outputs cannot be differentiated, one line each.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def replaced_gradients(program: Program, outputs: Sequence[int], inputs: bool = 
 
 
 def steps_to_reach(program: Program, outputs: Sequence[int]) -> dict[int, int | None]:
-    """How many steps it takes until trainable parameters make a difference to outputs.
+    """The number of steps until trainable parameters make a difference to outputs.
 
     Parameters
     ----------

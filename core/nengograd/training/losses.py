@@ -1,4 +1,4 @@
-"""Losses and metrics: what the argument ``objective`` may be, and what each computes.
+"""Losses and metrics, and the values of the argument ``objective`` that stand for them.
 
 A user's function may take its two arguments in either order, under several names. Which is which is
 decided here alone: to all else a loss or metric is a function of ``(output, target)``.
@@ -257,7 +257,7 @@ def _two_parameters(signature: inspect.Signature, name: str) -> list[inspect.Par
 
 
 def _one_number(xp: Any, value: Any, name: str) -> Any:
-    """What a loss has returned, as a backend's array without axes."""
+    """The returned value of a loss, as a backend's array without axes."""
     number = None
     if not (value is None or isinstance(value, (str, Mapping))):
         with contextlib.suppress(TypeError, ValueError):

@@ -89,7 +89,7 @@ def possible_parameters(model: Any) -> set[Any]:
 
 
 def _candidates(model: Any, network: Any, path: str) -> Iterator[Parameter]:
-    """What could be a parameter; the signal is None where an object has no such thing."""
+    """Possible parameters of a network; the signal is None where an object lacks the attribute."""
     for i, ensemble in enumerate(network.ensembles):
         if isinstance(ensemble.neuron_type, nengo.Direct):
             continue

@@ -37,7 +37,7 @@ _KINDS = "fiub"
 
 @dataclass(frozen=True)
 class ArrayInfo:
-    """What a file says of one of its arrays.
+    """The description of an array in a file.
 
     Attributes
     ----------

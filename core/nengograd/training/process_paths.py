@@ -1,4 +1,4 @@
-"""Which results of a linear process depend on what it reads."""
+"""Dependencies in a linear process: which of its results depend on its input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Arrays = list[NDArray[Any]]
 
 
 def linear_reads(op: Op, dt: float) -> list[list[int]] | None:
-    """What each output of a process depends on within a step.
+    """The dependencies of each output of a process within a step.
 
     A filter of high order may pass its input on through several of its states, one in each
     step. Which way it goes is found by running the process: a linear one depends on the same
@@ -59,7 +59,7 @@ def linear_reads(op: Op, dt: float) -> list[list[int]] | None:
 
 
 def same_reads(op: Op) -> Hashable:
-    """What processes agree in that read alike: builder, size, states and parameters."""
+    """A key of processes that depend alike: builder, size, states and parameters."""
     attrs = op.attrs
     params = attrs["params"]
     numbers = tuple((name, by_content(x)) for name, x in params.numbers.items())

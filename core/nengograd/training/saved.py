@@ -1,4 +1,4 @@
-"""What a file of parameters holds of a model, and how it comes back.
+"""The content of a file of parameters, and how a model takes it over.
 
 Names follow the structure of the network, the same for the same network in every process. What
 stands in no attribute of an object, such as the memory of a synapse, is named by the operator
@@ -65,20 +65,20 @@ class Slot:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What `Simulator.load_params` has taken from a file.
+    """The result of `Simulator.load_params`.
 
     Attributes
     ----------
     path : Path
         The file.
     taken : tuple of str
-        Names of what was taken.
+        Names of the arrays that were taken from the file.
     missing : tuple of str
-        What the file lacks, and is as it was.
+        Names that the file lacks; these values are unchanged.
     unused : tuple of str
-        What the file holds besides.
+        Names in the file that the model has no place for.
     n_steps : int or None
-        How many steps the loaded state had behind it, if a state was asked for.
+        Number of steps before the loaded state, if a state was asked for.
     """
 
     path: Path
@@ -193,7 +193,7 @@ def _indices(matrix: Any) -> NDArray[np.int64]:
 
 
 def infos(arrays: Mapping[str, NDArray[Any]]) -> dict[str, ArrayInfo]:
-    """What is known of arrays, by name."""
+    """Shape, dtype and role of arrays, by name."""
     return {name: ArrayInfo(x.dtype, x.shape, "") for name, x in arrays.items()}
 
 

@@ -1,4 +1,4 @@
-"""Stand-ins: what takes the place of spiking neurons in training."""
+"""Stand-ins: builders that take the place of spiking neurons in training."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _find_surrogate(surrogate: Any) -> Surrogate:
 def stand_ins(
     model: Any, registry: Registry, spike_gradient: str | None, surrogate: Any = None
 ) -> dict[Any, NeuronBuilder]:
-    """What takes the place of the builders of spiking neurons.
+    """The builders that take the place of those of spiking neurons.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def with_values(
     values: Mapping[Any, NDArray[Any]],
     gains: Mapping[Any, NDArray[Any]] = MappingProxyType({}),
 ) -> Any:
-    """What the build step made of an object, with the values that training has found.
+    """The built parameters of an object, with trained values.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def with_values(
 
 
 class BuildInfo(dict[str, Any]):
-    """What a solver said of weights that have changed since.
+    """A solver's report about weights that have changed since.
 
     ``info["build"]`` is all that it said; the entries of it are not those of the weights of now.
     """
