@@ -7,6 +7,7 @@ in the code is a warning, which ``mkdocs build --strict`` makes an error.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -26,8 +27,21 @@ class Docstrings(griffe.Extension):
 
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
         """Rewrite the docstrings of a package."""
+        _add_lazy_names(pkg)
         for thing in _documented(pkg):
             thing.docstring.value = _as_markdown(thing)
+
+
+def _add_lazy_names(package: griffe.Module) -> None:
+    """Let ``nengograd.plugin`` have the names that it imports at their first use."""
+    door = package.members.get("plugin")
+    if door is None or "_HOMES" not in door.members:
+        return
+    homes = ast.literal_eval(str(door["_HOMES"].value))
+    for home, names in homes.items():
+        for name in names:
+            if name not in door.members:
+                door.set_member(name, griffe.Alias(name, f"{home}.{name}", parent=door))
 
 
 def _as_markdown(thing: Any) -> str:

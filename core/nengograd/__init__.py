@@ -15,9 +15,11 @@ from .nengodl import IN_MODULE
 from .neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
 from .plugin.hookspecs import hookimpl
 from .simulator.simulator import Simulator
+from .surrogates import SURROGATES
 from .tensor_node import Layer, TensorNode
 
 __all__ = [
+    "SURROGATES",
     "Glorot",
     "He",
     "Layer",

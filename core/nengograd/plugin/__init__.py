@@ -10,6 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..program.loops import Stage as Stage
+    from ..program.loops import stages as stages
+    from ..program.nan import has_nan as has_nan
+    from ..program.nan import what_is_not_finite as what_is_not_finite
     from ..program.operators import AddOuter as AddOuter
     from ..program.operators import Detach as Detach
     from ..program.operators import Dot as Dot
@@ -21,25 +25,50 @@ if TYPE_CHECKING:
     from ..program.program import Block as Block
     from ..program.program import Op as Op
     from ..program.program import Program as Program
+    from ..program.segments import Segment as Segment
+    from ..program.segments import split as split
+    from ..program.sources import ConstantSource as ConstantSource
+    from ..program.sources import DrawSource as DrawSource
+    from ..program.sources import KeySource as KeySource
+    from ..program.sources import OperatorSource as OperatorSource
+    from ..program.sources import Source as Source
+    from ..program.sources import TimeSource as TimeSource
     from ..program.views import View as View
+    from .backend import FIRST_PROCESS as FIRST_PROCESS
     from .backend import Backend as Backend
     from .backend import BackendInfo as BackendInfo
     from .backend import Capabilities as Capabilities
+    from .backend import check_process as check_process
     from .builders import Context as Context
     from .builders import NeuronBuilder as NeuronBuilder
     from .builders import OperatorBuilder as OperatorBuilder
     from .builders import ProcessBuilder as ProcessBuilder
+    from .builders import State as State
+    from .builders import Step as Step
     from .callbacks import Callbacks as Callbacks
+    from .calls import PluginInfo as PluginInfo
     from .executable import Executable as Executable
+    from .executable import Host as Host
     from .executable import Options as Options
     from .executable import PartialRun as PartialRun
     from .hookspecs import hookimpl as hookimpl
+    from .manager import PluginManager as PluginManager
     from .manager import get_manager as get_manager
     from .manager import get_registry as get_registry
+    from .measuring import MOST_SPANS as MOST_SPANS
+    from .measuring import Measurable as Measurable
+    from .measuring import Measured as Measured
+    from .measuring import Span as Span
+    from .measuring import Stopwatch as Stopwatch
+    from .namespace import NAMES as NAMES
+    from .namespace import Namespace as Namespace
     from .namespace import make_namespace as make_namespace
     from .namespace import numpy_namespace as numpy_namespace
     from .registry import Registry as Registry
     from .tensor_function import TensorFunction as TensorFunction
+    from .tensor_function import as_bytes as as_bytes
+    from .tensor_function import from_bytes as from_bytes
+    from .tensor_function import is_real as is_real
     from .trainer import BatchSpec as BatchSpec
     from .trainer import FitOptions as FitOptions
     from .trainer import LossTerm as LossTerm
@@ -48,23 +77,36 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "nengograd.assembly.graph": ("Graph",),
-    "nengograd.assembly.lowering": ("Lowering",),
-    "nengograd.plugin.backend": ("Backend", "BackendInfo", "Capabilities"),
-    "nengograd.plugin.builders": ("Context", "NeuronBuilder", "OperatorBuilder", "ProcessBuilder"),
+    "nengograd.assembly.lowering": ("Lowering", "Training"),
+    "nengograd.plugin.backend": (
+        "FIRST_PROCESS", "Backend", "BackendInfo", "Capabilities", "check_process",
+    ),
+    "nengograd.plugin.builders": (
+        "Context", "NeuronBuilder", "OperatorBuilder", "ProcessBuilder", "State", "Step",
+    ),
     "nengograd.plugin.callbacks": ("Callbacks",),
-    "nengograd.plugin.executable": ("Executable", "Options", "PartialRun"),
+    "nengograd.plugin.calls": ("PluginInfo",),
+    "nengograd.plugin.executable": ("Executable", "Host", "Options", "PartialRun"),
     "nengograd.plugin.hookspecs": ("hookimpl",),
-    "nengograd.plugin.manager": ("get_manager", "get_registry"),
-    "nengograd.plugin.namespace": ("make_namespace", "numpy_namespace"),
+    "nengograd.plugin.manager": ("PluginManager", "get_manager", "get_registry"),
+    "nengograd.plugin.measuring": ("MOST_SPANS", "Measurable", "Measured", "Span", "Stopwatch"),
+    "nengograd.plugin.namespace": ("NAMES", "Namespace", "make_namespace", "numpy_namespace"),
     "nengograd.plugin.registry": ("Registry",),
-    "nengograd.plugin.tensor_function": ("TensorFunction",),
+    "nengograd.plugin.tensor_function": ("TensorFunction", "as_bytes", "from_bytes", "is_real"),
     "nengograd.plugin.trainer": ("BatchSpec", "FitOptions", "LossTerm", "StepResult", "Trainer"),
+    "nengograd.program.loops": ("Stage", "stages"),
+    "nengograd.program.nan": ("has_nan", "what_is_not_finite"),
     "nengograd.program.operators": (
         "AddOuter", "Detach", "Dot", "Outer", "Product", "Sum", "Total",
     ),
     "nengograd.program.program": ("Array", "Block", "Op", "Program"),
+    "nengograd.program.segments": ("Segment", "split"),
+    "nengograd.program.sources": (
+        "ConstantSource", "DrawSource", "KeySource", "OperatorSource", "Source", "TimeSource",
+    ),
     "nengograd.program.views": ("View",),
-    "nengograd.run.step_function": ("StepFunction", "has_batch"),
+    "nengograd.run.step_function": ("Scope", "StepFunction", "has_batch"),
+    "nengograd.tensor_node": ("SimTensorNode",),
 }  # fmt: skip
 """Where each public name is defined. Read at the first use of a name, since the folders above
 import the modules of this one."""

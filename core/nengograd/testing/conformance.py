@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..arguments.table import check_arguments
 from ..plugin.builders import Context
-from ..plugin.manager import get_manager, make_registry
+from ..plugin.manager import get_manager, get_registry
 from ..plugin.namespace import numpy_namespace
 from ..run.step_function import has_batch
 from ..simulator.simulator import Simulator
@@ -125,7 +125,7 @@ class Conformance:
 
     def assert_arguments_are_left(self, network: nengo.Network, kind: type) -> None:
         """Run the blocks of a Nengo operator class on NumPy arrays that cannot be written to."""
-        registry = make_registry(get_manager(self.plugins), "numpy")
+        registry = get_registry("numpy", self.plugins)
         rng = np.random.RandomState(0)
         with self.open(network, "numpy") as sim:
             program, dtype = sim.program, np.dtype("float64")

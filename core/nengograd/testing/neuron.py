@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..arguments.table import check_arguments
 from ..config import configure_settings
-from ..plugin.manager import get_manager, make_registry
+from ..plugin.manager import get_registry
 from ..plugin.namespace import make_namespace, numpy_namespace
 from .conformance import (
     OTHER_DT,
@@ -108,7 +108,7 @@ class NeuronConformance(Conformance):
 
     def _builder(self, backend: str) -> Any:
         self._check_neuron()
-        registry = make_registry(get_manager(self.plugins), backend)
+        registry = get_registry(backend, self.plugins)
         builder = registry.neurons.get(type(self.neuron))
         if builder is None:
             raise ConformanceError(
@@ -119,7 +119,7 @@ class NeuronConformance(Conformance):
 
     def _array_size(self, neuron: Any) -> int | None:
         """The number of neurons that the arrays of an instance are for; None without arrays."""
-        builder = make_registry(get_manager(self.plugins), "numpy").neurons.get(type(neuron))
+        builder = get_registry("numpy", self.plugins).neurons.get(type(neuron))
         names = () if builder is None else builder.params
         sizes = [np.size(getattr(neuron, name, 0)) for name in names]
         return max((size for size in sizes if size > 1), default=None)
