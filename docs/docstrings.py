@@ -88,9 +88,10 @@ def _resolve(thing: Any, name: str) -> str | None:
 
 def _path(scope: Any, name: str) -> str | None:
     """Where a member of a module or class is defined; inherited ones count."""
+    found = scope
     try:
-        found = scope.all_members if scope.is_class and "." not in name else scope
-        found = found[name] if name else scope
+        for part in name.split(".") if name else ():
+            found = (found.all_members if found.is_class else found.members)[part]
     except (KeyError, griffe.AliasResolutionError):
         return None
     if not found.is_alias and found.is_attribute and found.docstring is None:
