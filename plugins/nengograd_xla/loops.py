@@ -1,4 +1,4 @@
-"""Loops over time that can be differentiated, as a backend has to supply them.
+"""The contract for loops over time that can be differentiated.
 
 The names are those of `jax.lax.scan`: a *body* takes the *carry* from step to step, reads *consts*,
 which are the same in all steps, takes *x* of the *xs* in each step, and puts out *y* of the *ys*.

@@ -125,7 +125,7 @@ class Changes:
         return frozenset(feedable_signals(self._model))
 
     def recipe(self, held: AbstractSet[Any], apart: AbstractSet[Any] = frozenset()) -> Recipe:
-        """What a program with these parameters has to be assembled for."""
+        """The facts that a program with these parameters has to be assembled for."""
         values = {s: v for s, v in self.values.items() if s not in held}
         fixed = {s: v for s, v in values.items() if s not in self._node_outputs}
         return Recipe(held, apart, {**fixed, **self.gains}, values, self._scales())

@@ -241,7 +241,7 @@ class TrainableModel:
             self.trainer.start_over()
 
     def built(self, obj: Any, learned: Mapping[Any, NDArray[Any]] = MappingProxyType({})) -> Any:
-        """What the build step made of an object, with the values that it has now.
+        """The built parameters of an object, with their current values.
 
         Parameters
         ----------
