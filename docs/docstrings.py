@@ -91,6 +91,7 @@ def _path(scope: Any, name: str) -> str | None:
     found = scope
     try:
         for part in name.split(".") if name else ():
+            found = found.final_target if found.is_alias else found
             found = (found.all_members if found.is_class else found.members)[part]
     except (KeyError, griffe.AliasResolutionError):
         return None

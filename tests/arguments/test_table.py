@@ -26,11 +26,12 @@ from nengograd.arguments.table import TABLE
 
 def methods(cls: type) -> Iterator[tuple[str, Callable]]:
     """The methods of a class that no class of Nengo's calls or has."""
-    for name, member in vars(cls).items():
-        if name == "__call__" or (inspect.isfunction(member) and not name.startswith("_")):
-            theirs = any(hasattr(base, name) for base in cls.__mro__[1:] if base is not object)
-            if not theirs:
-                yield name, member
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("nengograd.")]
+    theirs = [base for base in cls.__mro__ if base not in ours and base is not object]
+    for name, member in ((n, m) for base in ours for n, m in vars(base).items()):
+        is_public = name == "__call__" or (inspect.isfunction(member) and not name.startswith("_"))
+        if is_public and not any(hasattr(base, name) for base in theirs):
+            yield name, member
 
 
 def public() -> dict[str, Callable]:

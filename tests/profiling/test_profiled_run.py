@@ -6,11 +6,12 @@ import time
 import nengo
 import numpy as np
 import pytest
-from nengo.exceptions import ValidationError
+from nengo.exceptions import NengoWarning, ValidationError
 
 import nengograd
 from nengograd.cli import main
 from nengograd.profile import load_profile
+from nengograd.run.recording import Recording
 from profiling.trace_format import check_trace
 
 BACKENDS = ("numpy", "tensorflow")
@@ -180,6 +181,62 @@ def test_an_error_ends_the_measurement_and_keeps_what_has_run(tmp_path):
         sim.reset()
         sim.run_steps(10, profile=tmp_path / "p.json")
         assert sim.n_steps == 10
+
+
+@pytest.mark.parametrize("size_in", [0, 1])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_profiled_run_is_fed_and_records_as_any_other(backend, size_in, tmp_path):
+    with nengo.Network(seed=0) as net:
+        # With an input, unconnected here, a node runs on the host.
+        node = nengo.Node(lambda t, *x: t, size_in=size_in, size_out=1)
+        probe = nengo.Probe(node, synapse=0.01)
+        every = nengo.Probe(node, sample_every=0.004)
+    feeds = {node: np.random.RandomState(0).normal(size=(2, 11, 1))}
+    data = []
+    for path in (None, tmp_path / "p.json"):
+        with nengograd.Simulator(
+            net, minibatch_size=2, unroll_simulation=3, progress_bar=False, backend=backend
+        ) as sim:
+            with pytest.warns(NengoWarning, match="11 steps are not a multiple"):
+                sim.run_steps(11, input_feeds=feeds, profile=path)
+            data.append((sim.data[probe], sim.data[every], sim.trange(), sim.n_steps))
+    plain, profiled = data
+    assert np.array_equal(profiled[1], feeds[node][:, 3::4].astype(np.float32))
+    for one, other in zip(plain, profiled, strict=True):
+        assert np.array_equal(one, other)
+    assert sim.profile.steps == 6
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_stop_between_two_chunks_ends_the_measurement(backend, tmp_path, monkeypatch):
+    """Ctrl-C may arrive while data are put away, outside what the backend runs."""
+    net = make_network()
+    with nengograd.Simulator(net, progress_bar=False, backend=backend) as sim:
+        executable, stops, adds = sim._runner.executable, [], []
+
+        def stop_measuring():
+            stops.append(sim.n_steps)
+            return type(executable).stop_measuring(executable)
+
+        def add(self, *piece):
+            adds.append(piece)
+            if len(adds) == 3:  # the first that is measured
+                raise KeyboardInterrupt
+            return plain(self, *piece)
+
+        plain = Recording.add
+        monkeypatch.setattr(executable, "stop_measuring", stop_measuring)
+        monkeypatch.setattr(Recording, "add", add)
+        with pytest.raises(KeyboardInterrupt):
+            sim.run_steps(20, profile=tmp_path / "p.json")
+        assert stops == [20]
+        monkeypatch.undo()
+        sim.reset()
+        sim.run_steps(20, profile=tmp_path / "p.json")
+        assert sim.profile.steps == 10
+        with nengograd.Simulator(net, progress_bar=False, backend=backend) as other:
+            other.run_steps(20)
+            assert np.array_equal(sim.data[net.p], other.data[net.p])
 
 
 def test_a_folder_that_is_not_there_is_an_error_before_the_run(tmp_path):

@@ -162,7 +162,7 @@ def test_what_is_compiled_does_not_grow_with_the_steps_per_turn(neurons: int) ->
         with nengograd.Simulator(
             net, backend="tensorflow", unroll_simulation=unroll, progress_bar=False
         ) as sim:
-            graph = sim._executable._steps.concrete.graph.as_graph_def()
+            graph = sim._runner.executable._steps.concrete.graph.as_graph_def()
             return len(graph.node) + sum(len(f.node_def) for f in graph.library.function)
 
     assert size(100) == size(3)
@@ -308,7 +308,7 @@ def test_rules_that_hear_no_error_run_in_a_minibatch(
         both = np.stack([expected.data[probe]] * 2)
         atol = 1e-10 if dtype == "float64" else 1e-4 * (1 + np.abs(both).max())
         np.testing.assert_allclose(sim.data[probe], both, rtol=0, atol=atol)
-    state = sim._executable.read(sim._state)
+    state = sim._runner.executable.read(sim._runner.state)
     assert {x.shape[0] for x in state.values()} == {2}
     assert {x.ndim for x in state.values()} == {2}
 

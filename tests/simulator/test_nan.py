@@ -216,7 +216,7 @@ def test_a_backend_that_does_not_tell_values_still_finds_the_step(
 ) -> None:
     sim = make_sim(chain("difference", value))
     for name in ("values", "has_nan"):
-        monkeypatch.setattr(type(sim._executable), name, getattr(Executable, name))
+        monkeypatch.setattr(type(sim._runner.executable), name, getattr(Executable, name))
     message = run(sim, 20)
     if np.isnan(value):
         assert message is None

@@ -172,7 +172,7 @@ def test_writing_again_does_not_compile_again(backend: str) -> None:
             sim.signals[sim.model.sig[net.nodes[0]]["out"]] = value
             sim.signals[sim.model.sig[ens.neurons]["voltage"]] = 0
             sim.step()
-            executables.add(id(sim._executable))
+            executables.add(id(sim._runner.executable))
         assert len(executables) == 1
         assert sim.compilations <= 1
 

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from ..assembly.build import Build
 from ..files import check_writable
-from ..plugin.executable import Executable, Host, Options
+from ..plugin.executable import Options
 from ..plugin.manager import make_registry
 from ..plugin.measuring import Measured, Stopwatch
 from ..plugin.registry import Registry
 from ..plugin.trainer import Trainer
 from ..program.program import Block, Program
+from ..run.inputs import Feeds
+from ..run.runner import INPUTS, RUN, Recorded, Runner
 from .cost import bytes_moved, operations
 from .machine import this_machine
 from .report import BlockCost, Profile
 
-__all__ = ["DEFAULT_PATH", "Observed", "TrainingWatch", "observe_run", "profile_path", "summarize"]
+__all__ = ["DEFAULT_PATH", "Observed", "ProfiledRun", "TrainingWatch", "profile_path", "summarize"]
 
 DEFAULT_PATH = "nengograd_profile.json"
-_RUN, _INPUTS = "run", "inputs"
 
 
 def profile_path(profile: bool | str | Path | None) -> Path | None:
@@ -70,90 +68,60 @@ class Observed:
     rest: dict[str, float] | None = None
 
 
-class _TimedExecutable:
-    """An executable whose runs are timed."""
-
-    def __init__(self, executable: Executable, watch: Stopwatch):
-        self.chunk = executable.chunk
-        self._executable = executable
-        self._watch = watch
-
-    def run(
-        self, state: Any, inputs: NDArray[Any], n: int, first: int, host: Host
-    ) -> tuple[Any, list[NDArray[Any]]]:
-        with self._watch.part(_RUN, "run"):
-            return self._executable.run(state, inputs, n, first, host)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._executable, name)
-
-
-class _TimedRuntime:
-    """A runtime whose evaluation of inputs is timed."""
-
-    def __init__(self, runtime: Any, watch: Stopwatch):
-        self.host = runtime.host
-        self._runtime = runtime
-        self._watch = watch
-
-    def inputs(self, first: int, n: int) -> Any:
-        with self._watch.part(_INPUTS, "inputs"):
-            return self._runtime.inputs(first, n)
-
-
-def observe_run(
-    until: Callable[[int, Any, Any], None],
-    executable: Executable,
-    runtime: Any,
-    steps: Sequence[int],
-    folder: str | None,
-) -> Observed:
-    """Run the first half of some steps as ever and measure the second.
+class ProfiledRun:
+    """Runs the first half of some steps as ever and measures the second.
 
     Parameters
     ----------
-    until : callable
-        ``until(end, executable, runtime)`` runs up to a step.
-    executable : Executable
-        The compiled program.
-    runtime : Runtime
-        Inputs and host operators.
-    steps : (start, second, middle, end)
-        Steps at which the parts begin and end; up to ``second`` is not timed if more follow.
+    runner : Runner
+        What runs.
     folder : str or None
         For what the backend's own profiler writes.
+
+    Attributes
+    ----------
+    seen : Observed
+        What was measured, once the run is over.
     """
-    start, second, middle, end = steps
-    seen = Observed(steps=end - middle)
-    seen.compile_seconds = _timed(executable.warm_up)
-    if second < middle:
+
+    def __init__(self, runner: Runner, folder: str | None):
+        self.seen = Observed()
+        self._runner = runner
+        self._folder = folder
+
+    def run(self, steps: int, feeds: Feeds) -> Generator[Recorded, None, None]:
+        """Run a number of steps; see `Runner.run`. It has to be closed, as generators are."""
+        runner, seen, clock = self._runner, self.seen, time.perf_counter
+        turn, executed = runner.unroll, runner.executed(steps)
+        half = executed // 2 // turn * turn
+        begin = clock()
+        runner.executable.warm_up()
+        seen.compile_seconds = clock() - begin
         # The first run of a simulator does what no other does, such as to make its buffers.
-        until(second, executable, runtime)
-        start = second
-    if middle > start:
-        seen.plain_steps = middle - start
-        seen.plain_seconds = _timed(lambda: until(middle, executable, runtime))
-    watch = Stopwatch()
-    timed = _TimedExecutable(executable, watch), _TimedRuntime(runtime, watch)
-    executable.start_measuring(folder)
-    try:
-        seen.seconds = _timed(lambda: until(end, *timed))
-    finally:
-        seen.measured = executable.stop_measuring()
-    measured, spent = seen.measured, watch.seconds
-    accounted = sum(measured.blocks.values()) + sum(measured.rest.values())
-    seen.rest = {
-        "nodes and processes ahead of time": spent[_INPUTS],
-        "calls of the backend": max(spent[_RUN] - accounted, 0.0),
-        "probe data and progress": max(seen.seconds - spent[_RUN] - spent[_INPUTS], 0.0),
-    }
-    return seen
+        untimed = turn if half > turn else 0
+        yield from runner.run(untimed, feeds)
+        begin = clock()
+        yield from runner.run(half - untimed, feeds)
+        seen.plain_steps, seen.plain_seconds = half - untimed, clock() - begin
+        watch = Stopwatch()
+        runner.executable.start_measuring(self._folder)
+        try:
+            begin = clock()
+            yield from runner.run(steps - half, feeds, watch)
+            seen.steps, seen.seconds = executed - half, clock() - begin
+        finally:
+            seen.measured = runner.executable.stop_measuring()
+        inside, spent = _accounted(seen.measured), watch.seconds
+        seen.rest = {
+            "nodes and processes ahead of time": spent[INPUTS],
+            "calls of the backend": max(spent[RUN] - inside, 0.0),
+            "probe data and progress": max(seen.seconds - spent[RUN] - spent[INPUTS], 0.0),
+        }
 
 
-def _timed(call: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
+def _accounted(measured: Measured) -> float:
+    """The seconds that the backend itself accounts for."""
+    return sum(measured.blocks.values()) + sum(measured.rest.values())
 
 
 class TrainingWatch:
@@ -203,11 +171,10 @@ class TrainingWatch:
             return
         end, middle, times = time.perf_counter(), self._middle, self._times
         measured = self._trainer.stop_measuring()
-        accounted = sum(measured.blocks.values()) + sum(measured.rest.values())
         seen = self.seen
         seen.measured, seen.steps = measured, len(times) - middle
         seen.seconds = end - times[middle]
-        seen.rest = {"data, optimizer and calls": max(seen.seconds - accounted, 0.0)}
+        seen.rest = {"data, optimizer and calls": max(seen.seconds - _accounted(measured), 0.0)}
         if middle > 0:
             seen.compile_seconds = times[1] - times[0]
         if middle > 1:
@@ -218,9 +185,8 @@ def summarize(
     seen: Observed,
     program: Program,
     build: Build,
-    backend: str,
-    assemble_seconds: float,
     options: Options,
+    assemble_seconds: float,
     steps_per_minibatch: int | None = None,
 ) -> Profile:
     """Join what was measured with what is counted.
@@ -233,12 +199,10 @@ def summarize(
         What has run.
     build : Build
         Where it comes from.
-    backend : str
-        Name of the backend.
-    assemble_seconds : float
-        How long assembly took.
     options : Options
         How it has run.
+    assemble_seconds : float
+        How long assembly took.
     steps_per_minibatch : int, optional
         For a training. Its operations are counted three times: a product has two in the
         backward pass.
@@ -271,7 +235,7 @@ def summarize(
     rest = {**measured.rest, **(seen.rest or {})}
     return Profile(
         model=str(getattr(build.model.toplevel, "label", None) or "network"),
-        backend=backend,
+        backend=build.registry.backend,
         dtype=options.dtype.name,
         device=options.device,
         minibatch_size=options.minibatch_size,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import nengo
@@ -12,10 +13,43 @@ from numpy.typing import NDArray
 
 from ..program.sources import ConstantSource, Source, StepFunction
 
-__all__ = ["Feeds", "Inputs", "check_feeds", "check_node", "numbers"]
+__all__ = ["NO_FEEDS", "Feeds", "Inputs", "check_feeds", "check_node", "numbers"]
 
-Feeds = dict[Any, NDArray[Any]]
-"""Node -> array (n_steps, [minibatch,] size_out)."""
+
+@dataclass(frozen=True)
+class Feeds:
+    """What replaces the output of nodes in a run.
+
+    Attributes
+    ----------
+    values : mapping
+        Node -> array ``(n_steps, [minibatch,] size_out)``. Steps past its end repeat the last.
+    first : int
+        Number of the step that the arrays begin with.
+    """
+
+    values: Mapping[Any, NDArray[Any]] = field(default_factory=dict)
+    first: int = 1
+
+    def __contains__(self, node: Any) -> bool:
+        return node in self.values
+
+    def write(self, node: Any, first: int, out: NDArray[Any]) -> None:
+        """Write what is fed from step ``first`` on into an array ``(n, [minibatch,] size_out)``."""
+        values = self.values[node]
+        taken = values[first - self.first : first - self.first + len(out)]
+        out[: len(taken)] = taken
+        out[len(taken) :] = values[-1]
+
+    def at(self, node: Any, step: int) -> NDArray[Any]:
+        """What is fed in one step, ``([minibatch,] size_out)``."""
+        values = self.values[node]
+        fed: NDArray[Any] = values[min(step - self.first, len(values) - 1)]
+        return fed
+
+
+NO_FEEDS = Feeds()
+"""For a run in which all nodes put out what they do."""
 
 
 def check_feeds(
@@ -24,7 +58,7 @@ def check_feeds(
     n_steps: int,
     minibatch_size: int | None,
     dtype: Any,
-) -> Feeds:
+) -> dict[Any, NDArray[Any]]:
     """Check what a user wants to feed, and put time first.
 
     Parameters
@@ -41,6 +75,11 @@ def check_feeds(
     dtype : dtype
         Of the simulation.
 
+    Returns
+    -------
+    values : dict
+        As in `Feeds`.
+
     Raises
     ------
     nengo.exceptions.ValidationError
@@ -49,7 +88,7 @@ def check_feeds(
     """
     if feeds is None:
         return {}
-    checked: Feeds = {}
+    checked = {}
     for node, values in feeds.items():
         check_node(node, nodes, "input_feeds")
         checked[node] = _check_values(node, values, n_steps, minibatch_size, dtype)
@@ -175,7 +214,7 @@ class Inputs:
         }
 
     def evaluate(
-        self, first: int, n: int, feeds: Feeds, offset: int = 0
+        self, first: int, n: int, feeds: Feeds = NO_FEEDS
     ) -> tuple[NDArray[Any], int, BaseException | None]:
         """Inputs of steps ``first`` to ``first + n - 1``.
 
@@ -185,10 +224,8 @@ class Inputs:
             Number of the first step; a simulation begins with step 1.
         n : int
             Number of steps.
-        feeds : dict
-            What replaces the output of nodes. Steps past its end repeat the last.
-        offset : int
-            Place of the first step in the feeds.
+        feeds : Feeds
+            What replaces the output of nodes.
 
         Returns
         -------
@@ -203,10 +240,7 @@ class Inputs:
         active = []
         for node, place, step in self._steps:
             if node in feeds:
-                values = feeds[node]
-                taken = values[offset : offset + n]
-                out[: len(taken), ..., place] = taken
-                out[len(taken) :, ..., place] = values[-1]
+                feeds.write(node, first, out[..., place])
             else:
                 active.append((place, step))
         old = np.seterr(invalid="raise", divide="ignore")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Recorder", "SimulationData", "Timeline", "probe_names"]
+__all__ = ["Recorder", "Recording", "SimulationData", "Timeline", "probe_names"]
 
 
 def probe_names(probes: Sequence[Any]) -> list[str]:
@@ -113,6 +113,52 @@ class Timeline:
         steps = np.concatenate([np.zeros(0, dtype=np.int64), *spans])
         sampled: NDArray[np.int64] = steps[steps % period < 1]
         return sampled
+
+
+class Recording:
+    """What a simulation has recorded: the data of its probes, and of which steps they are.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The built model, whose probes record.
+    batch : tuple of int
+        The batch axis, if there is one.
+    dtype : dtype
+        Of the data.
+
+    Attributes
+    ----------
+    recorders : dict
+        The recorder of each probe.
+    timeline : Timeline
+        Which steps have been recorded.
+    """
+
+    def __init__(self, model: Any, batch: tuple[int, ...], dtype: Any):
+        def recorder(probe: Any) -> Recorder:
+            every = probe.sample_every
+            period = 1 if every is None else every / model.dt
+            return Recorder(period, model.sig[probe]["in"].shape, batch, dtype)
+
+        self.recorders = {probe: recorder(probe) for probe in model.probes}
+        self.timeline = Timeline()
+
+    def add(self, first: int, n: int, outputs: Sequence[NDArray[Any]]) -> None:
+        """Keep n steps from ``first`` on: for each probe an array (n, [minibatch,] size)."""
+        for recorder, values in zip(self.recorders.values(), outputs, strict=True):
+            recorder.add(first, values)
+        self.timeline.add(first, first + n)
+
+    def clear(self) -> None:
+        """Forget the data of all probes, and keep which steps they were."""
+        for recorder in self.recorders.values():
+            recorder.clear()
+
+    def start_over(self) -> None:
+        """Forget all."""
+        self.timeline = Timeline()
+        self.clear()
 
 
 class SimulationData(Mapping[Any, Any]):

@@ -13,12 +13,12 @@ from nengo.exceptions import BuildError, NengoWarning
 from numpy.typing import NDArray
 
 from ..plugin.builders import NeuronBuilder
-from ..plugin.executable import Options
+from ..plugin.executable import Host, Options
 from ..plugin.registry import Registry
 from ..program.program import Program
 from ..program.sources import DrawSource, KeySource, Source
 from .host import HostRunner, item_generator
-from .inputs import Feeds, Inputs
+from .inputs import NO_FEEDS, Feeds, Inputs
 
 __all__ = ["Runtime", "feedable_nodes", "warn_about_host"]
 
@@ -109,8 +109,6 @@ class Runtime:
         self._dtype = options.dtype
         self._batched = options.minibatch_size is not None
         self._items = options.n_items
-        self._feeds: Feeds = {}
-        self._feed_start = 1
         calls = [block.ops[0].attrs["call"] for block in program.host_blocks]
         # By identity, as everywhere: authors may give operators an equality of their own.
         by_operator = {id(call.operator): i for i, call in enumerate(calls)}
@@ -196,24 +194,36 @@ class Runtime:
         self._calls = calls
         self._inputs.follow(program.sources)
 
-    def feed(self, feeds: Feeds, first: int) -> None:
-        """Replace the output of nodes in the run that begins with step ``first``."""
-        self._feeds, self._feed_start = feeds, first
-
-    def inputs(self, first: int, n: int) -> tuple[NDArray[Any], int, BaseException | None]:
+    def inputs(
+        self, first: int, n: int, feeds: Feeds = NO_FEEDS
+    ) -> tuple[NDArray[Any], int, BaseException | None]:
         """Inputs of n steps; see `Inputs.evaluate`."""
-        return self._inputs.evaluate(first, n, self._feeds, first - self._feed_start)
+        return self._inputs.evaluate(first, n, feeds)
 
-    def host(self, number: int, step: int, operands: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """Run one host block of the program; see `nengograd.plugin.backend.Host`."""
-        call = self._calls[number]
-        if call.node in self._feeds:
-            values = self._feeds[call.node]
-            return [values[min(step - self._feed_start, len(values) - 1)]]
-        runner = self._runners[number]
-        assert runner is not None
-        old = np.seterr(invalid="raise", divide="ignore")
-        try:
-            return runner(step, operands, self._batched)
-        finally:
-            np.seterr(**old)  # type: ignore[arg-type]
+    def host(self, feeds: Feeds = NO_FEEDS) -> Host:
+        """What runs the host blocks of the program in a run.
+
+        Parameters
+        ----------
+        feeds : Feeds
+            What replaces the output of nodes.
+
+        Returns
+        -------
+        host : callable
+            See `nengograd.plugin.executable.Host`.
+        """
+
+        def host(number: int, step: int, operands: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+            call = self._calls[number]
+            if call.node in feeds:
+                return [feeds.at(call.node, step)]
+            runner = self._runners[number]
+            assert runner is not None
+            old = np.seterr(invalid="raise", divide="ignore")
+            try:
+                return runner(step, operands, self._batched)
+            finally:
+                np.seterr(**old)  # type: ignore[arg-type]
+
+        return host

@@ -10,7 +10,6 @@ import numpy as np
 from nengo.exceptions import SimulatorClosed, ValidationError
 from numpy.typing import NDArray
 
-from ..run.runtime import Runtime
 from ..run.state import put_state, state_arrays
 from ..training.params_file import ParamsFile, open_params, save
 from ..training.saved import (
@@ -44,7 +43,7 @@ def save_file(
         names = signal_names(sim.model)
         about = {
             **_conditions(sim),
-            "n_steps": sim._n_steps,
+            "n_steps": sim.n_steps,
             "seed": int(sim.seed),
             "n_epochs": sim._learning.n_epochs,
             "apart": sorted(names[signal] for signal in sim._learning.changes.apart),
@@ -61,10 +60,11 @@ def _conditions(sim: Any) -> dict[str, Any]:
 
 
 def _state(sim: Any) -> dict[str, NDArray[Any]]:
-    state = sim._executable.read(sim._state)
+    runner = sim._runner
+    state = runner.executable.read(runner.state)
     return {
-        **state_arrays(sim.program, state, signal_names(sim.model)),
-        **sim._runtime.read(),
+        **state_arrays(runner.program, state, signal_names(sim.model)),
+        **runner.runtime.read(),
         **{name: value for name, (_, value) in _outputs(sim).items()},
     }
 
@@ -97,8 +97,8 @@ def load_file(
             sim._use_parameters()
             if state:
                 _put_state(sim, file, allow_nonfinite)
-            elif not sim._n_steps:
-                sim._state = sim._executable.initial_state()
+            elif not sim.n_steps:
+                sim._runner.state = sim._runner.executable.initial_state()
         except BaseException:
             undo()
             raise
@@ -110,7 +110,7 @@ def load_file(
             tuple(name for name in file.arrays if name in taken),
             tuple(name for name in wanted if name not in taken),
             tuple(name for name in file.arrays if name not in taken),
-            sim._n_steps if state else None,
+            sim.n_steps if state else None,
         )
 
 
@@ -135,39 +135,37 @@ def _check_conditions(sim: Any, file: ParamsFile) -> None:
 
 
 def _put_state(sim: Any, file: ParamsFile, allow_nonfinite: bool) -> None:
-    about = file.about
-    runtime = Runtime(sim.program, sim._order, about["seed"], sim.options)
-    state = {i: np.array(x) for i, x in sim._executable.read(sim._state).items()}
+    about, runner = file.about, sim._runner
+    runner.start_over(about["seed"])
+    state = {i: np.array(x) for i, x in runner.executable.read(runner.state).items()}
     names, outputs = signal_names(sim.model), _outputs(sim)
-    present = {**state_arrays(sim.program, state, names), **runtime.read()}
+    present = {**state_arrays(runner.program, state, names), **runner.runtime.read()}
     present.update({name: value for name, (_, value) in outputs.items()})
     given = {n: info for n, info in file.arrays.items() if info.role == _STATE}
     wanted = infos(present)
     check_fit(given, wanted)
     values = take(file, wanted, np.float64, allow_nonfinite)
-    put_state(sim.program, values, names, state)
-    runtime.write(values)
+    put_state(runner.program, values, names, state)
+    runner.runtime.write(values)
     sim._learning.changes.write({s: values[name] for name, (s, _) in outputs.items()}, frozenset())
-    sim._learning.changes.put_outputs(sim.program)
-    sim._state = sim._executable.make_state(state)
-    sim._runtime = runtime
-    sim.seed, sim._n_steps = about["seed"], about["n_steps"]
+    sim._learning.changes.put_outputs(runner.program)
+    runner.state = runner.executable.make_state(state)
+    runner.n_steps, sim.seed = about["n_steps"], about["seed"]
     sim._learning.n_epochs = about["n_epochs"]
-    sim._forget_data()
+    sim._recording.start_over()
 
 
 def _remember(sim: Any) -> Any:
     """A function that restores the present state of a simulator."""
-    own = ("program", "_executable", "_state", "_runtime", "seed", "_n_steps")
-    kept = {name: getattr(sim, name) for name in own}
+    runner, seed = sim._runner.remember(), sim.seed
     learned, epochs = sim._learning.changes.remembered(), sim._learning.n_epochs
 
     def undo() -> None:
         sim._learning.changes.recall(learned)
         sim._learning.n_epochs = epochs
-        vars(sim).update(kept)
-        sim._runtime.follow(sim.program)
+        sim.seed = seed
+        sim._runner.recall(runner)
         sim._learning.runs(sim.program)
-        sim._executable.set_parameters(sim._learning.arrays(sim.program))
+        sim._runner.executable.set_parameters(sim._learning.arrays(sim.program))
 
     return undo

@@ -9,7 +9,29 @@ from nengo.builder import Model
 from nengo.cache import get_default_decoder_cache
 from nengo.utils import numpy as npext
 
-__all__ = ["choose_seed", "new_model"]
+from ..arguments.rules import float_dtype
+from ..config import Settings
+from ..plugin.executable import Options
+
+__all__ = ["choose_options", "choose_seed", "new_model"]
+
+
+def choose_options(
+    settings: Settings,
+    dtype: Any,
+    device: str | None,
+    unroll: int,
+    minibatch_size: int | None,
+    jit: bool | None,
+) -> Options:
+    """How a program is run; the dtype, where none is given, is that of the settings."""
+    return Options(
+        dtype=float_dtype(settings.dtype if dtype is None else dtype),
+        device=device,
+        minibatch_size=None if minibatch_size is None else int(minibatch_size),
+        unroll=int(unroll),
+        jit=None if jit is None else bool(jit),
+    )
 
 
 def new_model(network: Any, dt: float) -> Any:

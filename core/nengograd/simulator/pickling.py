@@ -69,10 +69,10 @@ def get_state(sim: Any) -> dict[str, Any]:
         "plugins": [_Plugin(plugin) for plugin in sim._plugins.extra],
         "learned": sim._learning.changes.remembered(),
         "n_epochs": sim._learning.n_epochs,
-        "state": None if sim.closed else dict(sim._executable.read(sim._state)),
-        "n_steps": sim._n_steps,
-        "timeline": sim._timeline,
-        "data": [recorder.samples for recorder in sim._recorders.values()],
+        "state": None if sim.closed else dict(sim._runner.executable.read(sim._runner.state)),
+        "n_steps": sim.n_steps,
+        "timeline": sim._recording.timeline,
+        "data": [recorder.samples for recorder in sim._recording.recorders.values()],
     }
 
 
@@ -83,8 +83,9 @@ def set_state(sim: Any, state: dict[str, Any]) -> None:
     plugins = [given.plugin for given in state["plugins"]]
     sim.__init__(None, model=state["model"], progress_bar=False, plugins=plugins, **arguments)
     sim.progress_bar = bar
-    sim._n_steps, sim._timeline = state["n_steps"], state["timeline"]
-    for recorder, data in zip(sim._recorders.values(), state["data"], strict=True):
+    sim._runner.n_steps = state["n_steps"]
+    sim._recording.timeline = state["timeline"]
+    for recorder, data in zip(sim._recording.recorders.values(), state["data"], strict=True):
         recorder.restore(data)
     sim._learning.n_epochs = state["n_epochs"]
     sim._learning.changes.recall(state["learned"])
@@ -92,4 +93,4 @@ def set_state(sim: Any, state: dict[str, Any]) -> None:
     if state["state"] is None:
         sim.close()
     else:
-        sim._state = sim._executable.make_state(state["state"])
+        sim._runner.state = sim._runner.executable.make_state(state["state"])

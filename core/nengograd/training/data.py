@@ -17,7 +17,7 @@ from ..plugin.executable import Options
 from ..plugin.trainer import BatchSpec, LossTerm
 from ..program.program import Program
 from ..program.sources import KeySource
-from ..run.inputs import check_node, numbers
+from ..run.inputs import Feeds, check_node, numbers
 from ..run.recording import probe_names
 from ..run.runtime import Runtime
 from .losses import by_probe
@@ -329,8 +329,7 @@ class Batches:
             node: np.moveaxis(values[: self._size], 1, 0)
             for node, values in self.data.inputs.items()
         }
-        runtime.feed(feeds, 1)
-        inputs, _, error = runtime.inputs(1, self.n_steps)
+        inputs, _, error = runtime.inputs(1, self.n_steps, Feeds(feeds))
         if error is not None:
             raise error
         return inputs

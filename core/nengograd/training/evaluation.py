@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..assembly.build import Build
 from ..plugin.executable import Executable
 from ..plugin.trainer import LossTerm
 from ..program.program import Program
-from ..run.chunk import NanWatch
-from ..run.runtime import Runtime
+from ..run.inputs import Feeds
+from ..run.runner import Runner
 from .data import TrainingData
 
 __all__ = ["evaluate"]
@@ -47,46 +45,20 @@ def evaluate(
     stop_at_nan : bool
         Whether a step that makes a NaN is an error.
     """
-    size = build.options.n_items
+    size, is_single = build.options.n_items, build.options.minibatch_size is None
     xp = build.engine.namespace(build.options.dtype)
     tallies = [term.loss.tally(xp) for term in terms]
     for start in range(0, data.n_items, size):
         items = slice(start, start + size)
-        feeds = {node: np.moveaxis(x[items], 1, 0) for node, x in data.inputs.items()}
-        recorded = _run(build, program, executable, feeds, data.n_steps, seed, stop_at_nan)
+        feeds = {
+            node: x[start] if is_single else np.moveaxis(x[items], 1, 0)
+            for node, x in data.inputs.items()
+        }
+        runner = Runner(build, program, executable, seed, stop_at_nan)
+        pieces = [piece.outputs for piece in runner.run(data.n_steps, Feeds(feeds))]
+        recorded = [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
         for term, tally, target in zip(terms, tallies, data.targets.values(), strict=True):
-            output = np.moveaxis(recorded[term.output][term.steps], 0, 1)
+            output = recorded[term.output][term.steps]
+            output = output[None] if is_single else np.moveaxis(output, 0, 1)
             tally.add(xp.asarray(output), xp.asarray(target[items]))
     return float(np.mean([tally.result() for tally in tallies]))
-
-
-def _run(
-    build: Build,
-    program: Program,
-    executable: Executable,
-    feeds: Mapping[Any, NDArray[Any]],
-    n_steps: int,
-    seed: int,
-    stop_at_nan: bool,
-) -> list[NDArray[Any]]:
-    """The records of a simulation from the start: (n_steps, minibatch, size) arrays."""
-    single = build.options.minibatch_size is None
-    runtime = Runtime(program, build.order, seed, build.options)
-    runtime.feed({node: x[:, 0] if single else x for node, x in feeds.items()}, 1)
-    state = executable.initial_state()
-    watch = NanWatch(build, stop_at_nan)
-    pieces = []
-    chunk = max(executable.chunk // build.options.unroll, 1) * build.options.unroll
-    for first in range(1, n_steps + 1, chunk):
-        n = min(chunk, n_steps + 1 - first)
-        whole = -(-n // build.options.unroll) * build.options.unroll
-        inputs, _, error = runtime.inputs(first, whole)
-        if error is not None:
-            raise error
-        ran = watch.run(program, executable, state, inputs, first, runtime.host)
-        if ran.error is not None:
-            raise ran.error
-        state = ran.state
-        pieces.append([x[:n] for x in ran.outputs])
-    joined = [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
-    return [x[:, None] for x in joined] if single else joined

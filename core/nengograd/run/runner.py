@@ -1,0 +1,225 @@
+"""A simulation in progress: some steps more, from wherever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..assembly.build import Build
+from ..plugin.executable import Executable
+from ..plugin.measuring import Stopwatch
+from ..program.program import Program
+from ..program.sources import ConstantSource
+from .chunk import NanWatch
+from .inputs import NO_FEEDS, Feeds
+from .runtime import Runtime
+
+__all__ = ["INPUTS", "RUN", "Recorded", "Runner"]
+
+_T = TypeVar("_T")
+
+INPUTS, RUN = "inputs", "run"
+"""Parts of a run that a stopwatch tells apart: what is evaluated ahead, calls of the backend."""
+
+
+class Recorded(NamedTuple):
+    """What a piece of a run has recorded.
+
+    Attributes
+    ----------
+    first : int
+        Number of its first step; a simulation begins with step 1.
+    steps : int
+        How many steps it has.
+    outputs : list of (steps, [minibatch,] size) arrays
+        What the program puts out, in its order.
+    """
+
+    first: int
+    steps: int
+    outputs: list[NDArray[Any]]
+
+
+class Runner:
+    """A simulation in progress: a compiled program with its state, its inputs, its host operators.
+
+    Parameters
+    ----------
+    build : Build
+        The model.
+    program, executable : Program, Executable
+        One step of it, and what runs that.
+    seed : int
+        Of random processes.
+    stop_at_nan : bool
+        Whether a step that makes a NaN is an error.
+
+    Attributes
+    ----------
+    program, executable : Program, Executable
+        See above; `change_program` replaces them.
+    runtime : Runtime
+        What runs as Python on the host.
+    state : object
+        The executable's state after the last complete step.
+    n_steps : int
+        Number of complete steps.
+    unroll : int
+        Steps per turn of the loop: runs execute whole turns.
+    """
+
+    def __init__(
+        self, build: Build, program: Program, executable: Executable, seed: int, stop_at_nan: bool
+    ):
+        self.program = program
+        self.executable = executable
+        self.unroll = build.options.unroll
+        self._build = build
+        self._stop_at_nan = stop_at_nan
+        self.start_over(seed)
+
+    def start_over(self, seed: int) -> None:
+        """Go back to the state before the first step."""
+        self.state = self.executable.initial_state()
+        self.runtime = Runtime(self.program, self._build.order, seed, self._build.options)
+        self.n_steps = 0
+        self._nan_watch = NanWatch(self._build, self._stop_at_nan)
+
+    # -- running
+
+    def executed(self, steps: int) -> int:
+        """How many steps are executed to give a number of steps: whole turns."""
+        return -(-steps // self.unroll) * self.unroll
+
+    def run(
+        self, steps: int, feeds: Feeds = NO_FEEDS, watch: Stopwatch | None = None
+    ) -> Generator[Recorded, None, None]:
+        """Run a number of steps, a chunk at a time.
+
+        The steps run as what is returned is iterated over. If an error or Ctrl-C stops them,
+        what was complete before it is yielded first; the state is that after the last complete
+        step, from where a run can go on.
+
+        Parameters
+        ----------
+        steps : int
+            How many steps to give; `executed` says how many are executed. The data of those
+            beyond are dropped.
+        feeds : Feeds
+            What replaces the output of nodes.
+        watch : Stopwatch, optional
+            Times the parts `INPUTS` and `RUN`.
+
+        Yields
+        ------
+        recorded : Recorded
+            What a chunk has recorded.
+        """
+        last, end = self.n_steps + steps, self.n_steps + self.executed(steps)
+        chunk = max(self.executable.chunk // self.unroll, 1) * self.unroll
+        host = self.runtime.host(feeds)
+        evaluate, advance = self.runtime.inputs, self._nan_watch.run
+        if watch is not None:
+            evaluate, advance = _timed(watch, INPUTS, evaluate), _timed(watch, RUN, advance)
+        while self.n_steps < end:
+            first = self.n_steps + 1
+            inputs, ready, error = evaluate(first, min(chunk, end - self.n_steps), feeds)
+            ready -= ready % self.unroll
+            if ready:
+                ran = advance(
+                    self.program, self.executable, self.state, inputs[:ready], first, host
+                )
+                self.state = ran.state
+                self.n_steps += ran.steps
+                error = error if ran.error is None else ran.error
+                kept = min(ran.steps, last - first + 1)
+                if kept > 0:
+                    is_whole = kept == ran.steps
+                    outputs = ran.outputs if is_whole else [x[:kept] for x in ran.outputs]
+                    yield Recorded(first, kept, outputs)
+            if error is not None:
+                raise error
+
+    # -- what it computes with
+
+    def arrays(self, parameters: Mapping[int, NDArray[Any]]) -> dict[int, NDArray[Any]]:
+        """What the program's arrays hold between two steps, by id.
+
+        Parameters
+        ----------
+        parameters : mapping
+            Its parameter arrays.
+        """
+        dtype = self._build.options.dtype
+        arrays = {
+            a.id: np.asarray(a.initial, dtype=dtype) for a in self.program.by_role("constant")
+        }
+        arrays.update(parameters)
+        arrays.update(self.executable.read(self.state))
+        for array in self.program.by_role("input"):
+            arrays[array.id] = np.zeros(array.size, dtype=dtype)
+            for source, start, length in self.program.sources:
+                if isinstance(source, ConstantSource) and source.value is not None:
+                    arrays[array.id][start : start + length] = source.value
+        return arrays
+
+    def write_states(self, written: Mapping[Any, NDArray[Any]]) -> None:
+        """Change what states hold, by signal: (..., size) arrays."""
+        arrays = self._own(self.state)
+        for signal, values in written.items():
+            self.program.signals[signal].scatter(values, arrays)
+        self.state = self.executable.make_state(arrays)
+
+    def change_program(
+        self, program: Program, executable: Executable, parameters: Mapping[int, NDArray[Any]]
+    ) -> None:
+        """Go on with another program of the same model, from the state that has been reached.
+
+        Parameters
+        ----------
+        program, executable : Program, Executable
+            The program, and what runs it.
+        parameters : mapping
+            Parameter arrays of the old program, by id: in the other one, they may be states.
+        """
+        state = self._own(executable.initial_state(), executable)
+        program.carry_over(self.program, self.arrays(parameters), state)
+        self.runtime.follow(program)
+        self.state = executable.make_state(state)
+        self.program, self.executable = program, executable
+
+    def set_parameters(self, values: Mapping[int, NDArray[Any]]) -> None:
+        """Change parameter arrays, by id; and, before the first step, states that begin as they."""
+        self.executable.set_parameters(values)
+        if self.program.starts and not self.n_steps:
+            state = dict(self.executable.read(self.state))
+            first = self.executable.read(self.executable.initial_state())
+            state.update((i, first[i]) for i in self.program.starts)
+            self.state = self.executable.make_state(state)
+
+    def _own(self, state: Any, executable: Executable | None = None) -> dict[int, NDArray[Any]]:
+        """Arrays of a state that may be written to."""
+        arrays = (executable or self.executable).read(state)
+        return {i: np.array(x) for i, x in arrays.items()}
+
+    def remember(self) -> dict[str, Any]:
+        """All that `recall` needs to come back to where the simulation is now."""
+        return dict(vars(self))
+
+    def recall(self, remembered: Mapping[str, Any]) -> None:
+        """Go back to where the simulation was."""
+        vars(self).update(remembered)
+        self.runtime.follow(self.program)
+
+
+def _timed(watch: Stopwatch, part: str, call: Callable[..., _T]) -> Callable[..., _T]:
+    """A function whose calls are timed."""
+
+    def timed(*arguments: Any) -> _T:
+        with watch.part(part, part):
+            return call(*arguments)
+
+    return timed

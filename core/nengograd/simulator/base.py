@@ -1,0 +1,143 @@
+"""What the methods of a simulator share: its parts, and what keeps them in step."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nengo.exceptions import SimulatorClosed
+from numpy.typing import NDArray
+
+from ..assembly.build import Build
+from ..plugin.executable import Executable, Options
+from ..plugin.manager import PluginManager
+from ..profile import Profile, save_profile
+from ..profile.session import Observed, summarize
+from ..program.program import Program
+from ..run.recording import Recording
+from ..run.runner import Runner
+from ..run.signals import SignalValues
+from ..training.model import TrainableModel
+from .activity import Turn
+
+__all__ = ["ProfileTo", "SimulatorBase"]
+
+ProfileTo = bool | str | Path | None
+"""Whether to profile, or the file to write."""
+
+
+class SimulatorBase:
+    """The parts of a simulator, which `nengograd.Simulator` makes."""
+
+    closed: bool
+    backend: str
+    model: Any
+    optimize: bool
+    options: Options
+    profile: Profile | None
+    progress_bar: Any
+    seed: int
+    _assemble_seconds: float
+    _build: Build
+    _feedable: set[Any]
+    _folder: str | None
+    _learning: TrainableModel
+    _plugins: PluginManager
+    _recording: Recording
+    _runner: Runner
+    _signals: SignalValues
+    _turns: dict[str, Turn]
+
+    def _check_open(self, what: str) -> None:
+        """Raise an error if nothing can be done any more, or not in this process."""
+        if self.closed:
+            raise SimulatorClosed(f"Simulator cannot {what} because it is closed.")
+        engine = self._build.engine
+        if engine.process is not None:
+            engine.check_process()
+
+    def _event(self, name: str, begin: float, **info: Any) -> None:
+        self._plugins.event(name, seconds=time.perf_counter() - begin, **info)
+
+    def _compile(self, program: Program) -> Executable:
+        begin = time.perf_counter()
+        build = self._build
+        executable = build.engine.compile(program, build.registry, build.options)
+        self._event("compiled", begin, backend=self.backend)
+        return executable
+
+    def _report(
+        self, seen: Observed, program: Program, path: Path, steps: int | None = None
+    ) -> None:
+        """Keep and write a profile of a run or, if it has steps per minibatch, of a training."""
+        options = self.options if steps is None else self.options.with_minibatch()
+        self.profile = summarize(seen, program, self._build, options, self._assemble_seconds, steps)
+        save_profile(self.profile, path)
+
+    # -- what it computes with
+
+    def _use_parameters(self) -> None:
+        """Run with the values that learning has found, from where the simulation is."""
+        runner, learning = self._runner, self._learning
+        old = runner.program
+        program = learning.program(old)
+        if program is not old:
+            runner.change_program(program, self._compile(program), self._parameter_arrays())
+        runner.set_parameters(learning.arrays(program))
+
+    def _signal_values(self) -> SignalValues:
+        """What signals hold; it does not keep the simulator alive."""
+        me = weakref.proxy(self)
+        return SignalValues(
+            lambda: me._runner.program,
+            lambda: me._arrays(),
+            lambda x: me._write(x),
+            self.options.dtype,
+        )
+
+    def _arrays(self) -> dict[int, NDArray[Any]]:
+        self._check_open("read signals")
+        return self._runner.arrays(self._parameter_arrays())
+
+    def _parameter_arrays(self) -> dict[int, NDArray[Any]]:
+        program = self._runner.program
+        return self._learning.arrays(program) if program.parameters else {}
+
+    def _take_writes(self) -> None:
+        """Take over what users have written into arrays of `signals`."""
+        if not self.closed:
+            self._signals.sync()
+
+    def _write(self, written: Mapping[Any, NDArray[Any]]) -> None:
+        """Change what signals hold, by (..., size) arrays."""
+        with Turn(self._turns, "write signals"):
+            self._write_now(written)
+
+    def _write_now(self, written: Mapping[Any, NDArray[Any]]) -> None:
+        program = self._runner.program
+
+        def is_state(signal: Any) -> bool:
+            return any(program.arrays[s].role == "state" for s in program.signals[signal].sources)
+
+        states = {signal: x for signal, x in written.items() if is_state(signal)}
+        others = {signal: x for signal, x in written.items() if signal not in states}
+        shared = program.shared_states() & set(states) if states else set()
+        self._learning.changes.write(others, shared)
+        self._use_parameters()
+        if states:
+            self._runner.write_states(states)
+
+    def _built_reader(self) -> Callable[[Any], Any]:
+        """What reads built parameters, even when the simulator is gone."""
+        learning, simulator = self._learning, weakref.ref(self)
+
+        def read(obj: Any) -> Any:
+            sim = simulator()
+            if sim is not None:
+                sim._take_writes()
+            return learning.built(obj)
+
+        return read

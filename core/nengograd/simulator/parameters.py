@@ -1,0 +1,112 @@
+"""Methods of a simulator for its parameters, and for files of them."""
+
+from __future__ import annotations
+
+import os
+
+from ..arguments.table import check_arguments
+from ..training.saved import Loaded
+from .activity import Turn
+from .base import SimulatorBase
+from .checkpoint import load_file, save_file
+
+__all__ = ["ParameterMethods"]
+
+
+class ParameterMethods(SimulatorBase):
+    """`save_params`, `load_params` and `print_params` of `nengograd.Simulator`."""
+
+    def save_params(
+        self, path: str | os.PathLike[str], *, state: bool = False, allow_nonfinite: bool = False
+    ) -> None:
+        """Write all that makes the model compute what it computes into an ``.npz`` file.
+
+        That is encoders, gains, biases, decoders and weights, also of layers, trainable or not,
+        and what states hold before the first step; not the output of constant nodes. Names follow
+        the structure of the network, so the file fits another simulator of the same network,
+        whatever its seed. It holds no pickles. An old file is replaced in one go, or stays whole.
+
+        Parameters
+        ----------
+        path : str or path
+            ``.npz`` is added where it is missing.
+        state : bool
+            Whether to write the state of the simulation, too, so that a run goes on to the bit
+            in another process: states, weights learned online, the number of the step, random
+            generators. What Python functions keep for themselves, and slots of optimizers, are
+            not part of it.
+        allow_nonfinite : bool
+            Whether to write NaN and infinities.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If the file cannot be written, or a value is not finite. The old file is whole then.
+        """
+        check_arguments("Simulator.save_params", locals())
+        self._take_writes()
+        with Turn(self._turns, "save parameters"):
+            save_file(self, path, state=state, allow_nonfinite=allow_nonfinite)
+
+    def load_params(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        state: bool = False,
+        partial: bool = False,
+        allow_nonfinite: bool = False,
+    ) -> Loaded:
+        """Take over what `save_params` has written.
+
+        A simulation in progress goes on with it; before the first step, and after the next
+        `Simulator.soft_reset`, states begin as the file says. `Simulator.reset` forgets it all.
+        Weights that an online learning rule has changed meanwhile stay as they are until the next
+        reset.
+
+        Parameters
+        ----------
+        path : str or path
+            With or without ``.npz``.
+        state : bool
+            Whether to go on with the state of the simulation that was saved. Probe data begins
+            anew then.
+        partial : bool
+            Whether to take what both have, where the file or the network has more; what the file
+            lacks stays as it is.
+        allow_nonfinite : bool
+            Whether to take NaN and infinities.
+
+        Returns
+        -------
+        loaded : Loaded
+            Names of what was taken, missing, and not used; prints as text.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is no such file, it is damaged, or does not fit: with all missing, extra and
+            misshapen names. Nothing has changed then.
+        """
+        self._check_open("load parameters")
+        check_arguments("Simulator.load_params", locals())
+        self._take_writes()
+        with Turn(self._turns, "load parameters"):
+            loaded = load_file(
+                self, path, state=state, partial=partial, allow_nonfinite=allow_nonfinite
+            )
+        self._signals.refresh()
+        return loaded
+
+    def print_params(self, msg: str | None = None) -> None:
+        """Print names, shapes and ranges of the trainable parameters.
+
+        Parameters
+        ----------
+        msg : str, optional
+            A line to print before them.
+        """
+        check_arguments("Simulator.print_params", locals())
+        self._take_writes()
+        if msg is not None:
+            print(msg)
+        print(self._learning.table())

@@ -1,0 +1,206 @@
+"""Methods of a simulator that run it, and its time."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import NengoWarning, ReadonlyError, ValidationError
+from nengo.utils.progress import Progress, ProgressTracker
+from numpy.typing import NDArray
+
+from ..arguments.table import check_arguments
+from ..profile.session import ProfiledRun, profile_path
+from ..run.inputs import NO_FEEDS, Feeds, check_feeds
+from .activity import Turn
+from .base import ProfileTo, SimulatorBase
+
+__all__ = ["RunMethods"]
+
+
+class RunMethods(SimulatorBase):
+    """`step`, `run` and `run_steps` of `nengograd.Simulator`, and how far they have come."""
+
+    @property
+    def dt(self) -> float:
+        """Length of a time step, in seconds; cannot be changed."""
+        return float(self.model.dt)
+
+    @dt.setter
+    def dt(self, value: Any) -> None:
+        raise ReadonlyError(attr="dt", obj=self)
+
+    @property
+    def n_steps(self) -> int:
+        """Number of steps simulated so far."""
+        return self._runner.n_steps
+
+    @property
+    def time(self) -> float:
+        """Simulated time, in seconds."""
+        return float(self.n_steps * self.dt)
+
+    def step(self, input_feeds: Mapping[Any, Any] | None = None, profile: ProfileTo = None) -> None:
+        """Advance by one time step.
+
+        Parameters
+        ----------
+        input_feeds : dict, optional
+            See `run_steps`, with one step.
+        profile : bool, str or path, optional
+            See `run_steps`.
+        """
+        if input_feeds is not None or profile is not None:
+            check_arguments("Simulator.step", locals())
+        self.run_steps(1, progress_bar=False, input_feeds=input_feeds, profile=profile)
+
+    def run(
+        self,
+        time_in_seconds: float,
+        progress_bar: Any = None,
+        input_feeds: Mapping[Any, Any] | None = None,
+        profile: ProfileTo = None,
+    ) -> None:
+        """Simulate for a length of time, rounded to whole steps.
+
+        Parameters
+        ----------
+        time_in_seconds : float
+            Simulated time; not negative.
+        progress_bar : bool or ProgressBar, optional
+            By default that of the simulator.
+        input_feeds : dict, optional
+            See `run_steps`.
+        profile : bool, str or path, optional
+            See `run_steps`.
+        """
+        self._check_open("run")
+        check_arguments("Simulator.run", locals())
+        rounded = np.round(float(time_in_seconds) / self.dt)
+        if not np.isfinite(rounded):
+            raise ValidationError(
+                f"{time_in_seconds} s are more steps of {self.dt} s than can be counted",
+                attr="time_in_seconds",
+            )
+        steps = int(rounded)
+        if steps == 0:
+            warnings.warn(
+                f"{time_in_seconds} results in running for 0 timesteps. Simulator still at "
+                f"time {self.time}.",
+                stacklevel=2,
+            )
+            return
+        self.run_steps(steps, progress_bar, input_feeds, profile)
+
+    def run_steps(
+        self,
+        steps: int,
+        progress_bar: Any = None,
+        input_feeds: Mapping[Any, Any] | None = None,
+        profile: ProfileTo = None,
+    ) -> None:
+        """Simulate for a number of steps.
+
+        If an error or Ctrl-C stops the run, the data and the state of all complete steps
+        are kept, and the simulator can go on from there. So it is where a step makes a NaN.
+
+        Parameters
+        ----------
+        steps : int
+            Number of steps; at least 1. With ``unroll_simulation`` k, whole multiples of k
+            are executed, and the data of the extra steps is dropped.
+        progress_bar : bool or ProgressBar, optional
+            By default that of the simulator.
+        input_feeds : dict, optional
+            Values that replace the output of nodes without incoming connections:
+            ``{node: (minibatch_size, steps, size_out)}``, or ``(steps, size_out)`` without
+            a minibatch.
+        profile : bool, str or path, optional
+            Measure what each block and each builder costs: in the second half of the steps,
+            with the first half run as ever beside it. The report is kept as `profile` and
+            written to the given file, by default ``nengograd_profile.json``, which is a
+            Chrome trace as well.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            If a step computes a NaN from numbers that are none. The message names the first signal,
+            its object and the step. A NaN that is given, as by a process, is passed on. With
+            ``configure_settings(stop_at_nan=False)`` all are.
+        """
+        self._check_open("run")
+        check_arguments("Simulator.run_steps", locals())
+        self._take_writes()
+        path = profile_path(profile)
+        steps = int(steps)
+        size, dtype = self.options.minibatch_size, self.options.dtype
+        feeds = check_feeds(input_feeds, self._feedable, steps, size, dtype)
+        executed = self._runner.executed(steps)
+        if executed != steps:
+            warnings.warn(
+                f"{steps} steps are not a multiple of unroll_simulation={self.options.unroll}: "
+                f"{executed} are executed, and the data of the last {executed - steps} is dropped",
+                NengoWarning,
+                stacklevel=2,
+            )
+        begin = time.perf_counter()
+        bar = self.progress_bar if progress_bar is None else progress_bar
+        progress = Progress("Simulating", "Simulation", steps)
+        # A tracker makes a thread, which takes longer than a step, even for no bar.
+        with Turn(self._turns, "run"), ProgressTracker(bar, progress) if bar else progress:
+            self._run(steps, feeds, progress, path)
+        self._event("ran", begin, steps=executed)
+
+    def _run(
+        self, steps: int, values: Mapping[Any, NDArray[Any]], progress: Any, path: Path | None
+    ) -> None:
+        """Run, and keep what is recorded; with a path, measure and report."""
+        runner = self._runner
+        feeds = Feeds(values, runner.n_steps + 1) if values else NO_FEEDS
+        measured = None if path is None else ProfiledRun(runner, self._folder)
+        pieces = (measured or runner).run(steps, feeds)
+        try:
+            for piece in pieces:
+                self._recording.add(*piece)
+                progress.step(piece.steps)
+        finally:
+            self._signals.refresh()
+            pieces.close()
+        if measured is not None and path is not None:
+            self._report(measured.seen, runner.program, path)
+
+    def trange(self, dt: float | None = None, sample_every: float | None = None) -> Any:
+        """Times of the steps whose data probes have recorded.
+
+        Parameters
+        ----------
+        dt : float, optional
+            Deprecated name of ``sample_every``.
+        sample_every : float, optional
+            Sampling period of the probe, in seconds; by default every step.
+
+        Returns
+        -------
+        times : (n_samples,) array
+            In seconds; the first step is at ``dt``.
+        """
+        check_arguments("Simulator.trange", locals())
+        if dt is not None:
+            if sample_every is not None:
+                raise ValidationError(
+                    "Cannot specify both `dt` and `sample_every`. Use `sample_every` only.",
+                    attr="dt",
+                    obj=self,
+                )
+            warnings.warn(
+                "`dt` is deprecated. Use `sample_every` instead.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            sample_every = dt
+        period = 1 if sample_every is None else sample_every / self.dt
+        return self.dt * self._recording.timeline.steps(period)

@@ -1,0 +1,243 @@
+"""Methods of a simulator that train, and that say how well it does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nengo.exceptions import ValidationError
+
+from ..arguments.table import check_arguments
+from ..plugin.trainer import FitOptions, LossTerm
+from ..profile.session import TrainingWatch, profile_path
+from ..training.data import TrainingData, training_data
+from ..training.evaluation import evaluate
+from ..training.fit import fit
+from ..training.gradcheck import check_gradients
+from ..training.losses import Objective
+from .activity import Turn
+from .base import ProfileTo, SimulatorBase
+
+__all__ = ["TrainingMethods"]
+
+
+class TrainingMethods(SimulatorBase):
+    """`train`, `loss` and `check_gradients` of `nengograd.Simulator`."""
+
+    def train(
+        self,
+        inputs: Mapping[Any, Any],
+        targets: Mapping[Any, Any],
+        optimizer: Any,
+        n_epochs: int = 1,
+        objective: Objective | Mapping[Any, Objective] = "mse",
+        shuffle: bool = True,
+        validation_data: tuple[Mapping[Any, Any], Mapping[Any, Any]] | None = None,
+        callbacks: Any = (),
+        summary_folder: str | None = None,
+        progress_bar: Any = None,
+        profile: ProfileTo = None,
+    ) -> dict[str, list[float]]:
+        """Change the trainable parameters so that probes come near to targets.
+
+        Each item is a simulation of its own that begins at the first step. A simulation in
+        progress keeps its state, and goes on with the new parameters. Online learning rules
+        learn in each item by themselves; gradients flow through them, and what is trained of the
+        weights that they change is where they begin, at the first step or after a reset.
+
+        If an error or Ctrl-C stops the training, the parameters of all complete minibatches are
+        kept. A loss or a gradient that is not finite stops it as a callback would, with a
+        warning: the parameters are those before that minibatch, and the history ends with that
+        epoch.
+
+        Parameters
+        ----------
+        inputs : dict
+            Output of nodes: ``{node: (batch_size, n_steps, size_out)}``.
+        targets : dict
+            ``{probe: (batch_size, n_steps, size_in)}``. With ``sample_every`` or
+            ``keep_history=False`` the probe gives, and needs, fewer steps.
+        optimizer : str or optimizer
+            For TensorFlow a Keras optimizer or its name, or a
+            ``tf.compat.v1.train.Optimizer``. It keeps its slots over calls.
+        n_epochs : int
+            How often to go through the data.
+        objective : str, callable or dict
+            What to minimize, or a dict of such by probe. Losses are averaged over probes.
+
+            - ``"mse"``: the mean of squared errors over those elements whose target is not NaN.
+            - ``"nan_mse"``: the same sum, divided by the number of all elements, as if a NaN
+              target were met. Of errors 3 and 4 among ten elements, eight of them NaN, this is
+              2.5, and ``"mse"`` 12.5.
+            - A function of two ``(minibatch_size, n_steps, size)`` tensors that returns one
+              number. It gets them by the names of its parameters: ``(output, target)``,
+              Keras' ``(y_true, y_pred)``, or ``labels``, ``predictions`` and ``logits``; under
+              other names, the output comes first. What the backend's compiler cannot take, such as
+              ``tf.print`` or ``tf.numpy_function``, runs beside it, with a warning.
+            - A loss object of Keras.
+        shuffle : bool
+            Whether to deal out the items in random order.
+        validation_data : tuple, optional
+            Inputs and targets whose `loss` is taken after each epoch.
+        callbacks : sequence, optional
+            Callbacks of Keras, such as early stopping. At the end of an epoch they find the
+            parameters of that epoch in the simulator, too.
+        summary_folder : str, optional
+            Where to write the losses for TensorBoard.
+        progress_bar : bool, optional
+            By default that of the simulator.
+        profile : bool, str or path, optional
+            See `Simulator.run_steps`; what is measured is the second half of the minibatches.
+
+        Returns
+        -------
+        history : dict
+            ``"loss"`` and, where there are several probes or validation data, other losses:
+            one number per epoch.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If data do not fit, if part of the network has no gradient, or if no trainable
+            parameter reaches a target within the steps given. Nothing has changed then.
+
+        Warns
+        -----
+        nengo.exceptions.NengoWarning
+            If parameters reach some of the targets only.
+        """
+        self._check_open("train")
+        check_arguments("Simulator.train", locals())
+        self._take_writes()
+        path = profile_path(profile)
+        profiler = TrainingWatch(self._folder) if path else None
+        data, terms = self._training_data(inputs, targets, objective)
+        held_out = None
+        if validation_data is not None:
+            held_out = self._training_data(*validation_data, objective)
+
+        def on_epoch_end() -> dict[str, float]:
+            self._use_parameters()
+            return {} if held_out is None else {"val_loss": self._loss(*held_out)}
+
+        bar = self.progress_bar if progress_bar is None else progress_bar
+        learning = self._learning
+        fit_options = FitOptions(
+            n_epochs=int(n_epochs),
+            first_epoch=learning.n_epochs,
+            shuffle=bool(shuffle),
+            progress=bool(bar),
+            callbacks=callbacks,
+            summary_folder=summary_folder,
+            stop_at_nan=learning.settings.stop_at_nan,
+        )
+        is_seen = bool(callbacks) or held_out is not None
+        begin = time.perf_counter()
+        with Turn(self._turns, "train"):
+            try:
+                history = fit(
+                    learning,
+                    data,
+                    terms,
+                    optimizer,
+                    fit_options,
+                    self.seed,
+                    on_epoch_end if is_seen else None,
+                    profiler,
+                )
+            finally:
+                if learning.n_epochs > fit_options.first_epoch:
+                    self._use_parameters()
+        if profiler is not None and path is not None:
+            self._report(profiler.seen, learning.differentiable, path, data.n_steps)
+        self._event("trained", begin, epochs=len(history["loss"]))
+        return history
+
+    def loss(
+        self,
+        inputs: Mapping[Any, Any],
+        targets: Mapping[Any, Any],
+        objective: Objective | Mapping[Any, Objective] = "mse",
+    ) -> float:
+        """The loss of the network as it runs, over all data.
+
+        Spiking neurons spike, and nothing is dropped out. A simulation in progress is not
+        disturbed.
+
+        Parameters
+        ----------
+        inputs, targets
+            See `train`.
+        objective : str, callable or dict
+            See `train`; or a metric object, such as ``keras.metrics.Recall()``. It forgets what
+            it has counted, counts over all minibatches, and keeps its count until the next call.
+
+        Returns
+        -------
+        loss : float
+            The mean over probes: of a named loss over all elements that count, of a function or
+            a Keras loss the mean over minibatches, of a metric its result for all data.
+        """
+        self._check_open("compute a loss")
+        check_arguments("Simulator.loss", locals())
+        self._take_writes()
+        data, terms = self._training_data(inputs, targets, objective)
+        with Turn(self._turns, "compute a loss"):
+            return self._loss(data, terms)
+
+    def _training_data(
+        self, inputs: Any, targets: Any, objective: Any
+    ) -> tuple[TrainingData, list[LossTerm]]:
+        """Data and losses, checked."""
+        return training_data(
+            self._build, self._learning.settings, self._feedable, inputs, targets, objective
+        )
+
+    def _loss(self, data: TrainingData, terms: list[LossTerm]) -> float:
+        runner, stop = self._runner, self._learning.settings.stop_at_nan
+        return evaluate(
+            self._build, runner.program, runner.executable, data, terms, self.seed, stop
+        )
+
+    def check_gradients(
+        self,
+        outputs: Any = None,
+        atol: float = 1e-5,
+        rtol: float = 1e-3,
+        n_steps: int = 10,
+    ) -> None:
+        """Compare the gradients that training uses with finite differences, in float64.
+
+        The derivative of random weighted sums of what probes record is checked with respect
+        to the output of each node and each trainable parameter: all elements at once, along
+        random directions, and some one by one. What is checked is the very program that is
+        trained, online learning included. Where its gradient is no derivative, as a surrogate
+        gradient is none, there is nothing to compare.
+
+        Parameters
+        ----------
+        outputs : Probe or sequence of Probe, optional
+            By default all probes.
+        atol, rtol : float
+            What may differ: ``atol + rtol * |numeric|``.
+        n_steps : int
+            Length of the run that is differentiated. Values pass one synapse per step.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            If gradients differ, with the entries that do; if there are none; or if the settings
+            of the network put something else in their place.
+        """
+        self._check_open("check gradients")
+        check_arguments("Simulator.check_gradients", locals())
+        self._take_writes()
+        wanted = self.model.probes if outputs is None else outputs
+        wanted = wanted if isinstance(wanted, Sequence) else [wanted]
+        unknown = [probe for probe in wanted if probe not in self.model.probes]
+        if unknown:
+            raise ValidationError(f"{unknown[0]} is no probe of this network", attr="outputs")
+        named = {self.model.probes.index(probe): str(probe) for probe in wanted}
+        with Turn(self._turns, "check gradients"):
+            check_gradients(self._learning, named, atol, rtol, self.seed, n_steps)
