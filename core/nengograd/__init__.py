@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from . import diagram, dists, plot
+from . import diagram, dists, plot, profile
 from .config import configure_settings
 from .dists import Glorot, He, TruncatedNormal, VarianceScaling
 from .export import to_network
@@ -35,6 +35,7 @@ __all__ = [
     "dists",
     "hookimpl",
     "plot",
+    "profile",
     "to_network",
 ]
 

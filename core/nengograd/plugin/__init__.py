@@ -76,8 +76,12 @@ if TYPE_CHECKING:
     from .trainer import Trainer as Trainer
 
 _HOMES = {
+    "nengograd.assembly.assemble": ("assemble",),
     "nengograd.assembly.graph": ("Graph",),
-    "nengograd.assembly.lowering": ("Lowering", "Training"),
+    "nengograd.assembly.layout": ("lay_out",),
+    "nengograd.assembly.lowering": ("Lowering", "Training", "lower"),
+    "nengograd.assembly.schedule": ("schedule",),
+    "nengograd.builtin.processes": ("LinearFilterBuilder",),
     "nengograd.plugin.backend": (
         "FIRST_PROCESS", "Backend", "BackendInfo", "Capabilities", "check_process",
     ),

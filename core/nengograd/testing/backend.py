@@ -10,6 +10,7 @@ import numpy as np
 from nengo.exceptions import SimulationError, ValidationError
 
 from ..arguments.table import check_arguments
+from ..plugin import Backend, get_manager, get_registry
 from .conformance import Conformance, ConformanceError, assert_same, make_suite, run_checks
 
 __all__ = ["BackendConformance", "check_backend"]
@@ -79,6 +80,9 @@ class BackendConformance(Conformance):
     name: ClassVar[str] = ""
     steps: ClassVar[int] = 60
 
+    def _backend(self) -> Backend:
+        return get_manager(self.plugins).backends[self.name].load()
+
     def test_it_agrees_with_nengo_in_float64(self) -> None:
         for what, make in NETWORKS.items():
             net = make()
@@ -112,7 +116,10 @@ class BackendConformance(Conformance):
             node = nengo.Node(lambda t: t)
             probe = nengo.Probe(node)
         with self.open(net, self.name) as sim:
-            steps = 2 * sim._executable.chunk + 3
+            registry = get_registry(self.name, self.plugins)
+            executable = self._backend().compile(sim.program, registry, sim.options)
+            steps = 2 * executable.chunk + 3
+            executable.close()
             sim.run_steps(steps)
             expected = 0.001 * np.arange(1, steps + 1)[:, None]
             assert_same(sim.data[probe], expected, "time", 1e-12, 1e-12)
@@ -186,8 +193,7 @@ class BackendConformance(Conformance):
 
     def test_it_names_its_devices(self) -> None:
         net = _neurons()
-        with self.open(net, self.name) as sim:
-            devices = sim._build.engine.devices()
+        devices = self._backend().devices()
         if not devices:
             raise ConformanceError("devices() is empty")
         self.simulate(net, self.name, 3, device=devices[0])

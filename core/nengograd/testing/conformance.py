@@ -11,12 +11,9 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
+from .. import Simulator
 from ..arguments.table import check_arguments
-from ..plugin.builders import Context
-from ..plugin.manager import get_manager, get_registry
-from ..plugin.namespace import numpy_namespace
-from ..run.step_function import has_batch
-from ..simulator.simulator import Simulator
+from ..plugin import Context, get_manager, get_registry, has_batch, numpy_namespace
 
 __all__ = [
     "OTHER_DT",

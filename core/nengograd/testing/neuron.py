@@ -13,10 +13,9 @@ from nengo.exceptions import NengoWarning
 from nengo.neurons import RatesToSpikesNeuronType
 from numpy.typing import NDArray
 
+from .. import configure_settings
 from ..arguments.table import check_arguments
-from ..config import configure_settings
-from ..plugin.manager import get_registry
-from ..plugin.namespace import make_namespace, numpy_namespace
+from ..plugin import get_registry, make_namespace, numpy_namespace
 from .conformance import (
     OTHER_DT,
     Conformance,
@@ -108,8 +107,7 @@ class NeuronConformance(Conformance):
 
     def _builder(self, backend: str) -> Any:
         self._check_neuron()
-        registry = get_registry(backend, self.plugins)
-        builder = registry.neurons.get(type(self.neuron))
+        builder = get_registry(backend, self.plugins).neurons.get(type(self.neuron))
         if builder is None:
             raise ConformanceError(
                 f"no plugin offers a builder of {type(self.neuron).__name__} through "
