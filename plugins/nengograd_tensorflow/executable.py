@@ -68,6 +68,7 @@ class TensorFlowExecutable(Executable):
     def __init__(self, program: Program, registry: Registry, options: Options, device: str | None):
         self.program = program
         self.options = options
+        self._registry = registry
         self.dtype = tf.dtypes.as_dtype(options.dtype)
         self.jit = options.jit is not False
         self._device = device
@@ -140,7 +141,7 @@ class TensorFlowExecutable(Executable):
         XLA computes an expensive producer again in every consumer. Across a conditional
         whose predicate it cannot know it never does.
         """
-        if not self.jit or not _is_expensive(block):
+        if not self.jit or not self._registry.operators[block.kind].fenced:
             return step
 
         def fenced(*operands: Any) -> Sequence[Any]:
@@ -241,7 +242,3 @@ class TensorFlowExecutable(Executable):
                 arrays[self.input_id] = tf.constant(inputs, self.dtype)
             values = self.function.run_all(arrays, call)
         return {i: x.numpy() for i, x in values.items()}
-
-
-def _is_expensive(block: Block) -> bool:
-    return block.kind.__name__ == "SimNeurons"

@@ -24,14 +24,14 @@ def outside_of_compiler(program: Program, jit: bool | None) -> frozenset[int]:
     return frozenset(
         index
         for index, block in enumerate(program.blocks)
-        if block.kind is SimTensorNode and not block.ops[0].attrs["node"].function.is_compilable
+        if block.kind is SimTensorNode and not block.ops[0].operator.node.function.is_compilable
     )
 
 
 def warn_of_nodes(program: Program, blocks: Collection[int], what: str) -> None:
     """Name the nodes that XLA does not take, and what follows from it."""
     for index in sorted(blocks):
-        node = program.blocks[index].ops[0].attrs["node"]
+        node = program.blocks[index].ops[0].operator.node
         warnings.warn(
             f"XLA cannot compute {node}, and {what}, which is slower: "
             f"{node.function.why_not_compiled}",
@@ -64,7 +64,7 @@ class _NodeStep:
     def __init__(self, op: Any, ctx: Context):
         from .library import tf  # entry points import this module, and no backend
 
-        node = op.attrs["node"]
+        node = op.operator.node
         self._node, self._function = node, node.function
         self._training = op.attrs["training"]
         self._has = (node.shape_in is not None, node.pass_time, op.attrs["has_key"])

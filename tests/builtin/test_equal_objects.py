@@ -406,8 +406,12 @@ def test_what_stands_in_for_spikes_is_that_of_the_own_builder(builder: Any) -> N
             nengo.Ensemble(3, 1, neuron_type=neurons)
     with nengo.Simulator(net, progress_bar=False, optimize=False) as sim:
         model = sim.model
-    found = stand_ins(model, get_registry("numpy", [Plugin()]), "rate")
-    slopes = {type(op.neurons): b.step(np, 2.0, {}, None, 0.001)[0] for op, b in found.items()}
+    registry = get_registry("numpy", [Plugin()])
+    found = stand_ins(model, registry, "rate")
+    slopes = {
+        type(op.neurons): registry.builder_of(served).step(np, 2.0, {}, None, 0.001)[0]
+        for op, served in found.items()
+    }
     assert slopes == {One: 2.0, Two: 10.0}
 
 

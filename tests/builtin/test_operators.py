@@ -43,6 +43,7 @@ class Case:
     outputs: list[int]
     reference: Callable[..., Sequence[Any]]
     fix: dict[int, Callable[[Any], Any]] = field(default_factory=dict)
+    builder: Any = None
 
     def draw(self, rng: np.random.RandomState, lead: Sequence[tuple[int, ...]]) -> list[Any]:
         """Random operands ``(*lead[j], size)``."""
@@ -87,7 +88,7 @@ def check(
     operands = [
         np.concatenate([value[j] for value in values], axis=-1).astype(dtype) for j in range(n)
     ]
-    ctx = Context(XP, np.dtype(dtype), DT, batched, batch)
+    ctx = Context(XP, np.dtype(dtype), DT, batched, batch, cases[0].builder)
     results = list(OPERATORS[cases[0].kind].build(block_of(cases), ctx)(*operands))
 
     assert len(results) == len(cases[0].outputs)
@@ -284,10 +285,10 @@ def spiking_case(n: int, amplitude: Any) -> Case:
         return run_nengo(op, [sj, sv], [out, sv], [J, voltage])
 
     params = sort_params({"amplitude": amplitude}, (n,), ())
-    attrs = {"builder": Integrator(), "params": params, "size": n}
+    attrs = {"params": params, "size": n}
     # The margin keeps single precision on the same side of the threshold.
     fix = {0: lambda x: 2000.0 * np.round(x, 2) + 250.0, 1: lambda x: np.round(np.abs(x), 1)}
-    return Case(SimNeurons, attrs, [n, n], [n, n], reference, fix)
+    return Case(SimNeurons, attrs, [n, n], [n, n], reference, fix, builder=Integrator())
 
 
 def noisy_case(n: int) -> Case:
@@ -297,8 +298,8 @@ def noisy_case(n: int) -> Case:
         rng.numbers = random
         return run_nengo(SimNeurons(Noisy(), sj, out, state={"rng": rng}), [sj], [out], [J])
 
-    attrs = {"builder": NoisyBuilder(), "params": sort_params({}, (n,), ()), "size": n}
-    return Case(SimNeurons, attrs, [n, n], [n], reference)
+    attrs = {"params": sort_params({}, (n,), ()), "size": n}
+    return Case(SimNeurons, attrs, [n, n], [n], reference, builder=NoisyBuilder())
 
 
 class Past(nengo.Process):
@@ -357,13 +358,12 @@ def past_case(n: int, gain: Any, whole: int = 4) -> Case:
         return [found[0], *found[1].reshape(2, n), *([found[2]] if whole else [])]
 
     attrs = {
-        "builder": PastBuilder(),
         "params": sort_params({"gain": gain}, (n,), ()),
         "rows": [("past", 2), ("whole", int(whole > 0))],
         "size": n,
     }
     sizes = [n, n, n] + [whole] * bool(whole)
-    return Case(SimProcess, attrs, sizes, sizes, reference)
+    return Case(SimProcess, attrs, sizes, sizes, reference, builder=PastBuilder())
 
 
 # -- convolutions

@@ -271,7 +271,8 @@ def test_an_unknown_operator_goes_to_the_host() -> None:
     (made,) = graph.ops
     assert made.host
     assert made.operator is op
-    assert made.attrs["call"].reads == (source,)
+    assert made.call is not None
+    assert made.call.reads == (source,)
     assert graph.signals[target] == View.of(made.outputs[0], 3)
 
 

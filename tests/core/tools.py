@@ -31,7 +31,7 @@ def lowered(model: Any, plugins: Sequence[Any] = (), simplify: bool = False) -> 
     if isinstance(model, nengo.Network):
         model = build(model)
     found = get_registry("numpy", plugins)
-    graph = lower(model, found.lowering, found.operators, found.neurons, found.processes)
+    graph = lower(model, found)
     if simplify:
         for rewrite in PASSES:
             rewrite(graph)

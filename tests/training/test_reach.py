@@ -44,7 +44,9 @@ def chain(synapse: Any, bias: Any = 0.0, count: int = 1) -> tuple[nengo.Network,
 def found_steps(net: Any, **options: Any) -> list[int | None]:
     with nengograd.Simulator(net, backend="numpy", progress_bar=False, **options) as sim:
         outputs = range(len(net.all_probes))
-        return list(steps_to_reach(sim._learning.differentiable, outputs).values())
+        return list(
+            steps_to_reach(sim._learning.differentiable, sim._build.registry, outputs).values()
+        )
 
 
 def steps_of_nengo(make: Any, most: int = 30) -> int:

@@ -72,15 +72,7 @@ def _assemble(
     training: Training,
 ) -> Program:
     order = step_order(model.operators) if order is None else order
-    graph = lower(
-        model,
-        registry.named_rules(),
-        registry.operators,
-        registry.neurons,
-        registry.processes,
-        order,
-        training,
-    )
+    graph = lower(model, registry, order, training)
     if simplify:
         registry.rewrite(graph)
     plan = schedule_over_time if training.differentiate else schedule

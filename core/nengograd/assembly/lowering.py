@@ -8,27 +8,25 @@ code and is always right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from nengo.builder.operator import SimPyFunc
 from nengo.builder.processes import SimProcess
 
 from ..plugin.merging import by_content
-from ..plugin.registry import Rule
+from ..plugin.registry import Registry
 from ..program.host_call import HostCall
 from ..program.operators import Detach, Sum, Total
+from ..program.program import Served
 from ..program.sources import ConstantSource, OperatorSource, Source, TimeSource
 from ..program.views import View
 from .graph import Graph
 from .memory import Memory, Selection, select
 from .order import step_order
-
-if TYPE_CHECKING:
-    from ..plugin.builders import NeuronBuilder, ProcessBuilder
 
 __all__ = ["NO_TRAINING", "Lowering", "Training", "feedable_signals", "lower", "stored_elements"]
 
@@ -46,7 +44,7 @@ class Training:
         Signals that training may change. For a signal that a learning rule changes from step to
         step, training changes the initial value.
     stand_ins : mapping
-        For operators of spiking neurons, the builder that takes the place of their own.
+        For operators of spiking neurons, what takes the place of their own builder.
     differentiate : bool
         Whether the program will be differentiated.
     detach_rules : bool
@@ -62,7 +60,7 @@ class Training:
     """
 
     parameters: AbstractSet[Any] = frozenset()
-    stand_ins: Mapping[Any, Any] = field(default_factory=dict)
+    stand_ins: Mapping[Any, Served] = field(default_factory=dict)
     differentiate: bool = False
     detach_rules: bool = False
     values: Mapping[Any, Any] = field(default_factory=dict)
@@ -86,29 +84,16 @@ class Lowering:
         The graph that is being made.
     dt : float
         Length of a step, in seconds.
-    neurons : mapping
-        Neuron builders of the backend, by type.
-    processes : mapping
-        Process builders of the backend, by type.
-    operators : mapping
-        Operator builders of the backend, by class.
+    registry : Registry
+        Lowering rules and builders of the backend.
     training : Training
         The facts about the training that the graph is made for, if any.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        operators: Mapping[type, Any],
-        neurons: Mapping[type, NeuronBuilder],
-        processes: Mapping[type, ProcessBuilder],
-        training: Training = NO_TRAINING,
-    ):
+    def __init__(self, model: Any, registry: Registry, training: Training = NO_TRAINING):
         self.model = model
         self.training = training
-        self.operators = operators
-        self.neurons = neurons
-        self.processes = processes
+        self.registry = registry
         self.graph = Graph(dt=model.dt)
         self.dt = float(model.dt)
         self._memories: dict[Any, Memory] = {}
@@ -164,6 +149,7 @@ class Lowering:
         operands: Sequence[View],
         sizes: Sequence[int],
         mixes: bool = False,
+        served: Served | None = None,
         **attrs: Any,
     ) -> list[View]:
         """Add an operator of the graph.
@@ -182,8 +168,10 @@ class Lowering:
             Number of elements of each output.
         mixes : bool
             Whether constant and changing operands may be joined in one block.
+        served : Served, optional
+            The neuron type or process whose builder does the work: ``ctx.builder`` is that.
         **attrs
-            Static data for the builder.
+            Plain data for the builder.
 
         Returns
         -------
@@ -204,6 +192,7 @@ class Lowering:
             position=self._position,
             operator=self._operator,
             mixes=mixes,
+            served=served,
         )
 
     def rule_operand(self, view: View) -> View:
@@ -234,6 +223,10 @@ class Lowering:
             self._made[known] = make()
         return self._made[known]
 
+    def alone(self) -> Hashable:
+        """A key for an operator that runs in a block of its own."""
+        return "alone", self._position, len(self.graph.ops)
+
     def is_time(self, signal: Any) -> bool:
         """Whether a signal is the model's time or step counter."""
         return signal.base is self.model.time or signal.base is self.model.step
@@ -253,14 +246,15 @@ class Lowering:
         results = (*call.sets, *call.incs, *call.updates)
         outputs = self.graph.add(
             type(op),
-            ("host", self._position),
+            self.alone(),
             operands,
             [s.size for s in results],
-            {"call": call},
+            {"function": _called(op)},
             label=_label(op),
             position=self._position,
             host=True,
             operator=op,
+            call=call,
         )
         views = iter(outputs)
         for signals, write in (
@@ -344,7 +338,7 @@ class Lowering:
             raise ValueError(f"{signal} has {signal.size} elements, {view} has {view.size}")
         getattr(memory, effect).append((selection, view))
 
-    def run(self, rules: Mapping[type, Rule], order: Sequence[Any]) -> Graph:
+    def run(self, order: Sequence[Any]) -> Graph:
         """Lower all operators and finish the graph."""
         for op in order:
             for signal in (*op.sets, *op.incs):
@@ -353,12 +347,9 @@ class Lowering:
         for position, op in enumerate(order):
             self._position, self._operator = position, op
             self._done.clear()
-            if id(op) in stepwise:
+            is_stepwise = id(op) in stepwise
+            if is_stepwise or not (self._lower_source(op) or self.registry.lower(op, self)):
                 self.host(op)
-            elif not self._lower_source(op):
-                rule = rules.get(type(op))
-                if rule is None or rule(op, self) is False:
-                    self.host(op)
             for signal in (*op.sets, *op.incs):
                 self._memory(signal.base).pending -= 1
         self._finish()
@@ -382,7 +373,7 @@ class Lowering:
             for signal in op.sets:
                 is_step = signal is model.step
                 name = signal.name
-                self.set(signal, self.input(TimeSource(1, None, name, op, signal, is_step)))
+                self.set(signal, self.input(TimeSource(1, None, name, op, signal.dtype, is_step)))
             return True
         is_function = type(op) is SimPyFunc and op.x is None
         is_process = type(op) is SimProcess and (op.input is None or op.output in self._feedable)
@@ -391,7 +382,7 @@ class Lowering:
         output = op.output
         size = 0 if output is None else output.size
         node = None if output is None else self._feedable.get(output)
-        view = self.input(OperatorSource(size, node, _label(op), op, model.time))
+        view = self.input(OperatorSource(size, node, _label(op), op, _called(op)))
         if is_function:
             if output is not None:
                 self.set(output, view)
@@ -426,6 +417,15 @@ def _label(op: Any) -> str:
     return getattr(op, "tag", None) or type(op).__name__
 
 
+def _called(op: Any) -> Any:
+    """What an operator calls of the model: a function, neurons, a process, or else itself."""
+    for name in ("fn", "process", "neurons"):
+        found = getattr(op, name, None)
+        if found is not None:
+            return found
+    return op
+
+
 def stored_elements(matrix: Any) -> Any:
     """The stored elements of a sparse matrix."""
     return np.atleast_1d(matrix.data)
@@ -447,10 +447,7 @@ def feedable_signals(model: Any) -> dict[Any, Any]:
 
 def lower(
     model: Any,
-    rules: Mapping[type, Rule],
-    operators: Mapping[type, Any],
-    neurons: Mapping[type, NeuronBuilder],
-    processes: Mapping[type, ProcessBuilder],
+    registry: Registry,
     order: Sequence[Any] | None = None,
     training: Training = NO_TRAINING,
 ) -> Graph:
@@ -460,10 +457,8 @@ def lower(
     ----------
     model : nengo.builder.Model
         A built model. It is not changed.
-    rules : mapping
-        Lowering rules by operator class.
-    operators, neurons, processes : mapping
-        Builders of the backend that the graph is made for.
+    registry : Registry
+        Lowering rules and builders of the backend that the graph is made for.
     order : sequence of Operator, optional
         The model's step order, if it is known already.
     training : Training, optional
@@ -475,4 +470,4 @@ def lower(
         One step of the model.
     """
     order = step_order(model.operators) if order is None else order
-    return Lowering(model, operators, neurons, processes, training).run(rules, order)
+    return Lowering(model, registry, training).run(order)

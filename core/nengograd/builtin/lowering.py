@@ -24,8 +24,9 @@ from nengo.exceptions import BuildError
 from nengo.transforms import SparseMatrix
 
 from ..assembly.lowering import Lowering, stored_elements
-from ..plugin.merging import Itself, sort_params
+from ..plugin.merging import sort_params
 from ..program.operators import Dot, Outer, Product
+from ..program.program import Served
 from ..program.sources import ConstantSource, DrawSource, KeySource
 from ..program.views import View
 from ..tensor_node import SimTensorNode
@@ -163,7 +164,7 @@ def lower_convolution(op: Any, to: Lowering) -> Any:
     """``Y[...] += conv(W, X)``."""
     if op.conv.dimensions > 2:
         return False
-    result = to.add(type(op), Itself(op), [to.read(op.W), to.read(op.X)], [op.Y.size], conv=op.conv)
+    result = to.add(type(op), to.alone(), [to.read(op.W), to.read(op.X)], [op.Y.size], conv=op.conv)
     to.inc(op.Y, result[0])
     return True
 
@@ -171,10 +172,11 @@ def lower_convolution(op: Any, to: Lowering) -> Any:
 def lower_neurons(op: Any, to: Lowering) -> Any:
     """Neurons: a current and states in, an output and states out."""
     neurons = op.neurons
-    builder = to.training.stand_ins.get(op)
-    if builder is None:
-        builder = to.neurons.get(type(neurons))
-    if builder is None or not builder.accepts(neurons):
+    served = to.training.stand_ins.get(op, Served(type(neurons)))
+    if served.kind not in to.registry.neurons:
+        return False
+    builder: Any = to.registry.builder_of(served)
+    if not builder.accepts(neurons):
         return False
     size = op.J.size
     state = op.state
@@ -182,7 +184,7 @@ def lower_neurons(op: Any, to: Lowering) -> Any:
         return False
     if any(state[name].size != size for name in builder.states):
         return False
-    if op not in to.training.stand_ins and (
+    if served.gradient is None and (
         set(state) != set(builder.states) or bool(op.state_extra) != (builder.draw is not None)
     ):
         return False
@@ -194,11 +196,11 @@ def lower_neurons(op: Any, to: Lowering) -> Any:
     params = sort_params(values, (size,), builder.params)
     outputs = to.add(
         SimNeurons,
-        (type(neurons), Itself(builder), builder.key(neurons), params.key),
+        (served.kind, served.gradient, served.surrogate, builder.key(neurons), params.key),
         operands,
         [size] * (1 + len(builder.states)),
         mixes=True,
-        builder=builder,
+        served=served,
         params=params,
         size=size,
         name=type(neurons).__name__,
@@ -212,7 +214,7 @@ def lower_neurons(op: Any, to: Lowering) -> Any:
 def lower_process(op: Any, to: Lowering) -> Any:
     """A process or synapse with an input."""
     process = op.process
-    builder = to.processes.get(type(process))
+    builder = to.registry.processes.get(type(process))
     if builder is None or op.input.shape != op.output.shape:
         return False
     prepared = to.once(
@@ -231,11 +233,11 @@ def lower_process(op: Any, to: Lowering) -> Any:
     parts = [part for state in states for part in state.parts]
     outputs = to.add(
         SimProcess,
-        (type(process), Itself(builder), key, tuple(rows), params.key) if merges else Itself(op),
+        (type(process), key, tuple(rows), params.key) if merges else to.alone(),
         [current, *parts],
         [size, *(part.size for part in parts)],
         mixes=True,
-        builder=builder,
+        served=Served(type(process)),
         params=params,
         rows=rows,
         size=size,
@@ -371,7 +373,7 @@ def lower_probe(op: Any, to: Lowering) -> None:
 
 def lower_tensor_node(op: SimTensorNode, to: Lowering) -> None:
     """A function on tensors; no two of them run as one."""
-    if SimTensorNode not in to.operators:
+    if SimTensorNode not in to.registry.operators:
         raise BuildError(
             f"{op.node} computes with tensors of the backend {op.node.function.backend!r}, which "
             "this simulator does not use"
@@ -386,11 +388,11 @@ def lower_tensor_node(op: SimTensorNode, to: Lowering) -> None:
     operands += [to.read(op.weights[name]) for name in function.names]
     output, *after = to.add(
         SimTensorNode,
-        Itself(op),
+        to.alone(),
         operands,
         [op.output.size, *(signal.size for signal in states)],
         name=type(op.node.tensor_func).__name__ if function.dtypes else "TensorNode",
-        node=op.node,
+        function=op.node.tensor_func,
         training=training,
         has_key=has_key,
     )

@@ -14,7 +14,7 @@ from nengo.builder.operator import SparseDotInc
 from nengo.builder.processes import SimProcess
 from nengo.exceptions import BuildError
 
-from ..plugin.builders import Context, OperatorBuilder, Step
+from ..plugin.builders import Context, NeuronBuilder, OperatorBuilder, ProcessBuilder, Step
 from ..plugin.merging import merge_params
 from ..program.operators import AddOuter, Detach, Dot, Outer, Product, Sum, Total
 from ..program.program import Block
@@ -200,6 +200,13 @@ class SparseDotBuilder(OperatorBuilder):
         return step
 
 
+def _unserved_message(block: Block, kind: type) -> str:
+    return (
+        f"{block.label} calls a {kind.__name__}, and does not say of which type: its lowering rule "
+        "has to give Lowering.add a `served`"
+    )
+
+
 def _pair(result: Any) -> tuple[Any, Mapping[str, Any]]:
     """What the step of neurons or a process has returned, if it is a pair."""
     if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping):
@@ -228,16 +235,17 @@ def _rows_message(name: str, count: int, given: Any) -> str:
 class NeuronsBuilder(OperatorBuilder):
     """Neurons: J, the states, then random numbers if drawn; all ``(..., n)``."""
 
+    fenced = True
+
     def build(self, block: Block, ctx: Context) -> Step:
         """Make the function that advances neurons.
 
         Parameters
         ----------
         block : Block
-            Operators whose attrs hold ``builder`` (the same for all), ``params`` and
-            ``size``.
+            Operators whose attrs hold ``params`` and ``size``.
         ctx : Context
-            Namespace, dtype and time step.
+            Namespace, dtype, time step, and the builder of the neurons.
 
         Returns
         -------
@@ -245,7 +253,9 @@ class NeuronsBuilder(OperatorBuilder):
             Takes J, the states in the builder's order and the random numbers; returns the
             output and the states.
         """
-        builder = block.ops[0].attrs["builder"]
+        builder = ctx.builder
+        if not isinstance(builder, NeuronBuilder):
+            raise BuildError(_unserved_message(block, NeuronBuilder))
         params = _merged_params(block, ctx)
         names = list(builder.states)
         random = ["random"] if builder.draw is not None else []
@@ -269,18 +279,20 @@ class ProcessesBuilder(OperatorBuilder):
         Parameters
         ----------
         block : Block
-            Operators whose attrs hold ``builder`` and ``rows`` (the same for all),
-            ``params`` and ``size``. ``rows`` says how many operands hold each state: one where
-            it is not made of rows, none where it is empty.
+            Operators whose attrs hold ``rows`` (the same for all), ``params`` and ``size``.
+            ``rows`` says how many operands hold each state: one where it is not made of rows,
+            none where it is empty.
         ctx : Context
-            Namespace, dtype and time step.
+            Namespace, dtype, time step, and the builder of the process.
 
         Returns
         -------
         step : callable
             Takes u and the rows, returns the output and the rows.
         """
-        builder = block.ops[0].attrs["builder"]
+        builder = ctx.builder
+        if not isinstance(builder, ProcessBuilder):
+            raise BuildError(_unserved_message(block, ProcessBuilder))
         params = _merged_params(block, ctx)
         rows = dict(block.ops[0].attrs["rows"])
 

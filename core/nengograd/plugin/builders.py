@@ -50,6 +50,8 @@ class Context:
         For each operand of the block, whether it has the batch axis (if there is one).
     batch : tuple of int
         ``(minibatch_size,)``, or ``()`` for a simulation without minibatches.
+    builder : NeuronBuilder, ProcessBuilder or None
+        That of the neurons or the process that the block advances, if it does.
     """
 
     xp: Any
@@ -57,6 +59,7 @@ class Context:
     dt: float
     batched: tuple[bool, ...] = ()
     batch: tuple[int, ...] = ()
+    builder: NeuronBuilder | ProcessBuilder | None = None
 
     def constant(self, value: Any) -> Any:
         """A backend array of the simulation's dtype; Python numbers stay as they are."""
@@ -69,7 +72,16 @@ class Context:
 
 
 class OperatorBuilder(ABC):
-    """An implementation of one operator class."""
+    """One implementation of one operator class.
+
+    Attributes
+    ----------
+    fenced : bool
+        Whether ``step`` is elementwise work so expensive that a compiler that fuses should not
+        compute it again in each consumer of its outputs.
+    """
+
+    fenced: bool = False
 
     @abstractmethod
     def build(self, block: Block, ctx: Context) -> Step:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from typing import Any, overload
 
 from nengo.exceptions import BuildError, NengoException
 
-from ..program.program import Block
+from ..program.program import Block, Served
+from .builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
+from .stand_ins import stand_in
 
 __all__ = ["Registry", "Rule"]
 
@@ -39,10 +40,10 @@ class Registry:
 
     manager: Any
     backend: str
-    operators: dict[type, Any] = field(default_factory=dict)
-    neurons: dict[type, Any] = field(default_factory=dict)
-    processes: dict[type, Any] = field(default_factory=dict)
-    lowering: dict[type, Callable[..., Any]] = field(default_factory=dict)
+    operators: dict[type, OperatorBuilder] = field(default_factory=dict)
+    neurons: dict[type, NeuronBuilder] = field(default_factory=dict)
+    processes: dict[type, ProcessBuilder] = field(default_factory=dict)
+    lowering: dict[type, Rule] = field(default_factory=dict)
     passes: dict[str, Callable[..., Any]] = field(default_factory=dict)
     origins: dict[str, Mapping[Any, Any]] = field(default_factory=dict)
 
@@ -61,12 +62,44 @@ class Registry:
         origin : PluginInfo or None
             The plugin that it comes from.
         """
-        op = block.ops[0]
-        if "builder" in op.attrs:
-            _, origin = self.offered(op.operator)
-            if origin is not None:
-                return op.attrs["builder"], origin
+        served = block.served
+        if served is not None:
+            return self.builder_of(served), self._origin_of(served.kind)
         return self.operators[block.kind], self.origins.get("operators", {}).get(block.kind)
+
+    @overload
+    def builder_of(self, served: None) -> None: ...
+
+    @overload
+    def builder_of(self, served: Served) -> NeuronBuilder | ProcessBuilder: ...
+
+    def builder_of(self, served: Served | None) -> NeuronBuilder | ProcessBuilder | None:
+        """The builder of the neurons or the process that operators advance.
+
+        Parameters
+        ----------
+        served : Served or None
+            What a block of a program says (`nengograd.program.program.Block.served`).
+
+        Raises
+        ------
+        nengo.exceptions.BuildError
+            If no plugin offers one for this backend.
+        """
+        if served is None:
+            return None
+        found = self.neurons.get(served.kind, self.processes.get(served.kind))
+        if found is None:
+            raise BuildError(
+                f"Backend {self.backend!r} has no builder for {served.kind.__name__}; a plugin can "
+                "add one with the hooks nengograd_neurons and nengograd_processes"
+            )
+        return found if served.gradient is None else stand_in(found, served)
+
+    def _origin_of(self, kind: type) -> Any:
+        """The plugin behind the builder of a neuron type or a process."""
+        hooks = (self.origins.get(hook, {}) for hook in ("neurons", "processes"))
+        return next((origins[kind] for origins in hooks if kind in origins), None)
 
     def offered(self, operator: Any) -> tuple[Any, Any]:
         """The builder for the neurons or the process of a Nengo operator, and its plugin.
@@ -82,11 +115,29 @@ class Registry:
                 return getattr(self, hook)[kind], self.origins[hook][kind]
         return None, None
 
-    def named_rules(self) -> dict[type, Rule]:
-        """The lowering rules; an error in one, or in a builder that it calls, names the plugin."""
-        return {kind: partial(self._lower, rule) for kind, rule in self.lowering.items()}
+    def lower(self, operator: Any, lowering: Any) -> bool:
+        """Apply the lowering rule of a Nengo operator.
 
-    def _lower(self, rule: Rule, operator: Any, lowering: Any) -> Any:
+        Parameters
+        ----------
+        operator : nengo.builder.Operator
+            Some operator.
+        lowering : Lowering
+            What the rule works with.
+
+        Returns
+        -------
+        is_lowered : bool
+            False where there is no rule, or it declines.
+
+        Raises
+        ------
+        nengo.exceptions.BuildError
+            If the rule fails, or leaves something out; it names the plugin.
+        """
+        rule = self.lowering.get(type(operator))
+        if rule is None:
+            return False
         try:
             done = rule(operator, lowering)
         except NengoException:
@@ -101,7 +152,7 @@ class Registry:
                     f"{self._who_lowers(operator)} has not written {forgotten[0]}, which "
                     f"{operator} changes: call set, inc or update for it, or return False"
                 )
-        return done
+        return done is not False
 
     def _who_lowers(self, operator: Any) -> str:
         rule_of = self.origins.get("lowering", {}).get(type(operator))

@@ -80,7 +80,12 @@ def operations(program: Program, index: int, registry: Registry, options: Option
         return None
     batched = tuple(has_batch(program, view) for view in block.operands)
     context = Context(
-        make_namespace(options.dtype), options.dtype, program.dt, batched, options.batch
+        make_namespace(options.dtype),
+        options.dtype,
+        program.dt,
+        batched,
+        options.batch,
+        registry.builder_of(block.served),
     )
     own = builder.flops(block, context)
     return _counted(builder, block, context) if own is None else own

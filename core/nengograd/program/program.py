@@ -15,11 +15,32 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .host_call import HostCall
 from .views import View
 
-__all__ = ["Array", "Block", "Op", "Program"]
+__all__ = ["Array", "Block", "Op", "Program", "Served"]
 
 Role = Literal["constant", "parameter", "state", "input", "block"]
+
+
+@dataclass(frozen=True)
+class Served:
+    """The type of neurons or of a process that an operator advances, whose builder does the work.
+
+    Attributes
+    ----------
+    kind : type
+        The neuron type or process class. The registry finds the builder by it.
+    gradient : str or None
+        What takes the place of spiking neurons in training: ``"rate"``, their rates, or
+        ``"surrogate"``, spikes with the derivative of something smooth.
+    surrogate : str, callable or None
+        Which surrogate: one of `nengograd.surrogates.SURROGATES`, or the user's own function.
+    """
+
+    kind: type
+    gradient: str | None = None
+    surrogate: Any = None
 
 
 @dataclass(eq=False)
@@ -47,8 +68,13 @@ class Op:
     mixes : bool
         Whether an operand may be constant in one of the merged operators and not in
         another. Joining the two costs a copy in each step.
+    served : Served or None
+        The neuron type or process that it advances, whose builder its own calls.
     operator : object
-        The Nengo operator behind it, where there is one.
+        The Nengo operator behind it, where there is one: a reference beside the data.
+    call : HostCall or None
+        What of this operator goes to the host and comes back, where it runs there; beside the
+        data, too.
     """
 
     kind: type
@@ -62,6 +88,8 @@ class Op:
     host: bool = False
     operator: Any = None
     mixes: bool = False
+    served: Served | None = None
+    call: HostCall | None = None
 
     @property
     def name(self) -> str:
@@ -118,6 +146,11 @@ class Block:
     operands: list[View]
     outputs: list[int]
     host: bool = False
+
+    @property
+    def served(self) -> Served | None:
+        """The neuron type or process that all its operators advance, if they do."""
+        return self.ops[0].served
 
     @property
     def label(self) -> str:
@@ -177,6 +210,12 @@ class Program:
     def host_blocks(self) -> list[Block]:
         """Blocks that run as Python on the host."""
         return [block for block in self.blocks if block.host]
+
+    @property
+    def host_calls(self) -> list[HostCall]:
+        """What goes to the host and comes back, for each of `host_blocks`."""
+        calls = (block.ops[0].call for block in self.host_blocks)
+        return [call for call in calls if call is not None]
 
     def __str__(self) -> str:
         return "\n".join(self._lines())

@@ -78,19 +78,19 @@ class ConstantSource(Source):
 
 @dataclass(eq=False)
 class TimeSource(Source):
-    """The time or the number of the step, as the model's own signals hold them."""
+    """The time or the number of the step, in the dtype of the model's own signals."""
 
-    signal: Any = None
+    dtype: Any = None
     is_step: bool = False
 
     @property
     def key(self) -> Any:
         """There may be one for the time and one for the number of the step."""
-        return type(self), self.signal
+        return type(self), self.is_step
 
     def start(self, dt: float, rngs: Sequence[np.random.RandomState]) -> StepFunction:
         """Count, in the dtype of the model's signal."""
-        dtype = self.signal.dtype
+        dtype = self.dtype
         if self.is_step:
             return lambda step: np.asarray([step], dtype=dtype)
         return lambda step: np.asarray([step * dt], dtype=dtype)
@@ -176,9 +176,14 @@ class OperatorSource(Source):
 
     A Python function is called once per step, whatever the minibatch. A random process runs
     once per item, each with its own generator.
+
+    Attributes
+    ----------
+    function : callable or Process
+        What it calls.
     """
 
-    time: Any = None
+    function: Any = None
 
     def start(self, dt: float, rngs: Sequence[np.random.RandomState]) -> StepFunction:
         """Call the operator's own code."""
@@ -222,7 +227,7 @@ class OperatorSource(Source):
         signals = SignalDict()
         op.init_signals(signals)
         step_op = op.make_step(signals, dt, rng)
-        time = signals.get(self.time)
+        time = None if op.t is None else signals[op.t]
         output = signals[op.output] if op.output is not None else np.zeros(0)
 
         def run_function(step: int) -> NDArray[Any]:

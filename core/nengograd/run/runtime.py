@@ -28,7 +28,7 @@ Generators = list[np.random.RandomState]
 def feedable_nodes(program: Program) -> set[Any]:
     """Nodes whose output ``input_feeds`` may replace."""
     nodes = {source.node for source, _, _ in program.sources}
-    nodes |= {block.ops[0].attrs["call"].node for block in program.host_blocks}
+    nodes |= {call.node for call in program.host_calls}
     return nodes - {None}
 
 
@@ -109,7 +109,7 @@ class Runtime:
         self._dtype = options.dtype
         self._batched = options.minibatch_size is not None
         self._items = options.n_items
-        calls = [block.ops[0].attrs["call"] for block in program.host_blocks]
+        calls = program.host_calls
         # By identity, as everywhere: authors may give operators an equality of their own.
         by_operator = {id(call.operator): i for i, call in enumerate(calls)}
         runners: list[HostRunner | None] = [None] * len(calls)
@@ -185,7 +185,7 @@ class Runtime:
         Generators, functions and processes keep their own state: they are those of the
         same Nengo operators.
         """
-        calls = [block.ops[0].attrs["call"] for block in program.host_blocks]
+        calls = program.host_calls
         runners = {id(c.operator): r for c, r in zip(self._calls, self._runners, strict=True)}
         missing = [call.operator for call in calls if id(call.operator) not in runners]
         if missing:

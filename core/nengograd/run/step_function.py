@@ -133,6 +133,7 @@ class StepFunction:
             dt=self.program.dt,
             batched=tuple(self.is_batched(view) for view in block.operands),
             batch=self.options.batch,
+            builder=registry.builder_of(block.served),
         )
         name = _name(block, registry)
         try:

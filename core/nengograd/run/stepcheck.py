@@ -67,7 +67,7 @@ class CheckedStep:
         self._is_checked = False
         # What depends on these alone has no batch axis either.
         self._reads_constants = not all(context.batched)
-        builder = block.ops[0].attrs.get("builder")
+        builder = context.builder
         # A builder of neurons or processes has no context.
         self._in_dtype = "so do ctx.constant and xp.astype(x, ctx.dtype)"
         if isinstance(builder, (NeuronBuilder, ProcessBuilder)):

@@ -131,7 +131,8 @@ class Conformance:
             if block.host or builder is None or type(block.ops[0].operator) is not kind:
                 continue
             batched = tuple(has_batch(program, view) for view in block.operands)
-            context = Context(numpy_namespace, dtype, program.dt, batched)
+            served = registry.builder_of(block.served)
+            context = Context(numpy_namespace, dtype, program.dt, batched, builder=served)
             operands = []
             for j, view in enumerate(block.operands):
                 value = rng.uniform(0.1, 0.9, view.size)

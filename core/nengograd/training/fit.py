@@ -56,7 +56,7 @@ def fit(
         ``"loss"`` and other figures, one number per epoch.
     """
     program = model.differentiable
-    check_can_train(program, losses, list(data.targets.values()))
+    check_can_train(program, model.build.registry, losses, list(data.targets.values()))
     trainer = model.load_trainer(program)
     batches = Batches(data, program, model.build.order, model.training_options, seed)
     spec = batches.spec

@@ -11,6 +11,7 @@ import numpy as np
 from nengo.exceptions import SimulationError
 from numpy.typing import NDArray
 
+from ..plugin.registry import Registry
 from ..plugin.trainer import Trainer
 from ..program.program import Program
 from ..program.views import View
@@ -93,7 +94,7 @@ def check_gradients(
         derivative.
     """
     program = model.differentiable
-    _check_derivatives_exist(program, list(outputs))
+    _check_derivatives_exist(program, model.build.registry, list(outputs))
     options = replace(model.training_options, dtype=np.dtype("float64"))
     trainer = model.make_trainer(program, options)
     rng = np.random.RandomState(seed % 2**32)
@@ -110,11 +111,11 @@ def check_gradients(
         raise SimulationError("Analytic and numeric gradients differ:\n" + "\n".join(messages))
 
 
-def _check_derivatives_exist(program: Program, outputs: Sequence[int]) -> None:
-    lacking = without_gradient(program, outputs, inputs=True)
+def _check_derivatives_exist(program: Program, registry: Registry, outputs: Sequence[int]) -> None:
+    lacking = without_gradient(program, registry, outputs, inputs=True)
     if lacking:
         raise SimulationError("There is no gradient through " + "; ".join(lacking))
-    replaced = replaced_gradients(program, outputs, inputs=True)
+    replaced = replaced_gradients(program, registry, outputs, inputs=True)
     if replaced:
         raise SimulationError(
             "Finite differences cannot check a gradient that the settings of the network put "

@@ -10,27 +10,32 @@ from nengo.builder.neurons import SimNeurons
 from nengo.builder.operator import SimPyFunc
 from nengo.builder.processes import SimProcess
 
+from ..plugin.builders import NeuronBuilder
+from ..plugin.registry import Registry
 from ..program.operators import Detach
 from ..program.program import Op, Program
 from .process_paths import linear_reads, same_reads
-from .surrogates import RateStandIn, SurrogateStandIn
 
 __all__ = ["replaced_gradients", "steps_to_reach", "without_gradient"]
 
 
-def without_gradient(program: Program, outputs: Sequence[int], inputs: bool = False) -> list[str]:
-    """The causes why outputs cannot be differentiated, one line each.
+def without_gradient(
+    program: Program, registry: Registry, outputs: Sequence[int], inputs: bool = False
+) -> list[str]:
+    """What keeps outputs from being differentiated, one line each.
 
     Parameters
     ----------
     program : Program
         A program that was assembled to be differentiated.
+    registry : Registry
+        Its builders.
     outputs : sequence of int
         Which of its outputs.
     inputs : bool
         Whether to differentiate with respect to the output of nodes, besides parameters.
     """
-    marks = _Marks(program)
+    marks = _Marks(program, registry)
     marks.mark_needed(outputs)
     marks.mark_changing(inputs)
     lines: list[str] = []
@@ -38,26 +43,28 @@ def without_gradient(program: Program, outputs: Sequence[int], inputs: bool = Fa
         if op.host:
             lines.append(_host_line(op))
         elif is_changing and _spikes(op):
-            lines.append(_spiking_line(op))
+            lines.append(_spiking_line(op, registry))
     return list(dict.fromkeys(lines))
 
 
-def replaced_gradients(program: Program, outputs: Sequence[int], inputs: bool = False) -> list[str]:
+def replaced_gradients(
+    program: Program, registry: Registry, outputs: Sequence[int], inputs: bool = False
+) -> list[str]:
     """Where gradients of outputs are, as the user wants it, no derivatives; one line each.
 
     Parameters
     ----------
-    program, outputs, inputs
+    program, registry, outputs, inputs
         As for `without_gradient`.
     """
-    marks = _Marks(program)
+    marks = _Marks(program, registry)
     marks.mark_needed(outputs)
     marks.mark_changing(inputs)
     lines = []
     for op, is_changing in marks.operators():
         if not is_changing:
             continue
-        if isinstance(op.attrs.get("builder"), SurrogateStandIn):
+        if _has_surrogate(op):
             lines.append(
                 f"{op.name} of {_neurons_of(op.operator)} spikes with a surrogate gradient; "
                 "spike_gradient='rate' has a derivative"
@@ -70,13 +77,17 @@ def replaced_gradients(program: Program, outputs: Sequence[int], inputs: bool = 
     return list(dict.fromkeys(lines))
 
 
-def steps_to_reach(program: Program, outputs: Sequence[int]) -> dict[int, int | None]:
-    """The number of steps until trainable parameters make a difference to outputs.
+def steps_to_reach(
+    program: Program, registry: Registry, outputs: Sequence[int]
+) -> dict[int, int | None]:
+    """How many steps it takes until trainable parameters make a difference to outputs.
 
     Parameters
     ----------
     program : Program
         A program that was assembled to be differentiated.
+    registry : Registry
+        Its builders.
     outputs : sequence of int
         Which of its outputs.
 
@@ -86,7 +97,7 @@ def steps_to_reach(program: Program, outputs: Sequence[int]) -> dict[int, int | 
         For each output the number of steps that a simulation needs so that the last of them
         has a gradient; None where no parameter ever reaches the output.
     """
-    marks = _Marks(program)
+    marks = _Marks(program, registry)
     found: dict[int, int | None] = dict.fromkeys(outputs)
     for step, _ in enumerate(marks.spread(inputs=False), 1):
         for index in outputs:
@@ -98,16 +109,20 @@ def steps_to_reach(program: Program, outputs: Sequence[int]) -> dict[int, int | 
 
 
 def _spikes(op: Op) -> bool:
-    builder = op.attrs.get("builder")
     return (
         op.kind is SimNeurons
         and bool(op.operator.neurons.spiking)
-        and not isinstance(builder, (RateStandIn, SurrogateStandIn))
+        and (op.served is None or op.served.gradient is None)
     )
 
 
-def _spiking_line(op: Op) -> str:
-    has_rate = op.attrs["builder"].has_rate
+def _has_surrogate(op: Op) -> bool:
+    return op.served is not None and op.served.gradient == "surrogate"
+
+
+def _spiking_line(op: Op, registry: Registry) -> str:
+    builder = registry.builder_of(op.served)
+    has_rate = isinstance(builder, NeuronBuilder) and builder.has_rate
     advice = (
         "ask for a stand-in with nengograd.configure_settings(spike_gradient='rate') or 'surrogate'"
         if has_rate
@@ -143,8 +158,9 @@ def _host_line(op: Op) -> str:
 class _Marks:
     """Which elements of a program's arrays are needed, and which parameters change."""
 
-    def __init__(self, program: Program):
+    def __init__(self, program: Program, registry: Registry):
         self._program = program
+        self._registry = registry
         self._needed = self._nothing()
         self._changing = self._nothing()
         self._reads: dict[Hashable, list[list[int]] | None] = {}
@@ -191,13 +207,15 @@ class _Marks:
         """For each output of an operator, the operands that it has gradients by."""
         if op.kind is Detach:
             return [[]]
-        if isinstance(op.attrs.get("builder"), SurrogateStandIn):
+        if _has_surrogate(op):
             # From the output to the current, and none through the state.
             return [operands[:1], *([] for _ in op.outputs[1:])]
-        if op.kind is SimProcess and not op.host and len(operands) > 1:
+        if op.kind is SimProcess and op.served is not None and len(operands) > 1:
             key = same_reads(op)
             if key not in self._reads:
-                self._reads[key] = linear_reads(op, self._program.dt)
+                self._reads[key] = linear_reads(
+                    op, self._registry.builder_of(op.served), self._program.dt
+                )
             known = self._reads[key]
             if known is not None:
                 return [[operands[j] for j in found] for found in known]

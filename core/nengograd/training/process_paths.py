@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plugin.merging import Itself, by_content, merge_params
+from ..plugin.merging import by_content, merge_params
 from ..plugin.namespace import make_namespace
 from ..program.program import Op
 
@@ -18,8 +18,8 @@ __all__ = ["linear_reads", "same_reads"]
 Arrays = list[NDArray[Any]]
 
 
-def linear_reads(op: Op, dt: float) -> list[list[int]] | None:
-    """The dependencies of each output of a process within a step.
+def linear_reads(op: Op, builder: Any, dt: float) -> list[list[int]] | None:
+    """What each output of a process depends on within a step.
 
     A filter of high order may pass its input on through several of its states, one in each
     step. Which way it goes is found by running the process: a linear one depends on the same
@@ -29,6 +29,8 @@ def linear_reads(op: Op, dt: float) -> list[list[int]] | None:
     ----------
     op : Op
         A process that a builder runs.
+    builder : ProcessBuilder
+        Its builder.
     dt : float
         Length of a step, in seconds.
 
@@ -43,10 +45,10 @@ def linear_reads(op: Op, dt: float) -> list[list[int]] | None:
     a, b = ([rng.uniform(0.5, 1.5, n) for n in sizes] for _ in range(2))
     try:
         with np.errstate(all="ignore"):
-            at_zero = _run(op, [np.zeros(n) for n in sizes], dt)
-            at_a, at_b = _run(op, a, dt), _run(op, b, dt)
-            at_sum = _run(op, [x + y for x, y in zip(a, b, strict=True)], dt)
-            moved = [_run(op, [*a[:j], b[j], *a[j + 1 :]], dt) for j in range(len(sizes))]
+            at_zero = _run(op, builder, [np.zeros(n) for n in sizes], dt)
+            at_a, at_b = _run(op, builder, a, dt), _run(op, builder, b, dt)
+            at_sum = _run(op, builder, [x + y for x, y in zip(a, b, strict=True)], dt)
+            moved = [_run(op, builder, [*a[:j], b[j], *a[j + 1 :]], dt) for j in range(len(sizes))]
     except Exception:  # what a plugin's code cannot do with NumPy says nothing here
         return None
     for zero, x, y, both in zip(at_zero, at_a, at_b, at_sum, strict=True):
@@ -59,16 +61,16 @@ def linear_reads(op: Op, dt: float) -> list[list[int]] | None:
 
 
 def same_reads(op: Op) -> Hashable:
-    """A key of processes that depend alike: builder, size, states and parameters."""
+    """What processes agree in that read alike: type, size, states and parameters."""
     attrs = op.attrs
     params = attrs["params"]
     numbers = tuple((name, by_content(x)) for name, x in params.numbers.items())
-    return Itself(attrs["builder"]), attrs["size"], tuple(attrs["rows"]), params.key, numbers
+    return op.served, attrs["size"], tuple(attrs["rows"]), params.key, numbers
 
 
-def _run(op: Op, operands: Sequence[NDArray[Any]], dt: float) -> Arrays:
+def _run(op: Op, builder: Any, operands: Sequence[NDArray[Any]], dt: float) -> Arrays:
     """The output of one step, then the rows of each state."""
-    builder, rows = op.attrs["builder"], dict(op.attrs["rows"])
+    rows = dict(op.attrs["rows"])
     rest = iter(operands[1:])
     state = {name: [next(rest) for _ in range(count)] for name, count in rows.items()}
     params = SimpleNamespace(**merge_params([op.attrs["params"]], [op.attrs["size"]]))

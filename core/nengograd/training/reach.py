@@ -10,6 +10,7 @@ import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
 from numpy.typing import NDArray
 
+from ..plugin.registry import Registry
 from ..plugin.trainer import LossTerm
 from ..program.program import Program
 from .gradient_paths import steps_to_reach, without_gradient
@@ -19,7 +20,7 @@ __all__ = ["check_can_train"]
 
 
 def check_can_train(
-    program: Program, terms: Sequence[LossTerm], targets: Sequence[NDArray[Any]]
+    program: Program, registry: Registry, terms: Sequence[LossTerm], targets: Sequence[NDArray[Any]]
 ) -> None:
     """Refuse a training that cannot change any of its losses; warn of those it cannot.
 
@@ -29,6 +30,8 @@ def check_can_train(
     ----------
     program : Program
         The program that is trained.
+    registry : Registry
+        Its builders.
     terms : sequence of LossTerm
         What to learn.
     targets : sequence of (n_items, n_samples, size) arrays
@@ -46,8 +49,8 @@ def check_can_train(
         If they reach some targets only.
     """
     check_trainable(terms)
-    _check_gradients_exist(program, [term.output for term in terms])
-    needed = steps_to_reach(program, [term.output for term in terms])
+    _check_gradients_exist(program, registry, [term.output for term in terms])
+    needed = steps_to_reach(program, registry, [term.output for term in terms])
     lines = []
     for term, target in zip(terms, targets, strict=True):
         steps, last = needed[term.output], _last_step(term, target)
@@ -67,8 +70,8 @@ def check_can_train(
         warnings.warn(message, NengoWarning, stacklevel=4)
 
 
-def _check_gradients_exist(program: Program, outputs: Sequence[int]) -> None:
-    lacking = without_gradient(program, outputs)
+def _check_gradients_exist(program: Program, registry: Registry, outputs: Sequence[int]) -> None:
+    lacking = without_gradient(program, registry, outputs)
     if lacking:
         lines = "\n".join(f"- {line}" for line in lacking)
         raise ValidationError(
