@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .. import plot
 from ..files import atomic_write
-from ..run.npz import npz_path, write_npz
+from ..npz import npz_path, write_npz
 from ..run.recording import probe_names
 from ..simulator.simulator import Simulator
 from .model import add_model, add_options, options

@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..program.files import load_program as load_program
+    from ..program.files import save_program as save_program
     from ..program.loops import Stage as Stage
     from ..program.loops import stages as stages
     from ..program.nan import has_nan as has_nan
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from ..program.program import Block as Block
     from ..program.program import Op as Op
     from ..program.program import Program as Program
+    from ..program.program import Served as Served
     from ..program.segments import Segment as Segment
     from ..program.segments import split as split
     from ..program.sources import ConstantSource as ConstantSource
@@ -98,12 +101,13 @@ _HOMES = {
     "nengograd.plugin.registry": ("Registry",),
     "nengograd.plugin.tensor_function": ("TensorFunction", "as_bytes", "from_bytes", "is_real"),
     "nengograd.plugin.trainer": ("BatchSpec", "FitOptions", "LossTerm", "StepResult", "Trainer"),
+    "nengograd.program.files": ("load_program", "save_program"),
     "nengograd.program.loops": ("Stage", "stages"),
     "nengograd.program.nan": ("has_nan", "what_is_not_finite"),
     "nengograd.program.operators": (
         "AddOuter", "Detach", "Dot", "Outer", "Product", "Sum", "Total",
     ),
-    "nengograd.program.program": ("Array", "Block", "Op", "Program"),
+    "nengograd.program.program": ("Array", "Block", "Op", "Program", "Served"),
     "nengograd.program.segments": ("Segment", "split"),
     "nengograd.program.sources": (
         "ConstantSource", "DrawSource", "KeySource", "OperatorSource", "Source", "TimeSource",

@@ -14,37 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..program.itself import Itself
+
 __all__ = ["Itself", "Parameters", "by_content", "merge_params", "merge_values", "sort_params"]
 
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, type})
-
-
-class Itself:
-    """Stands for an object where keys are compared: equal to nothing but itself.
-
-    Parameters
-    ----------
-    value : object
-        Anything; it may lack a hash. It is kept, so that its identity stays its own.
-    """
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any):
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Itself) and other.value is self.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-    def __reduce__(self) -> tuple[type, tuple[Any]]:
-        # With the value at once: a dict that is being read needs the hash.
-        return Itself, (self.value,)
-
-    def __repr__(self) -> str:
-        return repr(self.value)
 
 
 def by_content(value: Any) -> Hashable:

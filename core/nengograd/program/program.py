@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .host_call import HostCall
+from .plain import LABEL, REFERENCE, plain, same
 from .views import View
 
 __all__ = ["Array", "Block", "Op", "Program", "Served"]
@@ -83,13 +84,13 @@ class Op:
     outputs: list[int]
     sizes: list[int]
     attrs: dict[str, Any] = field(default_factory=dict)
-    label: str = ""
+    label: str = field(default="", metadata=LABEL)
     position: int = 0
     host: bool = False
-    operator: Any = None
+    operator: Any = field(default=None, metadata=REFERENCE)
     mixes: bool = False
     served: Served | None = None
-    call: HostCall | None = None
+    call: HostCall | None = field(default=None, metadata=REFERENCE)
 
     @property
     def name(self) -> str:
@@ -125,7 +126,7 @@ class Array:
     role: Role
     size: int
     initial: NDArray[Any] | None = None
-    label: str = ""
+    label: str = field(default="", metadata=LABEL)
 
     @property
     def name(self) -> str:
@@ -161,6 +162,10 @@ class Block:
 @dataclass(eq=False)
 class Program:
     """One time step of a model.
+
+    Two programs are equal if they hold the same data, whatever network it was made of: labels do
+    not count, and what leads out of the data, to Nengo's operators and their signals, has a number
+    in the order in which the program names it. A function is equal to itself alone.
 
     Attributes
     ----------
@@ -216,6 +221,14 @@ class Program:
         """What goes to the host and comes back, for each of `host_blocks`."""
         calls = (block.ops[0].call for block in self.host_blocks)
         return [call for call in calls if call is not None]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Program):
+            return NotImplemented
+        return self is other or same(plain(self), plain(other))
+
+    def __repr__(self) -> str:
+        return f"<Program of {len(self.blocks)} blocks, dt={self.dt:g}>"
 
     def __str__(self) -> str:
         return "\n".join(self._lines())

@@ -7,7 +7,7 @@ simulation, with the arguments and the random numbers that `nengo.Simulator` wou
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from nengo.processes import Piecewise, PresentInput
 from numpy.typing import NDArray
 
 from .failures import say_where
+from .plain import LABEL, REFERENCE
 
 __all__ = ["ConstantSource", "DrawSource", "KeySource", "OperatorSource", "Source", "TimeSource"]
 
@@ -41,8 +42,8 @@ class Source:
 
     size: int
     node: Any = None
-    label: str = ""
-    operator: Any = None
+    label: str = field(default="", metadata=LABEL)
+    operator: Any = field(default=None, metadata=REFERENCE)
 
     @property
     def key(self) -> Any:
@@ -100,7 +101,9 @@ class TimeSource(Source):
 class DrawSource(Source):
     """The random numbers of a neuron type whose draws do not depend on its state."""
 
-    draw: Callable[[np.random.RandomState, int], NDArray[Any]] | None = None
+    draw: Callable[[np.random.RandomState, int], NDArray[Any]] | None = field(
+        default=None, metadata=REFERENCE
+    )
 
     def start(self, dt: float, rngs: Sequence[np.random.RandomState]) -> StepFunction:
         """Draw for each item from its own generator."""

@@ -11,27 +11,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
-from ..files import file_name, os_errors
-from ..run.npz import npz_path, write_npz
+from ..npz import NpzFile, damage, open_npz, write_npz
 
 __all__ = ["ArrayInfo", "ParamsFile", "open_params", "save"]
 
-# It has no types.
-_read_magic: Any = np.lib.format.read_magic
-
 _HEADER = "nengograd_format"
 _VERSION = 2
-_LARGEST_HEADER = 2**28
 _KINDS = "fiub"
 
 
@@ -99,23 +92,11 @@ class ParamsFile:
         What else `save` was given.
     """
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile):
-        self.path = path
-        self._archive = archive
-        with _damage(path):
-            self.arrays, self.about = _parse(self._text())
-
-    def _text(self) -> str:
-        member = f"{_HEADER}.npy"
-        if member not in self._archive.namelist():
-            raise ValueError("it is no file of nengograd's parameters")
-        if self._archive.getinfo(member).file_size > _LARGEST_HEADER:
-            raise ValueError("its header is too large")
-        with self._archive.open(member) as file:
-            dtype, shape, _ = _npy_header(file)
-            if dtype.kind != "U" or shape != () or dtype.itemsize > _LARGEST_HEADER:
-                raise ValueError("its header is no text")
-            return str(np.frombuffer(_exactly(file, dtype.itemsize), dtype)[0])
+    def __init__(self, file: NpzFile):
+        self.path = file.path
+        self._file = file
+        with damage(self.path):
+            self.arrays, self.about = _parse(file.text(_HEADER, "nengograd's parameters"))
 
     def read(self, name: str) -> NDArray[Any]:
         """Read one array.
@@ -126,16 +107,8 @@ class ParamsFile:
             If it is damaged.
         """
         about = self.arrays[name]
-        with _damage(self.path), self._archive.open(f"{name}.npy") as file:
-            dtype, shape, is_fortran = _npy_header(file)
-            if dtype != about.dtype or shape != about.shape:
-                raise ValueError(
-                    f"{name} is {dtype.name} {shape}, and should be {about.dtype.name} "
-                    f"{about.shape}"
-                )
-            size = int(np.prod(shape, dtype=np.int64)) if shape else 1
-            flat = np.frombuffer(_exactly(file, size * dtype.itemsize), dtype)
-            return flat.reshape(shape, order="F" if is_fortran else "C").copy()
+        with damage(self.path):
+            return self._file.array(name, about.dtype, about.shape)
 
 
 @contextlib.contextmanager
@@ -153,44 +126,8 @@ def open_params(path: str | os.PathLike[str]) -> Iterator[ParamsFile]:
         If there is no such file, it was not written by `save`, or by another version, or is
         damaged.
     """
-    target = Path(file_name(path))
-    target = target if target.is_file() else npz_path(path)
-    if not target.exists():
-        raise ValidationError(f"there is no file {str(target)!r}", attr="path")
-    with contextlib.ExitStack() as stack:
-        with os_errors(target, "path", "loaded"):
-            file = stack.enter_context(target.open("rb"))
-        with _damage(target):
-            archive = stack.enter_context(zipfile.ZipFile(file))
-        yield ParamsFile(target, archive)
-
-
-@contextlib.contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    """Turn whatever comes of reading bytes from anywhere into one error."""
-    try:
-        yield
-    except Exception as error:
-        reason = str(error) or type(error).__name__
-        raise ValidationError(f"{str(path)!r} cannot be loaded: {reason}", attr="path") from error
-
-
-def _npy_header(file: Any) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
-    version = _read_magic(file)
-    readers: dict[tuple[int, int], Any] = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    shape, is_fortran, dtype = readers[version](file)
-    return dtype, shape, is_fortran
-
-
-def _exactly(file: Any, size: int) -> bytes:
-    """All that is left of a member of an archive, which also compares its checksum."""
-    data: bytes = file.read(size)
-    if len(data) != size or file.read(1):
-        raise ValueError("an array has another size than its header says")
-    return data
+    with open_npz(path) as file:
+        yield ParamsFile(file)
 
 
 def _parse(text: str) -> tuple[dict[str, ArrayInfo], dict[str, Any]]:
