@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..program.program import Array, Op, Role
+from ..program.program import Array, Op, Role, reads_constants, reads_fixed
 from ..program.views import View
 
 __all__ = ["Graph"]
@@ -96,11 +96,11 @@ class Graph:
 
     def is_constant(self, view: View) -> bool:
         """Whether a view reads constants and zeros alone."""
-        return all(self.values[s].role == "constant" for s in view.sources)
+        return reads_constants(view, self.values)
 
     def is_fixed(self, view: View) -> bool:
         """Whether a view is the same in all steps: it reads constants and parameters alone."""
-        return all(self.values[s].role in ("constant", "parameter") for s in view.sources)
+        return reads_fixed(view, self.values)
 
     def constant_array(self, view: View) -> NDArray[Any]:
         """The elements of a constant view."""

@@ -208,7 +208,7 @@ def _kept_signals(graph: Graph, placer: _Placer) -> dict[Any, View]:
     """
     state_of = {update: state for state, update in graph.updates.items()}
     still = {s for s, update in graph.updates.items() if update == View.of(s, update.size)}
-    still |= {v.id for v in graph.values.values() if v.role in ("constant", "parameter")}
+    still |= {v.id for v in graph.values.values() if v.is_fixed}
     kept = {}
     for signal, view in graph.signals.items():
         if signal in graph.before:

@@ -8,13 +8,15 @@ views of one signal (an ensemble array, say) takes near-linear time.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from nengo.exceptions import BuildError
+
+from ..program.dependencies import topological
 
 __all__ = ["step_order"]
 
@@ -147,24 +149,9 @@ def step_order(operators: Sequence[Any]) -> list[Any]:
         own = sets.get(signal, []) + incs.get(signal, []) + reads.get(signal, [])
         tables = (sets, incs, reads)
         add_edges(signal, numbers, [(read, tables), (written, tables)], own)
-    return _topological(operators, after)
-
-
-def _topological(operators: Sequence[Any], after: list[dict[int, None]]) -> list[Any]:
-    waiting = [0] * len(operators)
-    for followers in after:
-        for follower in followers:
-            waiting[follower] += 1
-    ready = deque(number for number, count in enumerate(waiting) if not count)
-    order = []
-    while ready:
-        number = ready.popleft()
-        order.append(operators[number])
-        for follower in after[number]:
-            waiting[follower] -= 1
-            if not waiting[follower]:
-                ready.append(follower)
+    order = topological(after)
     if len(order) < len(operators):
-        stuck = [str(op) for op, count in zip(operators, waiting, strict=True) if count][:5]
-        raise BuildError("Operators depend on each other within one step: " + ", ".join(stuck))
-    return order
+        left = sorted(set(range(len(operators))) - set(order))
+        stuck = ", ".join(str(operators[number]) for number in left[:5])
+        raise BuildError(f"Operators depend on each other within one step: {stuck}")
+    return [operators[number] for number in order]

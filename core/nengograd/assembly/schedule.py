@@ -17,9 +17,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from ..program.dependencies import components, followers_of, topological
 from ..program.program import Op
 from .graph import Graph
 
@@ -156,22 +155,13 @@ def _loops(needs: list[list[int]], delayed: list[list[int]]) -> tuple[list[int],
     """
     n, n_ops = len(delayed), len(needs)
     every = [sorted({*delayed[i], *(needs[i] if i < n_ops else ())}) for i in range(n)]
-    rows = np.repeat(np.arange(n), [len(found) for found in every])
-    columns = np.array([j for found in every for j in found], dtype=np.int64)
-    edges = coo_array((np.ones(len(rows)), (rows, columns)), shape=(n, n)).tocsr()
-    count, component = connected_components(edges, directed=True, connection="strong")
-    sizes = np.bincount(component[:n_ops], minlength=count)
-    is_loop = sizes > 1
-    members: list[list[int]] = [[] for _ in range(count)]
-    for i, c in enumerate(component):
-        members[c].append(i)
-    before: list[list[int]] = []
-    for c, own in enumerate(members):
-        before.append(sorted({int(component[j]) for i in own for j in every[i]} - {c}))
+    component, before = components(every)
+    count = len(before)
+    is_loop = np.bincount(component[:n_ops], minlength=count) > 1
     passed = [0] * count
-    for c in _topological(before):
+    for c in topological(followers_of(before)):
         passed[c] = max((passed[b] + int(is_loop[b]) for b in before[c]), default=0)
-    return component.tolist(), [passed[c] if is_loop[c] else -1 for c in component]
+    return component, [passed[c] if is_loop[c] else -1 for c in component]
 
 
 def _groups(keys: list[Hashable], needs: list[list[int]]) -> list[list[int]]:
@@ -209,7 +199,7 @@ def _depths(kind: Any, needs: list[list[int]], n_kinds: int) -> list[int]:
         column = np.arange(n_kinds)
     reach = np.zeros((len(needs), n_kinds), dtype=np.int32)
     depth = [0] * len(needs)
-    for i in _topological(needs):
+    for i in topological(followers_of(needs)):
         row = reach[i]
         for before in needs[i]:
             np.maximum(row, reach[before], out=row)
@@ -220,29 +210,9 @@ def _depths(kind: Any, needs: list[list[int]], n_kinds: int) -> list[int]:
     return depth
 
 
-def _followers(needs: list[list[int]]) -> list[list[int]]:
-    followers: list[list[int]] = [[] for _ in needs]
-    for i, before in enumerate(needs):
-        for j in before:
-            followers[j].append(i)
-    return followers
-
-
-def _topological(needs: list[list[int]]) -> list[int]:
-    followers = _followers(needs)
-    waiting = [len(before) for before in needs]
-    order = [i for i, count in enumerate(waiting) if not count]
-    for i in order:
-        for j in followers[i]:
-            waiting[j] -= 1
-            if not waiting[j]:
-                order.append(j)
-    return order
-
-
 def _run(kind: Any, depth: list[int], needs: list[list[int]]) -> list[list[int]]:
     """List scheduling of (kind, depth) groups, complete ones first."""
-    followers = _followers(needs)
+    followers = followers_of(needs)
     waiting = [len(before) for before in needs]
     left: dict[tuple[int, int], int] = defaultdict(int)
     label = [(int(kind[i]), depth[i]) for i in range(len(needs))]

@@ -44,7 +44,7 @@ def bytes_moved(program: Program, index: int, options: Options) -> tuple[int, in
         dtype and minibatch.
     """
     block, size = program.blocks[index], options.dtype.itemsize
-    items = math.prod(options.batch)
+    items = options.n_items
     read = sum(v.size * (items if has_batch(program, v) else 1) for v in block.operands)
     written = sum(program.arrays[i].size for i in block.outputs) * items
     return read * size, written * size

@@ -40,7 +40,7 @@ def explain(program: Program) -> str:
             f"{number:>5}  {block.ops[0].name + where:24}{len(block.ops):>10}{size:>10}  {reads}"
         )
     gathers = sum(
-        len(view.runs) > 1 and not _constant(program, view)
+        len(view.runs) > 1 and not program.is_constant(view)
         for block in program.blocks
         for view in block.operands
     )
@@ -52,14 +52,10 @@ def explain(program: Program) -> str:
     return "\n".join(lines)
 
 
-def _constant(program: Program, view: View) -> bool:
-    return all(program.arrays[s].role == "constant" for s in view.sources)
-
-
 def _reading(program: Program, view: View) -> str:
     if view.is_zero:
         return "zeros"
-    if _constant(program, view):
+    if program.is_constant(view):
         return "constant"
     if len(view.runs) == 1:
         return "slice"
@@ -85,7 +81,7 @@ def _reason(program: Program, first: Block, second: Block) -> str:
     a, b = first.ops[0], second.ops[0]
     if a.key != b.key:
         return _key_reason(a.kind, a.attrs, b.attrs, a.key, b.key)
-    constant = [[_constant(program, v) for v in block.operands] for block in (first, second)]
+    constant = [[program.is_constant(v) for v in block.operands] for block in (first, second)]
     if constant[0] != constant[1]:
         which = [str(i) for i, (x, y) in enumerate(zip(*constant, strict=True)) if x != y]
         return f"operand {', '.join(which)} is constant in one and changes in the other"

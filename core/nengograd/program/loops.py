@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-
+from .dependencies import components, followers_of, topological
 from .program import Program
 
 __all__ = ["Stage", "stages"]
@@ -60,12 +57,13 @@ def stages(program: Program) -> list[Stage]:
     reads = [{s for v in block.operands for s in v.sources} for block in program.blocks]
     reads += [set(program.updates[state].sources) for state in states]
     needs = [sorted({node[s] for s in found if s in node}) for found in reads]
-    component = _components(needs)
-    members: dict[int, list[int]] = {}
+    component, before = components(needs)
+    members: list[list[int]] = [[] for _ in before]
     for i, c in enumerate(component):
-        members.setdefault(c, []).append(i)
+        members[c].append(i)
     found = []
-    for c in _ordered(members, component, needs):
+    # Blocks early in the program come early.
+    for c in topological(followers_of(before), rank=[own[0] for own in members]):
         own = members[c]
         is_loop = len(own) > 1 or own[0] in needs[own[0]]
         blocks = tuple(i for i in own if i < n_blocks)
@@ -73,31 +71,3 @@ def stages(program: Program) -> list[Stage]:
             Stage(blocks, tuple(states[i - n_blocks] for i in own[len(blocks) :]), is_loop)
         )
     return found
-
-
-def _components(needs: list[list[int]]) -> list[int]:
-    rows = np.repeat(np.arange(len(needs)), [len(found) for found in needs])
-    columns = np.array([j for found in needs for j in found], dtype=np.int64)
-    shape = (len(needs), len(needs))
-    edges = coo_array((np.ones(len(rows)), (rows, columns)), shape=shape).tocsr()
-    component: list[int] = connected_components(edges, connection="strong")[1].tolist()
-    return component
-
-
-def _ordered(
-    members: dict[int, list[int]], component: list[int], needs: list[list[int]]
-) -> list[int]:
-    """Components, each after those it needs; blocks early in the program come early."""
-    before = {c: {component[j] for i in own for j in needs[i]} - {c} for c, own in members.items()}
-    done: dict[int, None] = {}
-    for start in members:
-        path = [start]
-        while path:
-            c = path[-1]
-            missing = [b for b in before[c] if b not in done]
-            if missing:
-                path.append(min(missing, key=lambda b: members[b][0]))
-            else:
-                path.pop()
-                done.setdefault(c)
-    return list(done)

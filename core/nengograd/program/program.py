@@ -19,7 +19,7 @@ from .host_call import HostCall
 from .plain import LABEL, REFERENCE, plain, same
 from .views import View
 
-__all__ = ["Array", "Block", "Op", "Program", "Served"]
+__all__ = ["Array", "Block", "Op", "Program", "Served", "reads_constants", "reads_fixed"]
 
 Role = Literal["constant", "parameter", "state", "input", "block"]
 
@@ -129,9 +129,24 @@ class Array:
     label: str = field(default="", metadata=LABEL)
 
     @property
+    def is_fixed(self) -> bool:
+        """Whether it is the same in all steps of a run."""
+        return self.role in ("constant", "parameter")
+
+    @property
     def name(self) -> str:
         """Short name in a program's text: ``c0``, ``s1``, ``i2``, ``b3``."""
         return f"{self.role[0]}{self.id}"
+
+
+def reads_constants(view: View, arrays: Mapping[int, Array]) -> bool:
+    """Whether a view reads constants and zeros alone."""
+    return all(arrays[s].role == "constant" for s in view.sources)
+
+
+def reads_fixed(view: View, arrays: Mapping[int, Array]) -> bool:
+    """Whether a view is the same in all steps: it reads constants, parameters and zeros alone."""
+    return all(arrays[s].is_fixed for s in view.sources)
 
 
 @dataclass(eq=False)
@@ -210,6 +225,14 @@ class Program:
     def by_role(self, role: Role) -> list[Array]:
         """The arrays of one role, in order of id."""
         return [array for array in self.arrays.values() if array.role == role]
+
+    def is_constant(self, view: View) -> bool:
+        """Whether a view reads constants and zeros alone."""
+        return reads_constants(view, self.arrays)
+
+    def is_fixed(self, view: View) -> bool:
+        """Whether a view is the same in all steps of a run."""
+        return reads_fixed(view, self.arrays)
 
     @property
     def host_blocks(self) -> list[Block]:

@@ -55,7 +55,7 @@ def split(program: Program, outside: Collection[int] = ()) -> list[Segment]:
             segments += [Segment([index], compiles=False), Segment()]
         else:
             segments[-1].blocks.append(index)
-    fixed = {a.id for a in program.arrays.values() if a.role in ("constant", "parameter")}
+    fixed = {a.id for a in program.arrays.values() if a.is_fixed}
     later: set[int] = set()
     for segment in reversed(segments):
         views = [view for i in segment.blocks for view in program.blocks[i].operands]

@@ -11,6 +11,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
+from ..plugin.executable import Options
 from ..program.sources import ConstantSource, Source, StepFunction
 
 __all__ = ["NO_FEEDS", "Feeds", "Inputs", "check_feeds", "check_node", "numbers"]
@@ -56,8 +57,7 @@ def check_feeds(
     feeds: Mapping[Any, Any] | None,
     nodes: Collection[Any],
     n_steps: int,
-    minibatch_size: int | None,
-    dtype: Any,
+    options: Options,
 ) -> dict[Any, NDArray[Any]]:
     """Check what a user wants to feed, and put time first.
 
@@ -70,10 +70,8 @@ def check_feeds(
         Those that may be fed.
     n_steps : int
         Steps of the run.
-    minibatch_size : int or None
-        Items of the minibatch.
-    dtype : dtype
-        Of the simulation.
+    options : Options
+        Minibatch and dtype of the simulation.
 
     Returns
     -------
@@ -91,7 +89,7 @@ def check_feeds(
     checked = {}
     for node, values in feeds.items():
         check_node(node, nodes, "input_feeds")
-        checked[node] = _check_values(node, values, n_steps, minibatch_size, dtype)
+        checked[node] = _check_values(node, values, n_steps, options)
     return checked
 
 
@@ -136,12 +134,10 @@ def numbers(key: Any, values: Any, attr: str, dtype: Any) -> NDArray[Any]:
     return array
 
 
-def _check_values(
-    node: Any, values: Any, n_steps: int, minibatch_size: int | None, dtype: Any
-) -> NDArray[Any]:
-    array = numbers(node, values, "input_feeds", dtype)
-    expected = (minibatch_size or 1, n_steps, node.size_out)
-    if minibatch_size is None and array.shape == expected[1:]:
+def _check_values(node: Any, values: Any, n_steps: int, options: Options) -> NDArray[Any]:
+    array = numbers(node, values, "input_feeds", options.dtype)
+    expected = (options.n_items, n_steps, node.size_out)
+    if options.minibatch_size is None and array.shape == expected[1:]:
         array = array[None]
     if array.shape != expected:
         raise ValidationError(
@@ -156,7 +152,7 @@ def _check_values(
             attr="input_feeds",
         )
     array = np.moveaxis(array, 1, 0)
-    return array[:, 0] if minibatch_size is None else array
+    return array[:, 0] if options.minibatch_size is None else array
 
 
 class Inputs:

@@ -93,16 +93,13 @@ class StepFunction:
         program = self.program
         views = [*program.updates.values(), *program.outputs]
         for block in program.blocks:
-            views += [v for v in block.operands if block.host or not self._is_constant(v)]
+            views += [v for v in block.operands if block.host or not program.is_constant(v)]
         read = {source for view in views for source in view.sources}
         return [array for array in program.by_role("constant") if array.id in read]
 
     def is_batched(self, view: View) -> bool:
         """Whether a view has the batch axis, if there is one."""
         return has_batch(self.program, view)
-
-    def _is_constant(self, view: View) -> bool:
-        return all(self.program.arrays[s].role == "constant" for s in view.sources)
 
     def reader(self, view: View) -> Reader:
         """A function that reads a view from a table of arrays."""
@@ -154,7 +151,7 @@ class StepFunction:
         if self.is_batched(view):
             return self.reader(view)
         block, j = self.program.blocks[place[0]], place[1]
-        if self._is_constant(view):
+        if self.program.is_constant(view):
             value = self.xp.asarray(self._value(view))
             return _constant_reader(builder.prepare(block, context, j, value))
         read = self.reader(view)
@@ -277,7 +274,7 @@ def _name(block: Block, registry: Registry) -> str:
 
 def has_batch(program: Program, view: View) -> bool:
     """Whether a view has the batch axis, if there is one."""
-    return any(program.arrays[s].role not in ("constant", "parameter") for s in view.sources)
+    return not program.is_fixed(view)
 
 
 def _constant_reader(value: Any) -> Reader:

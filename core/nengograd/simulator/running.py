@@ -137,8 +137,7 @@ class RunMethods(SimulatorBase):
         self._take_writes()
         path = profile_path(profile)
         steps = int(steps)
-        size, dtype = self.options.minibatch_size, self.options.dtype
-        feeds = check_feeds(input_feeds, self._feedable, steps, size, dtype)
+        feeds = check_feeds(input_feeds, self._feedable, steps, self.options)
         executed = self._runner.executed(steps)
         if executed != steps:
             warnings.warn(
