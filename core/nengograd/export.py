@@ -164,7 +164,7 @@ class _TensorProcess(nengo.Process):  # type: ignore[misc]
             if self._shape_in is not None:
                 arguments.append(np.asarray(x, dtype=self._dtype).reshape(1, *self._shape_in))
             key = rng.randint(2**24, size=2) if is_random else None
-            output, after = function.evaluate(self._weights, states, arguments, key)
+            output, after = function.call_item(self._weights, states, arguments, key)
             states.update(after)
             return output.reshape(-1)
 

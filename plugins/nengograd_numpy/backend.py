@@ -70,7 +70,7 @@ class NumpyExecutable(Executable):
         for array in self.program.by_role("parameter"):
             value = values.get(array.id, self._constants.get(array.id, array.initial))
             self._constants[array.id] = np.array(value, dtype=self.options.dtype)
-        self._fixed = {**self._constants, **self._function.prepare(self._constants)}
+        self._fixed = {**self._constants, **self._function.hoist(self._constants)}
 
     def initial_state(self) -> State:
         """The state before the first step."""

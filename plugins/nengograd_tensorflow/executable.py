@@ -168,7 +168,7 @@ class TensorFlowExecutable(Executable):
         """What is the same in all steps of a run: constants and parameters."""
         parameters = {i: tf.convert_to_tensor(v) for i, v in self.parameters.items()}
         arrays = {**self.constants, **parameters}
-        return {**arrays, **self.function.prepare(arrays)}
+        return {**arrays, **self.function.hoist(arrays)}
 
     def close(self) -> None:
         """Free compiled functions and tensors."""

@@ -111,14 +111,14 @@ class Function(TensorFunction):
             self._is_tried = True
         return self._why_not
 
-    def evaluate(
+    def call_item(
         self,
         weights: Mapping[str, NDArray[Any]],
         states: Mapping[str, NDArray[Any]],
         arguments: Sequence[NDArray[Any]],
         key: NDArray[Any] | None = None,
     ) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
-        """Call the function for one item; see `TensorFunction.evaluate`."""
+        """Call the function for one item; see `TensorFunction.call_item`."""
         check_process(self.backend, PROCESS)
         given = [tf.constant(weights[name]) for name in self.names]
         before = [tf.constant(states[name])[None] for name in self.states]

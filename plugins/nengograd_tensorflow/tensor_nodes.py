@@ -43,7 +43,7 @@ def warn_of_nodes(program: Program, blocks: Collection[int], what: str) -> None:
 class TensorNodeBuilder(OperatorBuilder):
     """Runs functions on tensors."""
 
-    def prepare(self, block: Block, ctx: Context, index: int, value: Any) -> Any:
+    def prepare_operand(self, block: Block, ctx: Context, index: int, value: Any) -> Any:
         """Give weights their shape; those that are held as bytes keep the axis of these."""
         weights = list(block.ops[0].operator.weights.values())
         first = len(block.operands) - len(weights)

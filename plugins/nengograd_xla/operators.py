@@ -20,7 +20,7 @@ class ShapedDotBuilder(DotBuilder):
     as a plain loop instead of calling its matrix library.
     """
 
-    def prepare(self, block: Block, ctx: Context, index: int, value: Any) -> Any:
+    def prepare_operand(self, block: Block, ctx: Context, index: int, value: Any) -> Any:
         """Give the matrices their shape."""
         m = len(block.ops)
         rows, cols = block.ops[0].attrs["rows"], block.ops[0].attrs["cols"]

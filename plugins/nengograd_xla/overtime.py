@@ -131,7 +131,7 @@ class OverTime:
     ) -> dict[int, Any]:
         """Fill the table of arrays with those of all steps; return the states in the end."""
         rows = steps * self.batch
-        arrays.update(self.function.prepare(arrays))
+        arrays.update(self.function.hoist(arrays))
         if self._input is not None:
             arrays[self._input] = self.xp.reshape(inputs, (rows, inputs.shape[-1]))
         end: dict[int, Any] = {}

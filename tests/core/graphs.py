@@ -48,26 +48,26 @@ def run_graph(graph: Graph, steps: int) -> dict[str, list[Any]]:
         for i, v in graph.values.items()
         if v.role in ("constant", "state", "parameter")
     }
-    values.update({s: view.evaluate(values) for s, view in graph.starts.items()})
+    values.update({s: view.gather(values) for s, view in graph.starts.items()})
     found: dict[str, list[Any]] = {"outputs": [], "signals": []}
     for step in range(steps):
         for identity, source in graph.sources.items():
             values[identity] = input_of(source, step)
         for op in graph.ops:
-            operands = [view.evaluate(values) for view in op.operands]
+            operands = [view.gather(values) for view in op.operands]
             results = FORMULAS[op.kind](op, *operands)
             for identity, result in zip(op.outputs, results, strict=True):
                 assert len(result) == graph.values[identity].size
                 values[identity] = result
-        found["outputs"].append([view.evaluate(values) for view in graph.outputs])
+        found["outputs"].append([view.gather(values) for view in graph.outputs])
         found["signals"].append(
             {
-                name: view.evaluate(values)
+                name: view.gather(values)
                 for name, view in graph.signals.items()
                 if all(source in values for source in view.sources)
             }
         )
-        values.update({s: view.evaluate(values) for s, view in graph.updates.items()})
+        values.update({s: view.gather(values) for s, view in graph.updates.items()})
     return found
 
 
@@ -99,13 +99,13 @@ def run_program(program: Program, steps: int) -> dict[str, list[Any]]:
             (array,) = program.by_role("input")
             values[array.id][start : start + length] = input_of(source, step)
         for block in program.blocks:
-            operands = [view.evaluate(values) for view in block.operands]
+            operands = [view.gather(values) for view in block.operands]
             for identity, result in zip(block.outputs, _run_block(block, operands), strict=True):
                 assert len(result) == program.arrays[identity].size
                 values[identity] = result
-        found["outputs"].append([view.evaluate(values) for view in program.outputs])
-        values.update({s: view.evaluate(values) for s, view in program.updates.items()})
-        kept = {name: view.evaluate(values) for name, view in program.signals.items()}
+        found["outputs"].append([view.gather(values) for view in program.outputs])
+        values.update({s: view.gather(values) for s, view in program.updates.items()})
+        kept = {name: view.gather(values) for name, view in program.signals.items()}
         found["signals"].append(kept)
     return found
 

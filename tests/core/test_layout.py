@@ -105,7 +105,7 @@ def test_states_that_begin_apart_and_go_on_alike_are_both_kept() -> None:
         graph.updates[state] = graph.signals[name] = total
         graph.before[name] = View.of(state, 2)
     program = laid_out(graph)
-    held = {name: view.evaluate(program.initial_state()) for name, view in program.signals.items()}
+    held = {name: view.gather(program.initial_state()) for name, view in program.signals.items()}
     np.testing.assert_array_equal(held["a"], [1, 1])
     np.testing.assert_array_equal(held["b"], [2, 2])
 

@@ -29,7 +29,7 @@ class Store:
         self.asked = 0
         self.memory = Memory(size, self.make_before, self.add_sum)
         # The direct simulation.
-        self.before = self.new(size).evaluate(self.arrays)
+        self.before = self.new(size).gather(self.arrays)
         self.kept = self.before.copy()
 
     def new(self, size: int) -> View:
@@ -48,11 +48,11 @@ class Store:
             assert views[0].sources == [BEFORE]
         self.sums.append((len(views), accumulates))
         source = len(self.arrays)
-        self.arrays[source] = sum(view.evaluate(self.arrays) for view in views)
+        self.arrays[source] = sum(view.gather(self.arrays) for view in views)
         return View.of(source, views[0].size)
 
     def value(self, view: View) -> np.ndarray:
-        return view.evaluate(self.arrays)
+        return view.gather(self.arrays)
 
     def write(self, effect: str, where: np.ndarray, contiguous: bool, zero: bool = False) -> None:
         """Write to the memory; to the array when sets, incs or updates are due."""

@@ -119,7 +119,7 @@ def _feeds_itself(program: Program, start: object) -> bool:
         before = total
         for block in program.blocks:
             offsets = [0] * len(block.operands)
-            read = [view.evaluate(touched, dtype=bool) for view in block.operands]
+            read = [view.gather(touched, dtype=bool) for view in block.operands]
             for op in block.ops:
                 hit = False
                 for k, operand in enumerate(op.operands):
@@ -131,7 +131,7 @@ def _feeds_itself(program: Program, start: object) -> bool:
                     for array, first, last in spans[id(op)]:
                         touched[array][first:last] = True
         for state, view in program.updates.items():
-            touched[state] |= view.evaluate(touched, dtype=bool)
+            touched[state] |= view.gather(touched, dtype=bool)
 
 
 @pytest.mark.parametrize("synapse", [None, 0.005])

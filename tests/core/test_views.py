@@ -39,7 +39,7 @@ def expand(rows: list[tuple[int, int, int]]) -> np.ndarray:
 
 
 def value(view: View) -> np.ndarray:
-    return view.evaluate(ARRAYS)
+    return view.gather(ARRAYS)
 
 
 def assert_normal(view: View) -> None:
@@ -69,20 +69,20 @@ def test_leading_axes_are_kept(rows: list[tuple[int, int, int]]) -> None:
     assume(view.sources)
     batched = {i: np.stack([array, -array]) for i, array in ARRAYS.items()}
     expected = expand(rows)
-    np.testing.assert_array_equal(view.evaluate(batched), np.stack([expected, -expected]))
+    np.testing.assert_array_equal(view.gather(batched), np.stack([expected, -expected]))
 
 
 def test_an_array_without_the_leading_axis_is_repeated_along_it() -> None:
     view = View([(0, 0, 2), (1, 0, 1)])
-    read = view.evaluate({0: np.ones((3, 2)), 1: np.full(1, 7.0)})
+    read = view.gather({0: np.ones((3, 2)), 1: np.full(1, 7.0)})
     np.testing.assert_array_equal(read, [[1, 1, 7]] * 3)
 
 
 def test_the_dtype_is_that_of_the_arrays_or_as_asked_for() -> None:
     arrays = {0: np.ones(2, np.float32), 1: np.ones(2, np.float32)}
     for view in (View.of(0, 2), View([(0, 0, 1), (ZERO, 0, 1), (1, 0, 1)])):
-        assert view.evaluate(arrays).dtype == np.float32
-        assert view.evaluate(arrays, np.float64).dtype == np.float64
+        assert view.gather(arrays).dtype == np.float32
+        assert view.gather(arrays, np.float64).dtype == np.float64
 
 
 @settings(deadline=None)
@@ -186,7 +186,7 @@ def test_replace_reads_through(view: View, chosen: dict[int, st.DataObject]) -> 
     replaced = view.replace(through)
     assert_normal(replaced)
     arrays = {**ARRAYS, **{source: value(other) for source, other in through.items()}}
-    np.testing.assert_array_equal(value(replaced), view.evaluate(arrays))
+    np.testing.assert_array_equal(value(replaced), view.gather(arrays))
 
 
 def test_replacing_reads_through_once() -> None:
@@ -222,7 +222,7 @@ def test_zeros_are_a_view_of_nothing() -> None:
     assert zeros.sources == []
     assert zeros.first == (ZERO, 0)
     assert zeros[1:3] == View.zeros(2) == View([(ZERO, 9, 2)])
-    np.testing.assert_array_equal(zeros.evaluate({}), np.zeros(5))
+    np.testing.assert_array_equal(zeros.gather({}), np.zeros(5))
     assert View.zeros(0) == View([]) == View.of(3, 0)
     assert not View([(ZERO, 0, 2), (0, 0, 1)]).is_zero
 

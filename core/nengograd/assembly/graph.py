@@ -105,7 +105,7 @@ class Graph:
     def constant_array(self, view: View) -> NDArray[Any]:
         """The elements of a constant view."""
         arrays = {s: self.values[s].initial for s in view.sources}
-        return view.evaluate(arrays)  # type: ignore[arg-type]
+        return view.gather(arrays)  # type: ignore[arg-type]
 
     def replace(self, views: dict[int, View]) -> None:
         """Read each of the given values through a view, everywhere."""

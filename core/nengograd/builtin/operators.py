@@ -232,7 +232,7 @@ def _rows_message(name: str, count: int, given: Any) -> str:
     return f"step has to return the state {name!r} as a list of {count} arrays, not a {what}"
 
 
-class NeuronsBuilder(OperatorBuilder):
+class SimNeuronsBuilder(OperatorBuilder):
     """Neurons: J, the states, then random numbers if drawn; all ``(..., n)``."""
 
     fenced = True
@@ -270,7 +270,7 @@ class NeuronsBuilder(OperatorBuilder):
         return step
 
 
-class ProcessesBuilder(OperatorBuilder):
+class SimProcessBuilder(OperatorBuilder):
     """Processes: u ``(..., n)``, then each row of each state."""
 
     def build(self, block: Block, ctx: Context) -> Step:
@@ -319,8 +319,8 @@ OPERATORS: dict[type, OperatorBuilder] = {
     Product: ProductBuilder(),
     Dot: DotBuilder(),
     SparseDotInc: SparseDotBuilder(),
-    SimNeurons: NeuronsBuilder(),
-    SimProcess: ProcessesBuilder(),
+    SimNeurons: SimNeuronsBuilder(),
+    SimProcess: SimProcessBuilder(),
     **LEARNING_RULES,
     **CONVOLUTIONS,
 }

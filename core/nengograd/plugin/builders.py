@@ -101,7 +101,7 @@ class OperatorBuilder(ABC):
             of one array ``(..., size)`` per output.
         """
 
-    def prepare(self, block: Block, ctx: Context, index: int, value: Any) -> Any:
+    def prepare_operand(self, block: Block, ctx: Context, index: int, value: Any) -> Any:
         """Convert an operand that is the same in all steps, once before the first step.
 
         Parameters

@@ -72,7 +72,7 @@ class TensorFunction(ABC):
         """Initial weights, and states of one item, by name; in their own dtypes."""
 
     @abstractmethod
-    def evaluate(
+    def call_item(
         self,
         weights: Mapping[str, NDArray[Any]],
         states: Mapping[str, NDArray[Any]],

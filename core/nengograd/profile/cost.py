@@ -110,7 +110,7 @@ def _operand(
     shape = (*context.batch, size) if batched else (size,)
     value = np.zeros(shape, dtype=context.dtype)
     if not batched:
-        value = builder.prepare(block, context, j, value)
+        value = builder.prepare_operand(block, context, j, value)
     return _Counting(value, tally) if isinstance(value, np.ndarray) else value
 
 

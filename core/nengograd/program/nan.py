@@ -110,7 +110,7 @@ def _of_item(masks: Masks, item: int | None) -> Masks:
 def _find_in_block(block: Block, masks: Masks) -> tuple[Op, int] | None:
     if not any(masks[i].any() for i in block.outputs):
         return None
-    operands = [view.evaluate(masks, bool) for view in block.operands]
+    operands = [view.gather(masks, bool) for view in block.operands]
     begun, made = [0] * len(operands), [0] * len(block.outputs)
     for op in block.ops:
         is_given = False
@@ -200,7 +200,7 @@ def what_is_not_finite(
             return f"the loss of {name} is {loss}{end}"
     for signal, view in program.parameters.items():
         known = all(source in gradients for source in view.sources)
-        if known and not np.isfinite(view.evaluate(gradients)).all():
+        if known and not np.isfinite(view.gather(gradients)).all():
             return f"the gradient of the parameter '{signal.name}' is not finite{end}"
     return f"a gradient is not finite{end}"
 
@@ -232,7 +232,7 @@ def _signal_with_nan(program: Program, state: Mapping[int, NDArray[Any]]) -> Any
     """A signal whose memory between steps has a NaN."""
     for signal, view in program.signals.items():
         is_kept = view.sources and all(source in state for source in view.sources)
-        if is_kept and has_nan(view.evaluate(state)):
+        if is_kept and has_nan(view.gather(state)):
             return signal
     return None
 

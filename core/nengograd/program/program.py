@@ -297,7 +297,7 @@ class Program:
             if array.id in self.starts:
                 view = self.starts[array.id]
                 known = {s: self.arrays[s].initial for s in view.sources} | dict(parameters or {})
-                value = view.evaluate(known, dtype=dtype)  # type: ignore[arg-type]
+                value = view.gather(known, dtype=dtype)  # type: ignore[arg-type]
             assert value is not None
             state[array.id] = np.asarray(value, dtype=dtype)
         return state
@@ -314,7 +314,7 @@ class Program:
         return {
             signal
             for signal, view in views.items()
-            if all(source in uses for source in view.sources) and not view.evaluate(lone).all()
+            if all(source in uses for source in view.sources) and not view.gather(lone).all()
         }
 
     def carry_over(
@@ -334,4 +334,4 @@ class Program:
         for mine, theirs in ((self.signals, other.signals), (self.parts, other.parts)):
             for key, view in mine.items():
                 if key in theirs and any(source in state for source in view.sources):
-                    view.scatter(theirs[key].evaluate(arrays), state)
+                    view.scatter(theirs[key].gather(arrays), state)

@@ -153,7 +153,7 @@ class View:
         offsets[sources == ZERO] = 0
         return sources, offsets
 
-    def evaluate(self, arrays: Mapping[int, NDArray[Any]], dtype: Any = None) -> NDArray[Any]:
+    def gather(self, arrays: Mapping[int, NDArray[Any]], dtype: Any = None) -> NDArray[Any]:
         """Read the view from NumPy arrays whose last axis holds the elements."""
         if len(self.runs) == 1 and self.runs[0, 0] != ZERO:
             source, start, length = self.runs[0].tolist()
@@ -172,7 +172,7 @@ class View:
         return out
 
     def scatter(self, value: NDArray[Any], arrays: Mapping[int, NDArray[Any]]) -> None:
-        """Write what `evaluate` would read into those of its sources that are in ``arrays``.
+        """Write what `gather` would read into those of its sources that are in ``arrays``.
 
         Parameters
         ----------

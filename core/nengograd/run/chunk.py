@@ -208,7 +208,7 @@ class NanWatch:
             if origin is None and _has_given(program, values):
                 return None
             try:
-                after = {i: view.evaluate(values) for i, view in program.updates.items()}
+                after = {i: view.gather(values) for i, view in program.updates.items()}
             except KeyError:  # the backend does not tell values
                 after = {}
             if origin is not None or any(map(has_nan, after.values())):

@@ -209,7 +209,7 @@ class Inputs:
             for name, array in state.items()
         }
 
-    def evaluate(
+    def read(
         self, first: int, n: int, feeds: Feeds = NO_FEEDS
     ) -> tuple[NDArray[Any], int, BaseException | None]:
         """Inputs of steps ``first`` to ``first + n - 1``.

@@ -197,8 +197,8 @@ class Runtime:
     def inputs(
         self, first: int, n: int, feeds: Feeds = NO_FEEDS
     ) -> tuple[NDArray[Any], int, BaseException | None]:
-        """Inputs of n steps; see `Inputs.evaluate`."""
-        return self._inputs.evaluate(first, n, feeds)
+        """Inputs of n steps; see `Inputs.read`."""
+        return self._inputs.read(first, n, feeds)
 
     def host(self, feeds: Feeds = NO_FEEDS) -> Host:
         """What runs the host blocks of the program in a run.

@@ -196,7 +196,7 @@ class SignalValues(Mapping[Any, Any]):
             )
 
     def _flat(self, base: Any, arrays: Mapping[int, Any]) -> NDArray[Any]:
-        return self._program().signals[base].evaluate(arrays, dtype=self._dtype)
+        return self._program().signals[base].gather(arrays, dtype=self._dtype)
 
     def _buffer(self, base: Any) -> NDArray[Any]:
         """The memory that views of a base signal are handed out of."""

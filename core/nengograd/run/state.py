@@ -28,7 +28,7 @@ def state_arrays(
     names : mapping
         A name for each signal.
     """
-    return {name: view.evaluate(state).copy() for name, view in _places(program, names)}
+    return {name: view.gather(state).copy() for name, view in _places(program, names)}
 
 
 def put_state(

@@ -153,12 +153,14 @@ class StepFunction:
         block, j = self.program.blocks[place[0]], place[1]
         if self.program.is_constant(view):
             value = self.xp.asarray(self._value(view))
-            return _constant_reader(builder.prepare(block, context, j, value))
+            return _constant_reader(builder.prepare_operand(block, context, j, value))
         read = self.reader(view)
-        self._parameters[place] = lambda arrays: builder.prepare(block, context, j, read(arrays))
+        self._parameters[place] = lambda arrays: builder.prepare_operand(
+            block, context, j, read(arrays)
+        )
         return lambda arrays: arrays[place]
 
-    def prepare(self, arrays: Arrays) -> Arrays:
+    def hoist(self, arrays: Arrays) -> Arrays:
         """Prepare the operands that blocks read instead of parameters.
 
         Add them to the table of arrays before the first step, and when a parameter has changed.
@@ -178,7 +180,7 @@ class StepFunction:
     def _value(self, view: View) -> Any:
         """The elements of a constant view."""
         arrays = {s: self.program.arrays[s].initial for s in view.sources}
-        value = view.evaluate(arrays, dtype=self.options.dtype)  # type: ignore[arg-type]
+        value = view.gather(arrays, dtype=self.options.dtype)  # type: ignore[arg-type]
         return np.ascontiguousarray(value)
 
     def read_operands(self, index: int, arrays: Arrays) -> list[Any]:
@@ -215,7 +217,7 @@ class StepFunction:
         Parameters
         ----------
         arrays : dict
-            The table: states, inputs, parameters, constants and what `prepare` has made of them.
+            The table: states, inputs, parameters, constants and what `hoist` has made of them.
         host : callable
             ``host(number, operands)`` runs a host block.
         """

@@ -137,7 +137,7 @@ class Conformance:
             for j, view in enumerate(block.operands):
                 value = rng.uniform(0.1, 0.9, view.size)
                 if not batched[j]:
-                    value = builder.prepare(block, context, j, value)
+                    value = builder.prepare_operand(block, context, j, value)
                 if isinstance(value, np.ndarray):
                     value.flags.writeable = False
                 operands.append(value)

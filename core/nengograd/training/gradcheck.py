@@ -54,7 +54,7 @@ class _Run:
     def with_parameter(self, view: View, direction: NDArray[Any]) -> float:
         """The weighted sum when something is added to a parameter."""
         moved = {i: x.copy() for i, x in self.arrays.items()}
-        view.scatter(view.evaluate(moved) + direction, moved)
+        view.scatter(view.gather(moved) + direction, moved)
         return self.trainer.differentiate(moved, self.inputs, self.weights)[0]
 
     def with_input(self, place: slice, direction: NDArray[Any]) -> float:
@@ -151,7 +151,7 @@ def _quantities(model: TrainableModel, program: Program, run: _Run) -> list[Quan
         view = program.parameters.get(parameter.signal)
         if view is not None and all(source in run.arrays for source in view.sources):
             shape = values[parameter.signal].shape
-            gradient = view.evaluate(by_arrays)
+            gradient = view.gather(by_arrays)
             found.append(
                 Quantity(parameter.name, shape, gradient, partial(run.with_parameter, view))
             )

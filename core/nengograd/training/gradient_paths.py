@@ -177,7 +177,7 @@ class _Marks:
 
     def reaches(self, operands: Sequence[Any]) -> bool:
         """Whether a parameter, or a node, reaches an element of these views."""
-        return any(view.evaluate(self._changing, dtype=bool).any() for view in operands)
+        return any(view.gather(self._changing, dtype=bool).any() for view in operands)
 
     def mark_needed(self, outputs: Sequence[int]) -> None:
         """Go from outputs to what they read, in this step and the one before."""
@@ -236,7 +236,7 @@ class _Marks:
                     if source.node is not None:
                         changing[array.id][start : start + length] = True
         for state, view in program.starts.items():
-            changing[state] |= view.evaluate(changing, dtype=bool)
+            changing[state] |= view.gather(changing, dtype=bool)
         members = [m for block in program.blocks for m in _members(block)]
         is_growing = True
         while is_growing:
@@ -247,7 +247,7 @@ class _Marks:
                     changing[i][place] |= self.reaches(reads)
             yield
             after = {
-                s: np.array(v.evaluate(changing, dtype=bool)) for s, v in program.updates.items()
+                s: np.array(v.gather(changing, dtype=bool)) for s, v in program.updates.items()
             }
             for state, reached in after.items():
                 changing[state] |= reached

@@ -173,7 +173,7 @@ def parameter_values(
     """
     values = {}
     for signal, view in program.parameters.items():
-        flat = view.evaluate(arrays)
+        flat = view.gather(arrays)
         values[signal] = flat if signal.sparse else flat.reshape(signal.shape)
     return values
 
