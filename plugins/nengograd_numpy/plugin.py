@@ -21,9 +21,10 @@ def _load() -> Backend:
 @hookimpl
 def nengograd_backends() -> Mapping[str, BackendInfo]:
     """The backend ``numpy``."""
-    from nengograd.plugin.backend import BackendInfo
+    from nengograd.plugin.backend import BackendInfo, Capabilities
 
-    return {"numpy": BackendInfo(load=_load, requires=("numpy",))}
+    capabilities = Capabilities(profile=True)
+    return {"numpy": BackendInfo(_load, requires=("numpy",), capabilities=capabilities)}
 
 
 @hookimpl

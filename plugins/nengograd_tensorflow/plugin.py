@@ -29,7 +29,9 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
             _load,
             requires=("tensorflow",),
             install=install,
-            capabilities=Capabilities(differentiate=True, tensor_functions=True, write_graph=True),
+            capabilities=Capabilities(
+                differentiate=True, tensor_functions=True, write_graph=True, profile=True
+            ),
             family="xla",
             preference=10,
         )

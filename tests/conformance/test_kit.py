@@ -15,7 +15,6 @@ from nengograd.builtin.processes import PROCESSES
 from nengograd.plugin.builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
 from nengograd.testing import (
     ConformanceError,
-    check_backend,
     check_neuron,
     check_operator,
     check_process,
@@ -447,31 +446,6 @@ def test_an_operator_that_is_wrong_is_caught(step, complaint):
 def test_an_operator_on_the_host_is_caught():
     with pytest.raises(ConformanceError, match="Negation runs on the host"):
         check_operator(Negation, network, backends=["numpy"])
-
-
-def test_a_backend_that_is_wrong_is_caught():
-    from nengograd.plugin.backend import BackendInfo
-    from nengograd_numpy.backend import NumpyBackend, NumpyExecutable
-
-    class Sloppy(NumpyExecutable):
-        """Runs a step too many."""
-
-        def run(self, state, inputs, n, first, host):
-            state, outputs = super().run(state, inputs, n, first, host)
-            state, _ = super().run(state, inputs[:1], 1, first, host)
-            return state, outputs
-
-    class SloppyBackend(NumpyBackend):
-        def compile(self, program, registry, options):
-            return Sloppy(program, registry, options)
-
-    class Plugin:
-        @nengograd.hookimpl
-        def nengograd_backends(self):
-            return {"sloppy": BackendInfo(load=SloppyBackend)}
-
-    with pytest.raises(ConformanceError, match=r"runs of any length share one compilation"):
-        check_backend("sloppy", plugins=[Plugin()])
 
 
 @pytest.mark.needs("tensorflow")

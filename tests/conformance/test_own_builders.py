@@ -11,6 +11,7 @@ from nengo.builder.processes import SimProcess
 
 import nengograd
 import nengograd.plugin.manager
+from conformance import differences
 from nengograd.tensor_node import SimTensorNode
 from nengograd.testing import (
     BackendConformance,
@@ -259,6 +260,16 @@ class TestNumPy(BackendConformance):
 class TestTensorFlow(BackendConformance):
     name = "tensorflow"
 
+    def tensor_function(x):
+        import tensorflow as tf
+
+        return tf.tanh(x)
+
+
+class TestDifferences(BackendConformance):
+    name = "differences"
+    plugins = (differences.plugin(),)
+
 
 def suites(kind):
     return [c for c in globals().values() if isinstance(c, type) and issubclass(c, kind)]
@@ -267,7 +278,7 @@ def suites(kind):
 def test_nothing_that_ships_is_left_out():
     neurons = {type(c.neuron) for c in suites(NeuronConformance) if c.neuron is not None}
     processes = {type(c.process) for c in suites(ProcessConformance) if c.process is not None}
-    backends = {c.name for c in suites(BackendConformance) if c.name}
+    backends = {c.name for c in suites(BackendConformance) if c.name and not c.plugins}
     operators = {c.operator for c in suites(OperatorConformance) if hasattr(c, "operator")}
     ours = nengograd.plugin.manager.get_registry("numpy")
     assert neurons == set(ours.neurons)

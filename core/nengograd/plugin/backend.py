@@ -47,6 +47,8 @@ class Capabilities:
         Whether a `nengograd.TensorNode` can compute a function on its tensors.
     write_graph : bool
         Whether it can write its compiled graph, for the argument ``tensorboard`` of a simulator.
+    profile : bool
+        Whether it measures what each block takes; see `Executable.start_measuring`.
     dtypes : tuple of str
         The dtypes that it computes in.
     """
@@ -54,6 +56,7 @@ class Capabilities:
     differentiate: bool = False
     tensor_functions: bool = False
     write_graph: bool = False
+    profile: bool = False
     dtypes: tuple[str, ...] = ("float32", "float64")
 
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
+from unittest import SkipTest
 
 import nengo
 import numpy as np
 from nengo.exceptions import SimulationError, ValidationError
 
+from .. import TensorNode, configure_settings
 from ..arguments.table import check_arguments
 from ..plugin import Backend, get_manager, get_registry
-from .conformance import Conformance, ConformanceError, assert_same, make_suite, run_checks
+from .conformance import ConformanceError, assert_same, make_suite, run_checks
+from .interruption import interrupted
+from .training import TrainingChecks
 
 __all__ = ["BackendConformance", "check_backend"]
+
+
+_MORE_THAN_CAN_BE_RUN = 10**7
+"""Steps that no backend runs before Ctrl-C comes."""
+
+_NEURONS = ("LIF", "Sigmoid")
+"""What blocks of neurons are called in profiles of `_neurons`."""
 
 
 def _neurons() -> Any:
@@ -59,6 +72,16 @@ def _host() -> Any:
     return net
 
 
+def _biased(bias: Any) -> Any:
+    """Neurons with a given bias."""
+    with nengo.Network(seed=4) as net:
+        drive = nengo.Node(lambda t: np.sin(20 * t), size_out=1)
+        net.a = nengo.Ensemble(8, 1, gain=np.full(8, 2.0), bias=bias, encoders=np.ones((8, 1)))
+        nengo.Connection(drive, net.a)
+        net.p = nengo.Probe(net.a.neurons)
+    return net
+
+
 NETWORKS: dict[str, Callable[[], Any]] = {
     "neurons": _neurons,
     "online learning": _learning,
@@ -66,8 +89,11 @@ NETWORKS: dict[str, Callable[[], Any]] = {
 }
 
 
-class BackendConformance(Conformance):
+class BackendConformance(TrainingChecks):
     """Checks of a backend.
+
+    What it does not declare in its `nengograd.plugin.Capabilities` is not checked: pytest shows
+    these checks as skipped, with the reason.
 
     Attributes
     ----------
@@ -75,10 +101,15 @@ class BackendConformance(Conformance):
         What users write.
     steps : int
         Length of the runs that are compared.
+    sgd_rate : float
+        Learning rate of the optimizer that the backend calls ``"sgd"``; by default Keras'.
+    tensor_function : callable or None
+        For a backend with tensor functions: one on its arrays that computes the hyperbolic
+        tangent, such as ``tf.tanh``.
     """
 
-    name: ClassVar[str] = ""
     steps: ClassVar[int] = 60
+    tensor_function: ClassVar[Callable[..., Any] | None] = None
 
     def _backend(self) -> Backend:
         return get_manager(self.plugins).backends[self.name].load()
@@ -142,15 +173,23 @@ class BackendConformance(Conformance):
             together = self.simulate(
                 net, self.name, self.steps, minibatch_size=3, input_feeds={net.drive: feeds}
             )[net.p]
-            for item in range(3):
-                fed = {net.drive: feeds[item]}
-                alone = self.simulate(net, self.name, self.steps, input_feeds=fed)[net.p]
-                assert_same(together[item], alone, f"{what}, item {item}", 1e-9, 1e-7)
+            fed = [{net.drive: own} for own in feeds]
+            for item, alone in enumerate(self.runs(net, self.name, self.steps, fed)):
+                assert_same(together[item], alone[net.p], f"{what}, item {item}", 1e-9, 1e-7)
 
     def test_an_error_in_a_node_keeps_the_steps_before_it(self) -> None:
+        self._stop_in_a_node(RuntimeError("as it should"))
+
+    def test_ctrl_c_in_a_node_keeps_the_steps_before_it(self) -> None:
+        self._stop_in_a_node(KeyboardInterrupt())
+
+    def _stop_in_a_node(self, error: BaseException) -> None:
+        """Raise an error in a Python node in the ninth step, and go on after it."""
+        errors = [error]
+
         def fails(t: float, x: Any) -> Any:
-            if t > 0.0085:
-                raise RuntimeError("as it should")
+            if t > 0.0085 and errors:
+                raise errors.pop()
             return x
 
         with nengo.Network() as net:
@@ -161,24 +200,51 @@ class BackendConformance(Conformance):
         with self.open(net, self.name) as sim:
             try:
                 sim.run_steps(20)
-            except RuntimeError:
+            except type(error):
                 pass
             else:
-                raise ConformanceError("the error of a node did not come through")
+                raise ConformanceError(f"the {type(error).__name__} of a node did not come through")
             if sim.n_steps != 8 or len(sim.data[probe]) != 8:
                 raise ConformanceError(
                     f"8 steps were complete; {sim.n_steps} are counted and {len(sim.data[probe])} "
                     "recorded"
                 )
+            sim.run_steps(4)
+            expected = 0.001 * np.arange(1, 13)[:, None]
+            assert_same(sim.data[probe], expected, "a run that went on", 1e-12, 1e-12)
+
+    def test_ctrl_c_in_the_middle_of_a_run_keeps_complete_steps(self) -> None:
+        net = _neurons()
+        with self.open(net, self.name) as sim:
+            sim.run_steps(3)
+            with interrupted(0.05):
+                sim.run_steps(_MORE_THAN_CAN_BE_RUN)
+            done, recorded = sim.n_steps, len(sim.data[net.p])
+            if done != recorded:
+                raise ConformanceError(f"{done} steps are counted and {recorded} recorded")
+            sim.run_steps(10)
+            stopped = sim.data[net.p].copy()
+            sim.reset()
+            sim.run_steps(done + 10)
+            what = f"a run that Ctrl-C has stopped after {done} steps and that went on"
+            assert_same(stopped, sim.data[net.p], what, 1e-9, 1e-7)
 
     def test_a_run_stops_before_the_first_nan(self) -> None:
+        self._stop_at_nan(probed=True)
+
+    def test_a_run_stops_before_a_nan_that_no_probe_sees(self) -> None:
+        self._stop_at_nan(probed=False)
+
+    def _stop_at_nan(self, probed: bool) -> None:
+        """Run a network which makes a NaN in step 6 and keeps it in the state of a synapse."""
         with nengo.Network() as net:
             source = nengo.Node(lambda t: 1e308 * (t > 0.0055))
             tenfold, node = nengo.Node(size_in=1), nengo.Node(size_in=1)
             nengo.Connection(source, tenfold, transform=10, synapse=None)
             nengo.Connection(tenfold, node, synapse=None)
             nengo.Connection(tenfold, node, transform=-1, synapse=None)
-            probe = nengo.Probe(node)
+            nengo.Connection(node, nengo.Node(size_in=1), synapse=0.01)
+            probe = nengo.Probe(node if probed else source)
         with self.open(net, self.name) as sim:
             try:
                 sim.run_steps(20)
@@ -203,9 +269,8 @@ class BackendConformance(Conformance):
             return
         raise ConformanceError("a device that is not there has to be a ValidationError")
 
-    def test_gradients_are_right_or_said_to_be_lacking(self) -> None:
-        if not self.can_differentiate(self.name):
-            return
+    def test_gradients_are_those_of_finite_differences(self) -> None:
+        self.need(self.name, "differentiate")
         with nengo.Network(seed=0) as net:
             drive = nengo.Node([0.3])
             ens = nengo.Ensemble(10, 1, neuron_type=nengo.LIFRate())
@@ -213,6 +278,89 @@ class BackendConformance(Conformance):
             probe = nengo.Probe(ens, synapse=0.01)
         with self.open(net, self.name) as sim:
             sim.check_gradients(probe)
+
+    def test_parameters_change_without_compiling_anew(self) -> None:
+        biases = [np.linspace(low, 3.0, 8) for low in (1.0, 0.0, 2.0)]
+        net = _biased(biases[0])
+        compilations = set()
+        with self.open(net, self.name) as sim:
+            values: Any = sim.signals
+            for bias in biases:
+                sim.soft_reset(include_probes=True)
+                values[sim.model.sig[net.a.neurons]["bias"]] = bias
+                sim.run_steps(self.steps)
+                alike = _biased(bias)
+                expected = self.reference(alike, self.steps)[alike.p]
+                assert_same(sim.data[net.p], expected, "output with another bias", 1e-9, 1e-7)
+                compilations.add(sim.compilations)
+        # With the first, what was a constant becomes a parameter.
+        if len(compilations) > 1:
+            raise ConformanceError(
+                f"compiled {max(compilations) - min(compilations)} times more for other parameters"
+            )
+
+    def test_a_profile_of_a_run_names_each_block_and_adds_up(self) -> None:
+        net = _neurons()
+        with tempfile.TemporaryDirectory() as folder, self.open(net, self.name) as sim:
+            sim.run_steps(400, profile=Path(folder) / "run.json")
+            profile: Any = sim.profile
+            found = [block.label for block in profile.blocks]
+            wanted = [block.label for block in sim.program.blocks]
+            if found != wanted:
+                raise ConformanceError(f"the blocks are {wanted}; the profile has {found}")
+            self._check_profile(profile, 200)
+
+    def test_a_profile_of_a_training_adds_up(self) -> None:
+        self.need(self.name, "differentiate")
+        net = _neurons()
+        with net:
+            configure_settings(spike_gradient="rate")
+        feeds = {net.drive: np.random.RandomState(0).uniform(-1, 1, (6, 4, 2))}
+        targets = {net.p: np.zeros((6, 4, 1))}
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            self.open(net, self.name, minibatch_size=1) as sim,
+        ):
+            sim.train(feeds, targets, "sgd", profile=Path(folder) / "training.json")
+            self._check_profile(sim.profile, 3)
+
+    def _check_profile(self, profile: Any, steps: int) -> None:
+        """The parts of a profile are part of the whole, and neurons take some of it."""
+        if profile.steps != steps:
+            raise ConformanceError(f"{steps} {profile.unit}s were measured, not {profile.steps}")
+        taken = sum(block.seconds_per_step for block in profile.blocks)
+        whole = profile.profiled_seconds_per_step
+        if taken > whole * 1.001:
+            raise ConformanceError(
+                f"the blocks of a profile take {taken:.3g} s of a {profile.unit} that takes "
+                f"{whole:.3g} s"
+            )
+        if self.can(self.name, "profile"):
+            # A compiler may join what is small with what uses it, but not neurons.
+            neurons = [block for block in profile.blocks if block.name in _NEURONS]
+            idle = [block.label for block in neurons if not block.seconds_per_step > 0]
+            if idle or not neurons:
+                raise ConformanceError(f"a profile says that {idle or _NEURONS} take no time")
+
+    def test_tensor_functions_run_and_have_gradients(self) -> None:
+        self.need(self.name, "tensor_functions")
+        function = type(self).tensor_function
+        if function is None:
+            raise SkipTest("no tensor_function is given, and the kit does not know the tensors")
+        if self.name not in get_manager().backends:
+            raise SkipTest("a TensorNode knows installed plugins alone")
+        with nengo.Network(seed=6) as net:
+            drive = nengo.Node(np.zeros(2))
+            node = TensorNode(function, shape_in=(2,), pass_time=False, backend=self.name)
+            nengo.Connection(drive, node, synapse=None)
+            probe = nengo.Probe(node)
+        feeds = np.random.RandomState(0).uniform(-2, 2, (3, 5, 2))
+        options = {"minibatch_size": 3, "input_feeds": {drive: feeds}}
+        found = self.simulate(net, self.name, 5, **options)[probe]
+        assert_same(found, np.tanh(feeds), "tanh of a tensor", 1e-12, 1e-9)
+        if self.can(self.name, "differentiate"):
+            with self.open(net, self.name) as sim:
+                sim.check_gradients(probe, n_steps=3)
 
 
 def check_backend(name: str, plugins: Sequence[Any] = (), **options: Any) -> None:

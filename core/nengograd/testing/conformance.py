@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
+from unittest import SkipTest
 
 import nengo
 import numpy as np
@@ -113,6 +114,20 @@ class Conformance:
             sim.run_steps(steps, input_feeds=feeds)
             return sim.data
 
+    def runs(
+        self,
+        network: nengo.Network,
+        backend: str,
+        steps: int,
+        feeds: Iterable[Mapping[Any, NDArray[Any]]],
+    ) -> Iterator[dict[Any, NDArray[Any]]]:
+        """The data by probe of a run with each of some inputs, compiled once for all of them."""
+        with self.open(network, backend) as sim:
+            for fed in feeds:
+                sim.reset()
+                sim.run_steps(steps, input_feeds=fed)
+                yield {probe: sim.data[probe].copy() for probe in network.all_probes}
+
     def reference(self, network: nengo.Network, steps: int, dt: float = 0.001) -> Any:
         """The data of a run of `nengo.Simulator`, in float64."""
         # Nengo's optimizer changes the order of random numbers.
@@ -151,9 +166,21 @@ class Conformance:
                     "return a new array"
                 ) from error
 
-    def can_differentiate(self, backend: str) -> bool:
-        """Whether a backend says that it has gradients."""
-        return get_manager(self.plugins).backends[backend].capabilities.differentiate
+    def can(self, backend: str, capability: str) -> bool:
+        """Whether a backend declares a capability; see `nengograd.plugin.Capabilities`."""
+        capabilities = get_manager(self.plugins).backends[backend].capabilities
+        return bool(getattr(capabilities, capability))
+
+    def need(self, backend: str, capability: str) -> None:
+        """Skip a check of what a backend does not declare.
+
+        Raises
+        ------
+        unittest.SkipTest
+            If it does not; pytest knows that error, too.
+        """
+        if not self.can(backend, capability):
+            raise SkipTest(f"the backend {backend!r} does not declare {capability!r}")
 
 
 def numbers(instance: Any) -> list[str]:
@@ -261,6 +288,8 @@ def run_checks(suite: Conformance) -> None:
         for backend in suite.backend_names() if takes_backend else [None]:
             try:
                 check(backend) if takes_backend else check()
+            except SkipTest:
+                continue
             except Exception as error:
                 where = f" on {backend}" if backend else ""
                 failures.append(f"- {name}{where}: {type(error).__name__}: {error}")

@@ -297,12 +297,11 @@ class NeuronConformance(Conformance):
             raise ConformanceError(f"the output of 3 items has shape {together.shape}")
         # Random numbers are those of a single run in the first item alone.
         draws = self._builder(backend).draw is not None
-        for item in range(3 if not draws else 0 if self.is_random else 1):
-            alone = self.simulate(net, backend, self.steps, input_feeds={net.drive: feeds[item]})[
-                probe
-            ]
-            scale = max(float(np.abs(alone).max()), 1e-300)
-            assert_same(together[item], alone, f"item {item}", 1e-9 * scale, 1e-7)
+        alike = 3 if not draws else 0 if self.is_random else 1
+        fed = [{net.drive: own} for own in feeds[:alike]]
+        for item, alone in enumerate(self.runs(net, backend, self.steps, fed)):
+            scale = max(float(np.abs(alone[probe]).max()), 1e-300)
+            assert_same(together[item], alone[probe], f"item {item}", 1e-9 * scale, 1e-7)
 
     def test_a_run_in_pieces_is_a_run_in_one(self, backend: str) -> None:
         net = self._network(self.neuron)
@@ -414,7 +413,7 @@ class NeuronConformance(Conformance):
     def _has_gradient(self, backend: str) -> bool:
         if self.neuron.spiking and not self._builder(backend).has_rate:
             return False
-        return self.can_differentiate(backend)
+        return self.can(backend, "differentiate")
 
 
 def check_neuron(
