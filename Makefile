@@ -29,8 +29,8 @@ $(STAMP): pyproject.toml
 demo: $(STAMP) ## simulate a controlled oscillator with every backend, and compare
 	@$(BIN)/python examples/demo.py
 
-test: $(STAMP) ## the fast tests
-	@$(BIN)/python -m pytest -q -n $(JOBS)
+test: $(STAMP) ## all tests, and the ten slowest of them
+	@$(BIN)/python -m pytest -q -n $(JOBS) --durations=10
 
 lint: $(STAMP) ## style, types and import rules
 	@$(BIN)/ruff check .

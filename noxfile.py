@@ -1,4 +1,4 @@
-"""The fast tests on each supported Python that the machine has."""
+"""The tests on each supported Python that the machine has."""
 
 import nox
 

@@ -10,6 +10,8 @@ import nengo
 import pytest
 
 BACKENDS = ("numpy", "tensorflow")
+"""Where tests run: each that takes a `backend`, itself or through `make_sim`, runs on all of them,
+or on those that its marks ``needs`` leave."""
 
 # Nengo's cache is shared by all environments of a user: a test must not find what another left.
 nengo.rc.set("decoder_cache", "enabled", "False")
@@ -21,41 +23,93 @@ def need_backend(name: str) -> None:
         pytest.skip(f"{name} is not installed")
 
 
+def able(*needs: str) -> list[str]:
+    """Those backends that do for a test.
+
+    Parameters
+    ----------
+    *needs : str
+        Capabilities, such as "differentiate", or the name of the only one that does.
+    """
+    from nengograd.plugin import get_manager
+
+    known = get_manager().backends
+
+    def does(name: str, need: str) -> bool:
+        if need in BACKENDS:
+            return name == need
+        return bool(getattr(known[name].capabilities, need)) if name in known else False
+
+    return [name for name in BACKENDS if all(does(name, need) for need in needs)]
+
+
+def _needs(item: Any) -> list[str]:
+    return [need for mark in item.iter_markers("needs") for need in mark.args]
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(backend): skipped where it is not installed")
+    for line in (
+        "needs(what): a backend's name or a capability; runs there alone, if it is installed",
+        "simulator(**options): what `make_sim` takes as defaults in this module or test",
+        "slow: takes more than 5 seconds on an idle machine with two cores",
+    ):
+        config.addinivalue_line("markers", line)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each backend that does for it."""
+    given = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    names = [n.strip() for g in given for n in (g.split(",") if isinstance(g, str) else g)]
+    # A suite of the conformance kit chooses by itself.
+    is_suite = hasattr(metafunc.cls, "backend_names")
+    if "backend" in metafunc.fixturenames and "backend" not in names and not is_suite:
+        backends = able(*_needs(metafunc.definition))
+        metafunc.parametrize("backend", backends, scope="session")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests that are given a backend, or marked with one, that is not installed."""
-    for mark in item.iter_markers("needs"):
-        need_backend(*mark.args)
+    """Skip tests that need, or are given, a backend that is not installed."""
+    needs = _needs(item)
+    if needs and "backend" not in getattr(item, "fixturenames", ()):
+        found = able(*needs)
+        if not found:
+            pytest.skip(f"no backend does for {needs}")
+        need_backend(found[0])
     given = getattr(item, "callspec", None)
     for value in given.params.values() if given else ():
         if isinstance(value, str) and value in BACKENDS:
             need_backend(value)
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
-    """The name of each backend in turn."""
-    need_backend(request.param)
-    return str(request.param)
-
-
-@pytest.fixture
-def make_sim(backend: str) -> Iterator[Callable[..., Any]]:
-    """Make simulators on the backend, in float64 and without a bar; they are closed at the end."""
+def _make(request: pytest.FixtureRequest, backend: str) -> Iterator[Callable[..., Any]]:
     import nengograd
 
+    defaults: dict[str, Any] = {"backend": backend, "dtype": "float64", "progress_bar": False}
+    for mark in reversed(list(request.node.iter_markers("simulator"))):
+        defaults.update(mark.kwargs)
     made = []
 
     def make(network: Any, **options: Any) -> Any:
-        options = {"backend": backend, "dtype": "float64", "progress_bar": False, **options}
-        sim = nengograd.Simulator(network, **options)
+        sim = nengograd.Simulator(network, **{**defaults, **options})
         made.append(sim)
         return sim
 
     yield make
     for sim in made:
         sim.close()
+
+
+@pytest.fixture
+def make_sim(request: pytest.FixtureRequest, backend: str) -> Iterator[Callable[..., Any]]:
+    """Make simulators on the backend, in float64 and without a bar; they are closed at the end.
+
+    The mark ``simulator`` has other defaults.
+    """
+    yield from _make(request, backend)
+
+
+@pytest.fixture(scope="module")
+def make_shared_sim(request: pytest.FixtureRequest, backend: str) -> Iterator[Callable[..., Any]]:
+    """Make simulators as `make_sim` does, to be compiled once for all tests of a module."""
+    yield from _make(request, backend)

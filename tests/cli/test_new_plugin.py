@@ -22,6 +22,7 @@ def install(root, package):
     (info / "entry_points.txt").write_text(f"[nengograd]\n{package} = {package}\n")
 
 
+@pytest.mark.slow
 def test_a_new_plugin_passes_its_own_tests(tmp_path):
     root = write(tmp_path)
     install(root, "nengograd_mycells")

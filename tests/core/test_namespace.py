@@ -228,7 +228,6 @@ def test_each_name_is_called() -> None:
     assert set(CALLS) == set(NAMES)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "tensorflow"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_function_gives_the_same_on_each_backend(name: str, dtype: str, backend: str) -> None:
@@ -243,7 +242,6 @@ def test_a_function_gives_the_same_on_each_backend(name: str, dtype: str, backen
         np.testing.assert_allclose(found, expected, rtol=precision, atol=precision)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "tensorflow"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_what_is_made_of_numbers_mixes_with_arrays(dtype: str, backend: str) -> None:
     xp = namespace(backend, dtype)
@@ -252,7 +250,6 @@ def test_what_is_made_of_numbers_mixes_with_arrays(dtype: str, backend: str) -> 
         assert np.asarray(x * number).dtype == dtype
 
 
-@pytest.mark.parametrize("backend", ["numpy", "tensorflow"])
 def test_a_name_that_is_missing_is_told_with_those_there_are(backend: str) -> None:
     with pytest.raises(AttributeError, match=r"xp has no 'foo'; it has abs, acos, .*zeros_like"):
         namespace(backend, "float32").foo  # noqa: B018

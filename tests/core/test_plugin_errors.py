@@ -12,11 +12,10 @@ from nengo.builder.operator import Copy
 from nengo.exceptions import BuildError, NengoWarning
 
 import nengograd
+from conftest import able
 from nengograd import hookimpl
 from nengograd.builtin.neurons import LIFBuilder
 from nengograd.builtin.processes import LinearFilterBuilder
-
-BACKENDS = ("numpy", "tensorflow")
 
 
 def plugin(**hooks: Any) -> Any:
@@ -105,7 +104,6 @@ def process_after(change: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     return after(change, LinearFilterBuilder)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("hooks", "words"),
     [
@@ -168,7 +166,7 @@ def write(xp: Any, J: Any) -> Any:
     return J
 
 
-ON_ALL, ON_TENSORFLOW = BACKENDS, ("tensorflow",)
+ON_ALL, ON_TENSORFLOW = tuple(able()), ("tensorflow",)
 
 
 @pytest.mark.needs("tensorflow")

@@ -345,7 +345,6 @@ def test_a_builder_that_is_wrong_is_named(builder: Any, words: list[str]) -> Non
         assert word in str(caught.value)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "tensorflow"])
 def test_a_builder_that_loses_the_batch_axis_is_told(backend: str) -> None:
     loses = Returns(lambda x: [x[0]])
     with pytest.raises(BuildError, match=r"shape \(2,\); \(3, 2\) is needed.*batch axis is lost"):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import nengo
@@ -21,6 +22,8 @@ from nengograd.diagram import draw
 from nengograd.program.loops import stages
 
 pytest.importorskip("igraph")
+
+pytestmark = pytest.mark.needs("numpy")
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -96,19 +99,15 @@ def areas(n: int) -> nengo.Network:
     return net
 
 
-def simulator(net: nengo.Network) -> nengograd.Simulator:
-    return nengograd.Simulator(net, backend="numpy", progress_bar=False)
-
-
-def profiled(net: nengo.Network, folder: pathlib.Path) -> nengograd.Simulator:
-    with simulator(net) as sim:
+def profiled(make_sim: Any, net: nengo.Network, folder: pathlib.Path) -> nengograd.Simulator:
+    with make_sim(net) as sim:
         sim.run_steps(20, profile=str(folder / "profile.json"))
     return sim
 
 
 @pytest.fixture(scope="module")
-def sim(tmp_path_factory: pytest.TempPathFactory) -> nengograd.Simulator:
-    return profiled(closed_loop(), tmp_path_factory.mktemp("loop"))
+def sim(make_shared_sim: Any, tmp_path_factory: pytest.TempPathFactory) -> nengograd.Simulator:
+    return profiled(make_shared_sim, closed_loop(), tmp_path_factory.mktemp("loop"))
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +116,8 @@ def picture(sim: nengograd.Simulator) -> Picture:
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> nengograd.Simulator:
-    return profiled(areas(5), tmp_path_factory.mktemp("areas"))
+def large(make_shared_sim: Any, tmp_path_factory: pytest.TempPathFactory) -> nengograd.Simulator:
+    return profiled(make_shared_sim, areas(5), tmp_path_factory.mktemp("areas"))
 
 
 def test_each_block_is_a_box_with_its_kind_and_number_of_operators(sim, picture) -> None:
@@ -180,13 +179,13 @@ def test_blocks_that_need_each_other_have_one_color_of_their_own(sim, picture) -
     }
 
 
-def test_two_loops_have_two_colors() -> None:
+def test_two_loops_have_two_colors(make_sim: Any) -> None:
     with nengo.Network(seed=0) as net:
         # Shapes and synapses differ, so that no block has a part in both.
         for size, synapse in ((2, nengo.Lowpass(0.1)), (3, nengo.Alpha(0.1))):
             node = nengo.Node(size_in=size)
             nengo.Connection(node, node, transform=np.ones((size, size)), synapse=synapse)
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         text = draw(sim.program)
     loops = [s for s in stages(sim.program) if s.is_loop and len(s.blocks) > 1]
     boxes = Picture(text).of("block")
@@ -238,7 +237,7 @@ def test_arrows_run_from_side_to_side_and_through_no_box(large, most) -> None:
                 assert past or (y == v and not top < y < bottom)
 
 
-def test_parts_that_have_nothing_to_do_with_each_other_stand_side_by_side() -> None:
+def test_parts_that_have_nothing_to_do_with_each_other_stand_side_by_side(make_sim: Any) -> None:
     with nengo.Network(seed=0) as net:
         for _ in range(2):
             node = nengo.Node([1.0])
@@ -246,7 +245,7 @@ def test_parts_that_have_nothing_to_do_with_each_other_stand_side_by_side() -> N
         for size, synapse in ((2, nengo.Lowpass(0.1)), (3, nengo.Alpha(0.1))):
             node = nengo.Node(size_in=size)
             nengo.Connection(node, node, transform=np.ones((size, size)), synapse=synapse)
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         test_boxes_do_not_overlap_and_lie_within_the_picture(sim, 30)
         test_arrows_run_from_side_to_side_and_through_no_box(sim, 30)
 
@@ -261,8 +260,8 @@ def test_text_fits_into_its_box(sim, picture) -> None:
 def test_pictures_are_the_same_in_each_process() -> None:
     code = (
         "import nengo, nengograd\n"
-        "from test_draw import areas, simulator\n"
-        "sim = simulator(areas(3))\n"
+        "from test_draw import areas\n"
+        "sim = nengograd.Simulator(areas(3), backend='numpy', progress_bar=False)\n"
         "print(nengograd.diagram.draw(sim.program, sim.model))"
     )
     here = os.path.dirname(__file__)
@@ -349,7 +348,7 @@ def test_without_networks_blocks_collapse_by_kind(large) -> None:
     assert {"LIFRate", "Tanh"} <= titles
 
 
-def test_a_group_shows_the_loop_and_the_python_inside_it(sim) -> None:
+def test_a_group_shows_the_loop_and_the_python_inside_it(make_sim: Any, sim) -> None:
     found = Picture(draw(sim.program, sim.model, most=1))
     shown = {lines(box)[0]: box for box in found.boxes.values()}
     loop = next(c for c in classes(shown["Dot"]) if c.startswith("loop"))
@@ -363,20 +362,20 @@ def test_a_group_shows_the_loop_and_the_python_inside_it(sim) -> None:
                 nengo.Connection(a, b, synapse=None)
                 a = b
         nengo.Probe(a)
-    with simulator(net) as other:
+    with make_sim(net) as other:
         text = draw(other.program, other.model, most=1)
     (group,) = Picture(text).of("group").values()
     assert lines(group)[0] == "inner"
     assert "2 of them as Python" in lines(group)
 
 
-def test_states_of_one_network_are_part_of_it() -> None:
+def test_states_of_one_network_are_part_of_it(make_sim: Any) -> None:
     with nengo.Network(seed=0) as net:
         for name, size, synapse in (("a", 2, nengo.Lowpass(0.1)), ("b", 3, nengo.Alpha(0.1))):
             with nengo.Network(label=name):
                 node = nengo.Node(size_in=size)
                 nengo.Connection(node, node, transform=np.ones((size, size)), synapse=synapse)
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         fine = Picture(draw(sim.program, sim.model))
         coarse = Picture(draw(sim.program, sim.model, most=2))
     assert len(fine.of("state")) == 2
@@ -384,33 +383,33 @@ def test_states_of_one_network_are_part_of_it() -> None:
     assert {lines(box)[0] for box in coarse.boxes.values()} == {"a", "b"}
 
 
-def test_what_simplification_has_made_belongs_where_its_operands_do() -> None:
+def test_what_simplification_has_made_belongs_where_its_operands_do(make_sim: Any) -> None:
     with nengo.Network(seed=0) as net, nengo.Network(label="all"):
         a = nengo.Ensemble(10, 1, neuron_type=nengo.LIFRate())
         b = nengo.Node(size_in=2)
         for i in range(2):  # these products share their input, and become one
             nengo.Connection(a, b[i], function=lambda x, power=i + 1: x**power, synapse=None)
         nengo.Probe(b)
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         found = Picture(draw(sim.program, sim.model, most=1))
     assert any(op.operator is None for block in sim.program.blocks for op in block.ops)
     assert [lines(box)[0] for box in found.of("group").values()] == ["all"]
     assert not found.of("block")
 
 
-def test_many_inputs_are_named_in_few_lines() -> None:
+def test_many_inputs_are_named_in_few_lines(make_sim: Any) -> None:
     with nengo.Network() as net:
         for i in range(9):
             nengo.Probe(nengo.Node([1.0], label=f"node {i}"))
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         (box,) = Picture(draw(sim.program)).of("input").values()
     assert lines(box)[1:] == [*(f"node {i}: 1" for i in range(4)), "and 5 more"]
 
 
-def test_a_program_without_blocks_can_be_drawn() -> None:
+def test_a_program_without_blocks_can_be_drawn(make_sim: Any) -> None:
     with nengo.Network() as net:
         pass
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         assert Picture(draw(sim.program, sim.model)).boxes == {}
 
 

@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+pytestmark = pytest.mark.slow
+
 
 def test_digits_are_read_as_rates_and_with_spikes(tmp_path: Path) -> None:
     import train_digits

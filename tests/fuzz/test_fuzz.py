@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from nengo.exceptions import BuildError
 
 import nengograd
-from conftest import BACKENDS, need_backend
+from conftest import need_backend
 from fuzz.networks import NetworkSpec, networks
 from fuzz.own_types import PLUGIN
 
@@ -163,8 +163,8 @@ minibatches = st.sampled_from([None, 1, 3])
 jits = st.sampled_from([None, False, False])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_random_networks_agree_with_nengo(backend: str, part: int) -> None:
     need_backend(backend)
 

@@ -109,6 +109,7 @@ def descend(spec: NetworkSpec, backend: str, minibatch_size: int | None) -> Any:
         return sim.model, before, gradients, {p.signal: p.name for p in parameters}, weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_gradients_of_random_networks_agree_with_differences_of_nengo(part: int) -> None:
     need_backend("tensorflow")

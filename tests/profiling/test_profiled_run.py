@@ -14,8 +14,6 @@ from nengograd.profile import load_profile
 from nengograd.run.recording import Recording
 from profiling.trace_format import check_trace
 
-BACKENDS = ("numpy", "tensorflow")
-
 
 def make_network():
     with nengo.Network(seed=0, label="small") as net:
@@ -27,12 +25,12 @@ def make_network():
     return net
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
-def profiled(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def profiled(backend, tmp_path_factory):
     """A simulator that has run profiled, and the file it has written."""
     path = tmp_path_factory.mktemp("profile") / "run.json"
     net = make_network()
-    with nengograd.Simulator(net, progress_bar=False, backend=request.param) as sim:
+    with nengograd.Simulator(net, progress_bar=False, backend=backend) as sim:
         begin = time.perf_counter()
         sim.run_steps(600, profile=path)
         net.seconds = time.perf_counter() - begin
@@ -121,7 +119,6 @@ def test_an_unrolled_run_is_measured_in_whole_turns(tmp_path, steps):
         assert sim.profile.steps in (steps // 2, (steps + 3) // 2)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_python_on_the_host_is_a_block_with_its_time(backend, tmp_path):
     with nengo.Network(seed=0) as net:
         node = nengo.Node(lambda t, x: x + 1, size_in=1)

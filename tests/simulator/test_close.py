@@ -14,9 +14,10 @@ import pytest
 from nengo.exceptions import SimulatorClosed
 
 import nengograd
-from conftest import need_backend
 
-MADE = 50
+MADE = 10
+"""Two to warm up, and twice four. What each call leaves shows in either four; what libraries keep
+for good does not come up eight times in a row."""
 
 
 def objects() -> Counter[str]:
@@ -68,9 +69,10 @@ def test_closed_simulators_leave_no_objects_on_numpy(minibatch_size: int | None)
     assert left_behind(use) == set()
 
 
+@pytest.mark.slow
+@pytest.mark.needs("tensorflow")
 def test_trained_and_closed_simulators_leave_no_objects_on_tensorflow() -> None:
     # Tensor nodes may register gradients of their own, as swish does.
-    need_backend("tensorflow")
     import tensorflow as tf
 
     def use() -> None:
@@ -83,9 +85,9 @@ def test_trained_and_closed_simulators_leave_no_objects_on_tensorflow() -> None:
     assert left_behind(use) == set()
 
 
+@pytest.mark.slow
+@pytest.mark.needs("tensorflow")
 def test_compiled_simulators_leave_no_objects_on_tensorflow() -> None:
-    need_backend("tensorflow")
-
     def use() -> None:
         net, probe = loop()
         with nengograd.Simulator(net, backend="tensorflow", progress_bar=False) as sim:
@@ -95,8 +97,9 @@ def test_compiled_simulators_leave_no_objects_on_tensorflow() -> None:
     assert left_behind(use, count=5) == set()
 
 
+@pytest.mark.slow
+@pytest.mark.needs("tensorflow")
 def test_checkpointed_training_leaves_no_objects(monkeypatch: pytest.MonkeyPatch) -> None:
-    need_backend("tensorflow")
     from nengograd_xla import overtime
 
     monkeypatch.setattr(overtime, "_MOST_BYTES", 1)
@@ -110,9 +113,8 @@ def test_checkpointed_training_leaves_no_objects(monkeypatch: pytest.MonkeyPatch
     assert left_behind(use, count=5) == set()
 
 
+@pytest.mark.needs("tensorflow")
 def test_a_closed_simulator_that_is_kept_holds_no_compiled_functions() -> None:
-    need_backend("tensorflow")
-
     def held() -> int:
         gc.collect()
         return sum(type(o).__name__ == "FuncGraph" for o in gc.get_objects())
@@ -130,8 +132,8 @@ def test_a_closed_simulator_that_is_kept_holds_no_compiled_functions() -> None:
         sim.run_steps(1)
 
 
+@pytest.mark.needs("tensorflow")
 def test_training_under_a_tape_of_the_user_is_the_same_as_without() -> None:
-    need_backend("tensorflow")
     import tensorflow as tf
 
     def losses(under: Any) -> list[float]:

@@ -34,7 +34,12 @@ def build() -> dict[str, Any]:
     return dict(zip(names, values, strict=True))
 
 
-B = build()
+@pytest.fixture(scope="module")
+def built() -> Any:
+    """A network and its parts, by name."""
+    return build()
+
+
 N = 20
 
 
@@ -54,8 +59,10 @@ def reference(**outputs: np.ndarray) -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def shared(backend: str) -> Any:
-    with nengograd.Simulator(B["net"], backend=backend, dtype="float64", progress_bar=False) as sim:
+def shared(built: Any, backend: str) -> Any:
+    with nengograd.Simulator(
+        built["net"], backend=backend, dtype="float64", progress_bar=False
+    ) as sim:
         yield sim
 
 
@@ -65,42 +72,44 @@ def sim(shared: Any) -> Any:
     return shared
 
 
-def assert_data(sim: Any, expected: list[np.ndarray]) -> None:
-    for probe, wanted in zip(B["probes"], expected, strict=True):
+def assert_data(built: Any, sim: Any, expected: list[np.ndarray]) -> None:
+    for probe, wanted in zip(built["probes"], expected, strict=True):
         np.testing.assert_allclose(sim.data[probe], wanted, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("names", [("const",), ("func",), ("process",), ("const", "process")])
-def test_fed_values_take_the_place_of_the_output(sim: Any, names: tuple[str, ...]) -> None:
-    values = {name: fed(B[name], seed=i) for i, name in enumerate(names)}
-    sim.run_steps(N, input_feeds={B[name]: v[None] for name, v in values.items()})
-    assert_data(sim, reference(**values))
+def test_fed_values_take_the_place_of_the_output(
+    built: Any, sim: Any, names: tuple[str, ...]
+) -> None:
+    values = {name: fed(built[name], seed=i) for i, name in enumerate(names)}
+    sim.run_steps(N, input_feeds={built[name]: v[None] for name, v in values.items()})
+    assert_data(built, sim, reference(**values))
 
 
-def test_a_passthrough_node_without_input_can_be_fed(sim: Any) -> None:
-    values = fed(B["free"])
-    sim.run_steps(N, input_feeds={B["free"]: values[None]})
-    np.testing.assert_allclose(sim.data[B["probes"][4]], values, rtol=0, atol=1e-10)
+def test_a_passthrough_node_without_input_can_be_fed(built: Any, sim: Any) -> None:
+    values = fed(built["free"])
+    sim.run_steps(N, input_feeds={built["free"]: values[None]})
+    np.testing.assert_allclose(sim.data[built["probes"][4]], values, rtol=0, atol=1e-10)
 
 
-def test_without_a_minibatch_its_axis_may_be_left_out(sim: Any) -> None:
-    values = fed(B["const"])
-    sim.run_steps(N, input_feeds={B["const"]: values})
-    assert_data(sim, reference(const=values))
+def test_without_a_minibatch_its_axis_may_be_left_out(built: Any, sim: Any) -> None:
+    values = fed(built["const"])
+    sim.run_steps(N, input_feeds={built["const"]: values})
+    assert_data(built, sim, reference(const=values))
 
 
-def test_each_way_of_running_takes_feeds(sim: Any) -> None:
-    values = fed(B["const"])
-    sim.step(input_feeds={B["const"]: values[None, :1]})
-    sim.run_steps(9, input_feeds={B["const"]: values[None, 1:10]})
-    sim.run((N - 10) * sim.dt, input_feeds={B["const"]: values[None, 10:]})
-    assert_data(sim, reference(const=values))
+def test_each_way_of_running_takes_feeds(built: Any, sim: Any) -> None:
+    values = fed(built["const"])
+    sim.step(input_feeds={built["const"]: values[None, :1]})
+    sim.run_steps(9, input_feeds={built["const"]: values[None, 1:10]})
+    sim.run((N - 10) * sim.dt, input_feeds={built["const"]: values[None, 10:]})
+    assert_data(built, sim, reference(const=values))
 
 
-def test_feeds_are_for_one_run_only(sim: Any) -> None:
-    sim.run_steps(5, input_feeds={B["const"]: np.ones((1, 5, 2))})
+def test_feeds_are_for_one_run_only(built: Any, sim: Any) -> None:
+    sim.run_steps(5, input_feeds={built["const"]: np.ones((1, 5, 2))})
     sim.run_steps(5)
-    data = sim.data[B["probes"][0]]
+    data = sim.data[built["probes"][0]]
     np.testing.assert_array_equal(data[:5], np.ones((5, 2)))
     np.testing.assert_array_equal(data[5:], np.tile([0.5, -0.5], (5, 1)))
 
@@ -124,94 +133,98 @@ def test_a_fed_function_is_not_called(make_sim: Callable) -> None:
     np.testing.assert_array_equal(sim.data[probe][:, 0], [1, 1, 1, 1, 0, 0])
 
 
-def test_each_item_of_a_minibatch_gets_its_own_values(make_sim: Callable) -> None:
-    sim = make_sim(B["net"], minibatch_size=2)
-    values = fed(B["const"], items=2)
-    sim.run_steps(N, input_feeds={B["const"]: values})
+def test_each_item_of_a_minibatch_gets_its_own_values(built: Any, make_sim: Callable) -> None:
+    sim = make_sim(built["net"], minibatch_size=2)
+    values = fed(built["const"], items=2)
+    sim.run_steps(N, input_feeds={built["const"]: values})
     singles = [reference(const=v) for v in values]
-    for probe, first, second in zip(B["probes"], *singles, strict=True):
+    for probe, first, second in zip(built["probes"], *singles, strict=True):
         np.testing.assert_allclose(sim.data[probe][0], first, rtol=0, atol=1e-10)
-        if probe.target is not B["process"] and probe.target is not B["ens"]:
+        if probe.target is not built["process"] and probe.target is not built["ens"]:
             # The noise of the second item is its own.
             np.testing.assert_allclose(sim.data[probe][1], second, rtol=0, atol=1e-10)
 
 
-def test_feeds_with_unrolling_may_end_before_the_last_turn(make_sim: Callable) -> None:
-    sim = make_sim(B["net"], unroll_simulation=4)
-    values = fed(B["const"], 6)
+def test_feeds_with_unrolling_may_end_before_the_last_turn(built: Any, make_sim: Callable) -> None:
+    sim = make_sim(built["net"], unroll_simulation=4)
+    values = fed(built["const"], 6)
     with pytest.warns(NengoWarning, match="unroll_simulation"):
-        sim.run_steps(6, input_feeds={B["const"]: values[None]})
-    np.testing.assert_array_equal(sim.data[B["probes"][0]], values)
+        sim.run_steps(6, input_feeds={built["const"]: values[None]})
+    np.testing.assert_array_equal(sim.data[built["probes"][0]], values)
 
 
 # -- errors
 
 
-def assert_unharmed(sim: Any) -> None:
+def assert_unharmed(built: Any, sim: Any) -> None:
     """Nothing has run, and the simulator works."""
     assert sim.n_steps == 0
-    assert all(len(sim.data[probe]) == 0 for probe in B["probes"])
+    assert all(len(sim.data[probe]) == 0 for probe in built["probes"])
     sim.run_steps(N)
-    assert_data(sim, reference())
+    assert_data(built, sim, reference())
 
 
 @pytest.mark.parametrize(
     "shape", [(1, N, 3), (2, N, 2), (1, N - 1, 2), (1, N + 1, 2), (N - 1, 2), (2,), (1, 1, N, 2)]
 )
-def test_a_wrong_shape_is_an_error_that_states_both(sim: Any, shape: tuple[int, ...]) -> None:
+def test_a_wrong_shape_is_an_error_that_states_both(
+    built: Any, sim: Any, shape: tuple[int, ...]
+) -> None:
     with pytest.raises(NengoException) as error:
-        sim.run_steps(N, input_feeds={B["const"]: np.zeros(shape)})
+        sim.run_steps(N, input_feeds={built["const"]: np.zeros(shape)})
     message = str(error.value)
     assert str(shape) in message
     assert str((1, N, 2)) in message
-    assert_unharmed(sim)
+    assert_unharmed(built, sim)
 
 
-def test_a_minibatch_needs_its_axis(make_sim: Callable) -> None:
-    sim = make_sim(B["net"], minibatch_size=2)
+def test_a_minibatch_needs_its_axis(built: Any, make_sim: Callable) -> None:
+    sim = make_sim(built["net"], minibatch_size=2)
     with pytest.raises(NengoException) as error:
-        sim.run_steps(N, input_feeds={B["const"]: np.zeros((N, 2))})
+        sim.run_steps(N, input_feeds={built["const"]: np.zeros((N, 2))})
     assert str((N, 2)) in str(error.value)
     assert str((2, N, 2)) in str(error.value)
     assert sim.n_steps == 0
 
 
 @pytest.mark.parametrize("name", ["ens", "relay", "echo", "net"])
-def test_only_nodes_without_incoming_connections_can_be_fed(sim: Any, name: str) -> None:
+def test_only_nodes_without_incoming_connections_can_be_fed(
+    built: Any, sim: Any, name: str
+) -> None:
     with pytest.raises(NengoException):
-        sim.run_steps(N, input_feeds={B[name]: np.zeros((1, N, 2))})
-    assert_unharmed(sim)
+        sim.run_steps(N, input_feeds={built[name]: np.zeros((1, N, 2))})
+    assert_unharmed(built, sim)
 
 
-def test_a_node_of_another_network_is_an_error(sim: Any) -> None:
+def test_a_node_of_another_network_is_an_error(built: Any, sim: Any) -> None:
     with nengo.Network():
         other = nengo.Node([1.0])
     with pytest.raises(NengoException):
         sim.run_steps(N, input_feeds={other: np.zeros((1, N, 1))})
-    assert_unharmed(sim)
+    assert_unharmed(built, sim)
 
 
 @pytest.mark.parametrize("feeds", [[1, 2], "const", 3.0])
-def test_feeds_are_a_dict(sim: Any, feeds: Any) -> None:
+def test_feeds_are_a_dict(built: Any, sim: Any, feeds: Any) -> None:
     with pytest.raises(NengoException, match="input_feeds"):
         sim.run_steps(N, input_feeds=feeds)
-    assert_unharmed(sim)
+    assert_unharmed(built, sim)
 
 
 @pytest.mark.parametrize("values", [None, "text", [[1.0], [1.0, 2.0]], {"a": 1}])
-def test_values_are_arrays_of_numbers(sim: Any, values: Any) -> None:
+def test_values_are_arrays_of_numbers(built: Any, sim: Any, values: Any) -> None:
     with pytest.raises(NengoException):
-        sim.run_steps(N, input_feeds={B["const"]: values})
-    assert_unharmed(sim)
+        sim.run_steps(N, input_feeds={built["const"]: values})
+    assert_unharmed(built, sim)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_values_that_are_not_finite_are_an_error(sim: Any, value: float) -> None:
+def test_values_that_are_not_finite_are_an_error(built: Any, sim: Any, value: float) -> None:
     values = np.zeros((1, N, 2))
     values[0, N // 2, 1] = value
     with pytest.raises(NengoException, match=r"finite|NaN|nan"):
-        sim.run_steps(N, input_feeds={B["const"]: values})
-    assert_unharmed(sim)
+        sim.run_steps(N, input_feeds={built["const"]: values})
+    assert_unharmed(built, sim)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -234,8 +247,8 @@ def test_a_value_too_large_for_the_dtype_is_an_error_that_a_larger_dtype_mends(
         assert sim.data[probe].min() == -1e39
 
 
-def test_one_wrong_feed_keeps_the_right_ones_from_being_used(sim: Any) -> None:
-    feeds = {B["const"]: np.ones((1, N, 2)), B["func"]: np.zeros((1, N, 5))}
+def test_one_wrong_feed_keeps_the_right_ones_from_being_used(built: Any, sim: Any) -> None:
+    feeds = {built["const"]: np.ones((1, N, 2)), built["func"]: np.zeros((1, N, 5))}
     with pytest.raises(NengoException):
         sim.run_steps(N, input_feeds=feeds)
-    assert_unharmed(sim)
+    assert_unharmed(built, sim)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from types import SimpleNamespace
 from typing import Any
 
 import nengo
@@ -33,19 +34,23 @@ def build() -> tuple[nengo.Network, dict[str, Any]]:
     return net, {"ensembles": [a, b, direct], "connections": conns, "probe": probe}
 
 
-NET, PARTS = build()
+@pytest.fixture(scope="module")
+def built() -> Any:
+    """A network and its parts, by name."""
+    net, parts = build()
+    return SimpleNamespace(net=net, parts=parts)
 
 
 @pytest.fixture(scope="module")
-def expected() -> Any:
-    with nengo.Simulator(NET, progress_bar=False, optimize=False) as sim:
+def expected(built: Any) -> Any:
+    with nengo.Simulator(built.net, progress_bar=False, optimize=False) as sim:
         sim.run_steps(20)
     return sim
 
 
-def assert_runs(sim: Any, expected: Any) -> None:
+def assert_runs(built: Any, sim: Any, expected: Any) -> None:
     sim.run_steps(20)
-    data, wanted = sim.data[PARTS["probe"]], expected.data[PARTS["probe"]]
+    data, wanted = sim.data[built.parts["probe"]], expected.data[built.parts["probe"]]
     np.testing.assert_allclose(data, wanted, rtol=0, atol=1e-10)
 
 
@@ -62,28 +67,32 @@ def assert_equal_fields(ours: Any, theirs: Any) -> None:
 # -- built parameters
 
 
-def test_built_parameters_are_those_of_nengo(make_sim: Callable, expected: Any) -> None:
-    sim = make_sim(NET)
-    for obj in (*PARTS["ensembles"], *PARTS["connections"]):
+def test_built_parameters_are_those_of_nengo(built: Any, make_sim: Callable, expected: Any) -> None:
+    sim = make_sim(built.net)
+    for obj in (*built.parts["ensembles"], *built.parts["connections"]):
         assert_equal_fields(sim.data[obj], expected.data[obj])
 
 
-def test_data_are_a_mapping_over_the_same_objects(make_sim: Callable, expected: Any) -> None:
-    sim = make_sim(NET)
+def test_data_are_a_mapping_over_the_same_objects(
+    built: Any, make_sim: Callable, expected: Any
+) -> None:
+    sim = make_sim(built.net)
     # Nengo makes a connection for each probe of an ensemble, anew in each build.
-    named = {obj for obj in expected.data if obj in (*NET.all_objects,)}
+    named = {obj for obj in expected.data if obj in (*built.net.all_objects,)}
     assert named <= set(sim.data)
     assert len(sim.data) == len(list(sim.data)) == len(expected.data)
-    assert PARTS["probe"] in sim.data
+    assert built.parts["probe"] in sim.data
     with nengo.Network():
         other = nengo.Node([0.0])
     with pytest.raises(KeyError):
         sim.data[other]
 
 
-def test_tuning_curves_of_nengo_work_on_the_simulator(make_sim: Callable, expected: Any) -> None:
-    ens = PARTS["ensembles"][0]
-    sim = make_sim(NET)
+def test_tuning_curves_of_nengo_work_on_the_simulator(
+    built: Any, make_sim: Callable, expected: Any
+) -> None:
+    ens = built.parts["ensembles"][0]
+    sim = make_sim(built.net)
     ours = nengo.utils.ensemble.tuning_curves(ens, sim)
     theirs = nengo.utils.ensemble.tuning_curves(ens, expected)
     np.testing.assert_allclose(ours[1], theirs[1])
@@ -92,68 +101,72 @@ def test_tuning_curves_of_nengo_work_on_the_simulator(make_sim: Callable, expect
 # -- models
 
 
-def test_the_simulator_has_the_model(make_sim: Callable) -> None:
-    sim = make_sim(NET)
+def test_the_simulator_has_the_model(built: Any, make_sim: Callable) -> None:
+    sim = make_sim(built.net)
     assert isinstance(sim.model, Model)
-    assert sim.model.toplevel is NET
-    assert list(sim.model.probes) == [PARTS["probe"]]
+    assert sim.model.toplevel is built.net
+    assert list(sim.model.probes) == [built.parts["probe"]]
 
 
-def test_a_model_built_before_is_used(make_sim: Callable, expected: Any) -> None:
+def test_a_model_built_before_is_used(built: Any, make_sim: Callable, expected: Any) -> None:
     model = Model(dt=0.001)
-    model.build(NET)
-    sim = make_sim(None, model=model, seed=NET.seed + 1)
+    model.build(built.net)
+    sim = make_sim(None, model=model, seed=built.net.seed + 1)
     assert sim.model is model
-    assert_runs(sim, expected)
+    assert_runs(built, sim, expected)
 
 
-def test_a_network_is_built_into_the_model_given(make_sim: Callable, expected: Any) -> None:
+def test_a_network_is_built_into_the_model_given(
+    built: Any, make_sim: Callable, expected: Any
+) -> None:
     model = Model(dt=0.001, label="mine")
-    sim = make_sim(NET, model=model)
+    sim = make_sim(built.net, model=model)
     assert sim.model is model
-    assert model.toplevel is NET
-    assert_runs(sim, expected)
+    assert model.toplevel is built.net
+    assert_runs(built, sim, expected)
 
 
-def test_the_step_length_of_a_model_counts(make_sim: Callable) -> None:
+def test_the_step_length_of_a_model_counts(built: Any, make_sim: Callable) -> None:
     model = Model(dt=0.002)
-    model.build(NET)
+    model.build(built.net)
     sim = make_sim(None, model=model)
     assert sim.dt == 0.002
     sim.run(0.01)
     assert sim.n_steps == 5
 
 
-def test_the_same_model_can_be_passed_again(make_sim: Callable, expected: Any) -> None:
+def test_the_same_model_can_be_passed_again(built: Any, make_sim: Callable, expected: Any) -> None:
     model = Model(dt=0.001)
-    model.build(NET)
+    model.build(built.net)
     operators = list(model.operators)
-    first = make_sim(None, model=model, seed=NET.seed + 1)
-    assert_runs(first, expected)
-    second = make_sim(None, model=model, seed=NET.seed + 1)
+    first = make_sim(None, model=model, seed=built.net.seed + 1)
+    assert_runs(built, first, expected)
+    second = make_sim(None, model=model, seed=built.net.seed + 1)
     assert second.n_steps == 0
-    assert_runs(second, expected)
+    assert_runs(built, second, expected)
     assert list(model.operators) == operators
 
 
-def test_a_model_that_nengo_has_run_can_be_passed(make_sim: Callable, expected: Any) -> None:
+def test_a_model_that_nengo_has_run_can_be_passed(
+    built: Any, make_sim: Callable, expected: Any
+) -> None:
     # Nengo merges operators of its model when it optimizes.
     for optimize in (False, True):
-        with nengo.Simulator(NET, progress_bar=False, optimize=optimize) as theirs:
+        with nengo.Simulator(built.net, progress_bar=False, optimize=optimize) as theirs:
             theirs.run_steps(3)
-        sim = make_sim(None, model=theirs.model, seed=NET.seed + 1)
-        assert_runs(sim, expected)
+        sim = make_sim(None, model=theirs.model, seed=built.net.seed + 1)
+        assert_runs(built, sim, expected)
 
 
 def test_a_model_that_ours_has_run_can_be_passed_to_nengo(
-    make_sim: Callable, expected: Any
+    built: Any, make_sim: Callable, expected: Any
 ) -> None:
-    sim = make_sim(NET)
+    sim = make_sim(built.net)
     sim.run_steps(3)
     with nengo.Simulator(
-        None, model=sim.model, seed=NET.seed + 1, progress_bar=False, optimize=False
+        None, model=sim.model, seed=built.net.seed + 1, progress_bar=False, optimize=False
     ) as theirs:
-        assert_runs(theirs, expected)
+        assert_runs(built, theirs, expected)
 
 
 def test_an_empty_network_keeps_time(make_sim: Callable) -> None:
@@ -195,9 +208,10 @@ def test_a_probe_of_a_constant_node_repeats_it(make_sim: Callable) -> None:
 
 
 def test_step_order_has_the_operators_of_the_model_in_dependency_order(
+    built: Any,
     make_sim: Callable,
 ) -> None:
-    sim = make_sim(NET)
+    sim = make_sim(built.net)
     order = sim.step_order
     wanted = [op for op in sim.model.operators if hasattr(op, "make_step")]
     assert sorted(map(id, order)) == sorted(map(id, wanted))

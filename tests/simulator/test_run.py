@@ -7,6 +7,7 @@ import gc
 import tracemalloc
 import warnings
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import nengo
@@ -34,32 +35,40 @@ def build() -> tuple[nengo.Network, dict[str, nengo.Probe]]:
     return net, probes
 
 
-NET, PROBES = build()
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """A network and its probes, by name."""
+    net, probes = build()
+    return SimpleNamespace(net=net, probes=probes)
+
+
 N_STEPS = 40
 
 
 @pytest.fixture(scope="module")
-def expected() -> Any:
-    with nengo.Simulator(NET, progress_bar=False, optimize=False) as sim:
+def expected(model: Any) -> Any:
+    with nengo.Simulator(model.net, progress_bar=False, optimize=False) as sim:
         sim.run_steps(N_STEPS)
     return sim
 
 
 @pytest.fixture(scope="module")
-def shared(backend: str) -> Any:
-    with nengograd.Simulator(NET, backend=backend, dtype="float64", progress_bar=False) as sim:
+def shared(model: Any, backend: str) -> Any:
+    with nengograd.Simulator(
+        model.net, backend=backend, dtype="float64", progress_bar=False
+    ) as sim:
         yield sim
 
 
 @pytest.fixture
-def sim(shared: Any) -> Any:
+def sim(model: Any, shared: Any) -> Any:
     """One compiled simulator for all tests that leave it open; fresh for each."""
-    shared.reset(NET.seed + 1)
+    shared.reset(model.net.seed + 1)
     return shared
 
 
-def assert_same(sim: Any, expected: Any, steps: int | None = None) -> None:
-    for name, probe in PROBES.items():
+def assert_same(model: Any, sim: Any, expected: Any, steps: int | None = None) -> None:
+    for name, probe in model.probes.items():
         wanted = expected.data[probe]
         if steps is not None and name in ("stim", "spikes", "slow"):
             wanted = wanted[:steps]
@@ -82,15 +91,17 @@ def run_in_pieces(sim: Any) -> None:
 
 
 @pytest.mark.parametrize("way", [run_whole, run_in_steps, run_in_pieces])
-def test_all_ways_of_running_agree_with_nengo(sim: Any, expected: Any, way: Callable) -> None:
+def test_all_ways_of_running_agree_with_nengo(
+    model: Any, sim: Any, expected: Any, way: Callable
+) -> None:
     way(sim)
     assert sim.n_steps == expected.n_steps
     assert sim.time == pytest.approx(expected.time)
-    assert_same(sim, expected)
+    assert_same(model, sim, expected)
 
 
-def test_all_ways_of_running_share_one_compilation(make_sim: Callable) -> None:
-    sim = make_sim(NET)
+def test_all_ways_of_running_share_one_compilation(model: Any, make_sim: Callable) -> None:
+    sim = make_sim(model.net)
     run_in_pieces(sim)
     count = sim.compilations
     assert count <= 1
@@ -124,23 +135,25 @@ def test_run_for_no_step_only_warns(sim: Any) -> None:
     assert sim.n_steps == 1
 
 
-def test_running_backwards_is_an_error_and_does_no_harm(sim: Any, expected: Any) -> None:
+def test_running_backwards_is_an_error_and_does_no_harm(
+    model: Any, sim: Any, expected: Any
+) -> None:
     sim.run_steps(5)
     with pytest.raises(NengoException, match=r"at least 0, not -0\.01"):
         sim.run(-0.01)
     sim.run_steps(N_STEPS - 5)
-    assert_same(sim, expected)
+    assert_same(model, sim, expected)
 
 
 @pytest.mark.parametrize("steps", [0, -3])
-def test_no_steps_or_fewer_do_no_harm(sim: Any, expected: Any, steps: int) -> None:
+def test_no_steps_or_fewer_do_no_harm(model: Any, sim: Any, expected: Any, steps: int) -> None:
     # One clear error, or nothing at all as in nengo.Simulator.
     sim.run_steps(5)
     with contextlib.suppress(NengoException):
         sim.run_steps(steps)
     assert sim.n_steps == 5
     sim.run_steps(N_STEPS - 5)
-    assert_same(sim, expected)
+    assert_same(model, sim, expected)
 
 
 def test_dt_is_read_only(sim: Any) -> None:
@@ -152,14 +165,16 @@ def test_dt_is_read_only(sim: Any) -> None:
 # -- closing
 
 
-def test_a_closed_simulator_keeps_its_data_and_does_nothing_else(make_sim: Callable) -> None:
-    sim = make_sim(NET)
+def test_a_closed_simulator_keeps_its_data_and_does_nothing_else(
+    model: Any, make_sim: Callable
+) -> None:
+    sim = make_sim(model.net)
     assert not sim.closed
     sim.run_steps(3)
     sim.close()
     sim.close()
     assert sim.closed
-    assert sim.data[PROBES["stim"]].shape == (3, 1)
+    assert sim.data[model.probes["stim"]].shape == (3, 1)
     for use in (
         sim.step,
         lambda: sim.run(0.01),
@@ -173,15 +188,15 @@ def test_a_closed_simulator_keeps_its_data_and_does_nothing_else(make_sim: Calla
     assert sim.n_steps == 3
 
 
-def test_with_closes(make_sim: Callable) -> None:
-    with make_sim(NET) as sim:
+def test_with_closes(model: Any, make_sim: Callable) -> None:
+    with make_sim(model.net) as sim:
         sim.step()
         assert not sim.closed
     assert sim.closed
 
 
-def test_with_closes_after_an_error(make_sim: Callable) -> None:
-    sim = make_sim(NET)
+def test_with_closes_after_an_error(model: Any, make_sim: Callable) -> None:
+    sim = make_sim(model.net)
     with pytest.raises(ZeroDivisionError), sim:
         raise ZeroDivisionError
     assert sim.closed
@@ -212,44 +227,46 @@ def test_a_closed_simulator_is_deallocated_silently(backend: str) -> None:
 # -- starting over
 
 
-def test_reset_starts_over_with_the_same_noise(sim: Any, expected: Any) -> None:
+def test_reset_starts_over_with_the_same_noise(model: Any, sim: Any, expected: Any) -> None:
     sim.run_steps(7)
     sim.reset()
     assert (sim.n_steps, sim.time) == (0, 0)
-    assert all(len(sim.data[probe]) == 0 for probe in PROBES.values())
+    assert all(len(sim.data[probe]) == 0 for probe in model.probes.values())
     sim.run_steps(N_STEPS)
-    assert_same(sim, expected)
+    assert_same(model, sim, expected)
 
 
-def test_reset_with_a_seed_changes_the_noise_and_not_the_build(sim: Any) -> None:
+def test_reset_with_a_seed_changes_the_noise_and_not_the_build(model: Any, sim: Any) -> None:
     sim.reset(seed=77)
     assert sim.seed == 77
     sim.run_steps(20)
-    with nengo.Simulator(NET, seed=77, progress_bar=False, optimize=False) as other:
+    with nengo.Simulator(model.net, seed=77, progress_bar=False, optimize=False) as other:
         other.run_steps(20)
-    for probe in PROBES.values():
+    for probe in model.probes.values():
         np.testing.assert_allclose(sim.data[probe], other.data[probe], rtol=0, atol=1e-10)
     sim.reset()
     assert sim.seed == 77
 
 
-def test_soft_reset_restores_the_state_and_keeps_the_data(sim: Any, expected: Any) -> None:
+def test_soft_reset_restores_the_state_and_keeps_the_data(
+    model: Any, sim: Any, expected: Any
+) -> None:
     sim.run_steps(12)
     sim.soft_reset()
     assert (sim.n_steps, sim.time) == (0, 0)
-    assert len(sim.data[PROBES["stim"]]) == 12
+    assert len(sim.data[model.probes["stim"]]) == 12
     sim.run_steps(12)
     for name in ("stim", "spikes", "slow"):
-        data, wanted = sim.data[PROBES[name]], expected.data[PROBES[name]][:12]
+        data, wanted = sim.data[model.probes[name]], expected.data[model.probes[name]][:12]
         np.testing.assert_allclose(data, np.concatenate([wanted] * 2), rtol=0, atol=1e-10)
 
 
-def test_soft_reset_can_drop_the_data(sim: Any, expected: Any) -> None:
+def test_soft_reset_can_drop_the_data(model: Any, sim: Any, expected: Any) -> None:
     sim.run_steps(12)
     sim.soft_reset(include_probes=True)
-    assert all(len(sim.data[probe]) == 0 for probe in PROBES.values())
+    assert all(len(sim.data[probe]) == 0 for probe in model.probes.values())
     sim.run_steps(N_STEPS)
-    assert_same(sim, expected)
+    assert_same(model, sim, expected)
 
 
 def test_soft_reset_restores_what_online_learning_changed(make_sim: Callable) -> None:
@@ -268,30 +285,32 @@ def test_soft_reset_restores_what_online_learning_changed(make_sim: Callable) ->
         np.testing.assert_array_equal(sim.data[probe], first)
 
 
-def test_clear_probes_drops_the_data_and_nothing_else(sim: Any, expected: Any) -> None:
+def test_clear_probes_drops_the_data_and_nothing_else(model: Any, sim: Any, expected: Any) -> None:
     sim.run_steps(12)
     sim.clear_probes()
     assert sim.n_steps == 12
-    assert all(len(sim.data[probe]) == 0 for probe in PROBES.values())
+    assert all(len(sim.data[probe]) == 0 for probe in model.probes.values())
     sim.run_steps(N_STEPS - 12)
     for name in ("stim", "spikes", "slow"):
-        data, wanted = sim.data[PROBES[name]], expected.data[PROBES[name]]
+        data, wanted = sim.data[model.probes[name]], expected.data[model.probes[name]]
         np.testing.assert_allclose(data, wanted[12:], rtol=0, atol=1e-10)
 
 
-def test_two_simulators_of_one_network_do_not_meet(make_sim: Callable, expected: Any) -> None:
-    one, other = make_sim(NET), make_sim(NET)
+def test_two_simulators_of_one_network_do_not_meet(
+    model: Any, make_sim: Callable, expected: Any
+) -> None:
+    one, other = make_sim(model.net), make_sim(model.net)
     one.run_steps(10)
     other.run_steps(N_STEPS)
     one.run_steps(N_STEPS - 10)
-    assert_same(one, expected)
-    assert_same(other, expected)
+    assert_same(model, one, expected)
+    assert_same(model, other, expected)
 
 
 # -- probe data
 
 
-def test_trange_is_that_of_nengo(sim: Any, expected: Any) -> None:
+def test_trange_is_that_of_nengo(model: Any, sim: Any, expected: Any) -> None:
     sim.run_steps(15)
     sim.run_steps(N_STEPS - 15)
     np.testing.assert_allclose(sim.trange(), expected.trange(), rtol=0, atol=1e-12)
@@ -299,7 +318,7 @@ def test_trange_is_that_of_nengo(sim: Any, expected: Any) -> None:
         ours, theirs = sim.trange(sample_every=period), expected.trange(sample_every=period)
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
     for name in ("sampled", "uneven"):
-        probe = PROBES[name]
+        probe = model.probes[name]
         assert len(sim.trange(sample_every=probe.sample_every)) == len(sim.data[probe])
 
 
@@ -311,19 +330,19 @@ def test_the_old_name_of_sample_every_warns(sim: Any, expected: Any) -> None:
         sim.trange(dt=0.002, sample_every=0.002)
 
 
-def test_data_cannot_be_written_to(sim: Any) -> None:
+def test_data_cannot_be_written_to(model: Any, sim: Any) -> None:
     sim.run_steps(3)
     with pytest.raises(ValueError, match="read-only"):
-        sim.data[PROBES["stim"]][0] = 1
+        sim.data[model.probes["stim"]][0] = 1
 
 
-def test_data_taken_earlier_do_not_change(sim: Any) -> None:
+def test_data_taken_earlier_do_not_change(model: Any, sim: Any) -> None:
     sim.run_steps(3)
-    early = sim.data[PROBES["stim"]]
+    early = sim.data[model.probes["stim"]]
     copy = early.copy()
     sim.run_steps(3)
     np.testing.assert_array_equal(early, copy)
-    assert len(sim.data[PROBES["stim"]]) == 6
+    assert len(sim.data[model.probes["stim"]]) == 6
 
 
 # -- what user code sees
@@ -427,9 +446,9 @@ class Counter(ProgressBar):
         pass
 
 
-def test_building_and_running_report_to_a_progress_bar(make_sim: Callable) -> None:
+def test_building_and_running_report_to_a_progress_bar(model: Any, make_sim: Callable) -> None:
     bar = Counter()
-    sim = make_sim(NET, progress_bar=bar)
+    sim = make_sim(model.net, progress_bar=bar)
     assert bar.seen[-1][0] == "Building"
     assert bar.seen[-1][3]
     bar.seen.clear()
@@ -437,9 +456,9 @@ def test_building_and_running_report_to_a_progress_bar(make_sim: Callable) -> No
     assert bar.seen[-1] == ("Simulating", N_STEPS, N_STEPS, True)
 
 
-def test_a_run_may_have_a_progress_bar_of_its_own(make_sim: Callable) -> None:
+def test_a_run_may_have_a_progress_bar_of_its_own(model: Any, make_sim: Callable) -> None:
     bar, own = Counter(), Counter()
-    sim = make_sim(NET, progress_bar=bar)
+    sim = make_sim(model.net, progress_bar=bar)
     bar.seen.clear()
     sim.run_steps(5, progress_bar=own)
     sim.run(0.005, progress_bar=False)

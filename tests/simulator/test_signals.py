@@ -11,20 +11,8 @@ from nengo.exceptions import SimulationError, ValidationError
 
 import nengograd
 
-BACKENDS = ["numpy", "tensorflow"]
 DTYPES = ["float32", "float64"]
 SIZES = [None, 2]
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
-    if request.param == "tensorflow":
-        pytest.importorskip("tensorflow")
-    return str(request.param)
-
-
-def simulator(net: nengo.Network, backend: str, dtype: str = "float64", **options: Any) -> Any:
-    return nengograd.Simulator(net, backend=backend, dtype=dtype, progress_bar=False, **options)
 
 
 def network() -> nengo.Network:
@@ -73,11 +61,11 @@ NAMES = [
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("way", ["setflags", "assignment"])
 def test_neurons_that_are_silenced_do_not_spike(
-    backend: str, way: str, dtype: str, size: int | None
+    make_sim: Any, way: str, dtype: str, size: int | None
 ) -> None:
     net = network()
     (ens,) = net.ensembles
-    with simulator(net, backend, dtype, minibatch_size=size) as sim:
+    with make_sim(net, dtype=dtype, minibatch_size=size) as sim:
         sim.run_steps(50)
         assert sim.data[net.probes[0]].any()
         if way == "setflags":
@@ -97,12 +85,12 @@ def test_neurons_that_are_silenced_do_not_spike(
 
 @pytest.mark.parametrize("optimize", [True, False])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_write_does_what_it_does_in_nengo(backend: str, name: str, optimize: bool) -> None:
+def test_a_write_does_what_it_does_in_nengo(make_sim: Any, name: str, optimize: bool) -> None:
     net = network()
     found = []
     with (
         nengo.Simulator(net, progress_bar=False) as reference,
-        simulator(net, backend, optimize=optimize) as sim,
+        make_sim(net, optimize=optimize) as sim,
     ):
         for s in (reference, sim):
             signal, value = constants_and_states(s, net)[name]
@@ -121,9 +109,9 @@ def test_a_write_does_what_it_does_in_nengo(backend: str, name: str, optimize: b
         np.testing.assert_allclose(ours, theirs, atol=1e-9)
 
 
-def test_an_array_that_was_handed_out_stays_true(backend: str) -> None:
+def test_an_array_that_was_handed_out_stays_true(make_sim: Any) -> None:
     net = network()
-    with simulator(net, backend) as sim:
+    with make_sim(net) as sim:
         signal = sim.model.sig[net.ensembles[0].neurons]["voltage"]
         held = sim.signals[signal]
         with pytest.raises(ValueError, match="read-only"):
@@ -138,9 +126,9 @@ def test_an_array_that_was_handed_out_stays_true(backend: str) -> None:
         assert (part != before).any()
 
 
-def test_a_write_is_kept_though_the_array_is_gone(backend: str) -> None:
+def test_a_write_is_kept_though_the_array_is_gone(make_sim: Any) -> None:
     net = network()
-    with simulator(net, backend) as sim:
+    with make_sim(net) as sim:
         signal = sim.model.sig[net.ensembles[0].neurons]["bias"]
         array = sim.signals[signal]
         sim.run_steps(5)
@@ -151,10 +139,10 @@ def test_a_write_is_kept_though_the_array_is_gone(backend: str) -> None:
         assert (sim.signals[signal] == -1000).all()
 
 
-def test_states_differ_by_item_and_constants_do_not(backend: str) -> None:
+def test_states_differ_by_item_and_constants_do_not(make_sim: Any) -> None:
     net = network()
     neurons = net.ensembles[0].neurons
-    with simulator(net, backend, minibatch_size=2) as sim:
+    with make_sim(net, minibatch_size=2) as sim:
         sim.signals[sim.model.sig[neurons]["voltage"]] = [[0.0], [0.5]]
         assert sim.signals[sim.model.sig[neurons]["bias"]].shape == (20,)
         assert (sim.signals[sim.model.sig[neurons]["voltage"]] == [[0.0], [0.5]]).all()
@@ -162,10 +150,10 @@ def test_states_differ_by_item_and_constants_do_not(backend: str) -> None:
             sim.signals[sim.model.sig[neurons]["bias"]] = np.ones((2, 20))
 
 
-def test_writing_again_does_not_compile_again(backend: str) -> None:
+def test_writing_again_does_not_compile_again(make_sim: Any) -> None:
     net = network()
     (ens,) = net.ensembles
-    with simulator(net, backend) as sim:
+    with make_sim(net) as sim:
         executables = set()
         for value in range(4):
             sim.signals[sim.model.sig[ens.neurons]["bias"]] = value
@@ -177,12 +165,12 @@ def test_writing_again_does_not_compile_again(backend: str) -> None:
         assert sim.compilations <= 1
 
 
-def test_parts_of_a_signal_can_be_written(backend: str) -> None:
+def test_parts_of_a_signal_can_be_written(make_sim: Any) -> None:
     with nengo.Network(seed=0) as net:
         a = nengo.Ensemble(10, 2)
         nengo.Connection(nengo.Node([1, 2, 3])[[2, 0]], a)
         nengo.Probe(a)
-    with nengo.Simulator(net, progress_bar=False) as reference, simulator(net, backend) as sim:
+    with nengo.Simulator(net, progress_bar=False) as reference, make_sim(net) as sim:
         for s in (reference, sim):
             part = s.model.sig[a.neurons]["bias"][2:9:3]
             array = s.signals[part]
@@ -198,14 +186,14 @@ def test_parts_of_a_signal_can_be_written(backend: str) -> None:
         np.testing.assert_allclose(sim.data[probe], reference.data[probe], atol=1e-9)
 
 
-def test_what_cannot_be_written_is_refused_and_nothing_has_changed(backend: str) -> None:
+def test_what_cannot_be_written_is_refused_and_nothing_has_changed(make_sim: Any) -> None:
     with nengo.Network(seed=0) as net:
         a = nengo.Node([1.0])
         b = nengo.Node(size_in=1)
         nengo.Connection(a, b, synapse=None)
         ens = nengo.Ensemble(5, 1)  # without an input the current is the bias, anew in each step
         nengo.Probe(b)
-    with simulator(net, backend, "float32") as sim:
+    with make_sim(net, dtype="float32") as sim:
         anew = [s for s in sim.signals if s not in sim.program.held]
         assert anew
         for signal in anew:
@@ -227,7 +215,8 @@ def test_what_cannot_be_written_is_refused_and_nothing_has_changed(backend: str)
         assert (sim.data[probe] == 1).all()
 
 
-def test_training_goes_on_from_what_was_written() -> None:
+@pytest.mark.needs("tensorflow")
+def test_training_goes_on_from_what_was_written(make_sim: Any) -> None:
     tf = pytest.importorskip("tensorflow")
     with nengo.Network(seed=0) as net:
         nengograd.configure_settings(trainable={nengo.Connection: False})
@@ -238,7 +227,7 @@ def test_training_goes_on_from_what_was_written() -> None:
         probe = nengo.Probe(ens.neurons)
         out = nengo.Probe(weights.post, synapse=None)
     zeros = np.zeros((4, 3, 10))
-    with simulator(net, "tensorflow") as sim:
+    with make_sim(net) as sim:
         x = np.ones((4, 3, 1))
         sim.train({u: x}, {probe: zeros}, tf.keras.optimizers.SGD(0.0))
         signal = sim.model.sig[ens.neurons]["bias"]
@@ -256,7 +245,7 @@ def test_training_goes_on_from_what_was_written() -> None:
         assert expected > 0
 
 
-def test_a_node_cannot_write_signals_while_it_is_run(backend: str) -> None:
+def test_a_node_cannot_write_signals_while_it_is_run(make_sim: Any) -> None:
     box: dict[str, Any] = {}
 
     def act(t: float, x: np.ndarray) -> None:
@@ -267,7 +256,7 @@ def test_a_node_cannot_write_signals_while_it_is_run(backend: str) -> None:
     with nengo.Network(seed=0) as net:
         ens = nengo.Ensemble(5, 1)
         nengo.Connection(ens, nengo.Node(act, size_in=1))
-    with simulator(net, backend) as sim:
+    with make_sim(net) as sim:
         bias = sim.model.sig[ens.neurons]["bias"]
         before = sim.signals[bias].copy()
         box["sim"] = sim

@@ -176,7 +176,6 @@ def learning(rule: str) -> tuple[nengo.Network, Any]:
 
 @pytest.mark.parametrize("size", [None, 2])
 @pytest.mark.parametrize("rule", ["PES", "Voja", "Oja"])
-@pytest.mark.parametrize("backend", ["numpy", "tensorflow"])
 def test_learned_weights_go_back_to_nengo_on_request(
     backend: str, rule: str, size: int | None
 ) -> None:

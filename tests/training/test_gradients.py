@@ -18,23 +18,20 @@ from fuzz.networks import Array, Conn, Ens, NetworkSpec, Node, networks
 from nengograd.plugin.builders import NeuronBuilder
 
 tf = pytest.importorskip("tensorflow")
+
+pytestmark = [pytest.mark.needs("tensorflow"), pytest.mark.simulator(minibatch_size=2)]
 SGD = tf.keras.optimizers.SGD
 
 
-def simulator(net: nengo.Network, **options: Any) -> Any:
-    options = {"dtype": "float64", "minibatch_size": 2, "progress_bar": False, **options}
-    return nengograd.Simulator(net, backend="tensorflow", **options)
-
-
-def check(net: nengo.Network, **options: Any) -> None:
-    with simulator(net, jit=False) as sim:
+def check(make_sim: Any, net: nengo.Network, **options: Any) -> None:
+    with make_sim(net, jit=False) as sim:
         sim.check_gradients(**options)
 
 
 # -- by hand
 
 
-def test_the_gradient_of_a_filtered_line_is_the_closed_form() -> None:
+def test_the_gradient_of_a_filtered_line_is_the_closed_form(make_sim: Any) -> None:
     """The output is ``w`` times a sum of what came in; its mean square follows."""
     tau, dt, w = 0.004, 0.001, 0.7
     with nengo.Network() as net:
@@ -48,7 +45,7 @@ def test_the_gradient_of_a_filtered_line_is_the_closed_form() -> None:
     for t in range(1, 300):  # nengo's lowpass passes on what came in one step before
         filtered[:, t] = d * filtered[:, t - 1] + (1 - d) * x[:, t - 1]
     for dtype, rtol in (("float64", 1e-9), ("float32", 1e-4)):
-        with simulator(net, dtype=dtype) as sim:
+        with make_sim(net, dtype=dtype) as sim:
             sim.train({u: x}, {probe: target}, SGD(1.0))
             found = w - sim.data[conn].weights[0, 0]
         assert found == pytest.approx(_slope(w, filtered, target), rel=rtol)
@@ -58,7 +55,7 @@ def _slope(w: float, x: Any, target: Any) -> float:
     return float(np.mean(2 * (w * x - target) * x))
 
 
-def test_the_gradient_of_two_layers_is_backpropagation_by_hand() -> None:
+def test_the_gradient_of_two_layers_is_backpropagation_by_hand(make_sim: Any) -> None:
     rng = np.random.RandomState(1)
     w1, w2, bias = rng.normal(size=(4, 3)), rng.normal(size=(2, 4)), rng.normal(size=4)
     with nengo.Network() as net:
@@ -75,7 +72,7 @@ def test_the_gradient_of_two_layers_is_backpropagation_by_hand() -> None:
         first: np.einsum("bti,btj->ij", back, x),
         second: np.einsum("bti,btj->ij", error, hidden),
     }
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         before = {conn: sim.data[conn].weights.copy() for conn in expected}
         sim.train({u: x}, {probe: target}, SGD(1.0))
         for conn, gradient in expected.items():
@@ -84,7 +81,7 @@ def test_the_gradient_of_two_layers_is_backpropagation_by_hand() -> None:
         np.testing.assert_allclose(found, back.sum(axis=(0, 1)), rtol=1e-9)
 
 
-def test_a_wrong_gradient_is_found_and_named() -> None:
+def test_a_wrong_gradient_is_found_and_named(make_sim: Any) -> None:
     wrong = tf.custom_gradient(lambda x: (x**2, lambda up: up * 2 * x * 1.01))
     with nengo.Network() as net:
         u = nengo.Node(np.ones(3), label="mine")
@@ -92,20 +89,20 @@ def test_a_wrong_gradient_is_found_and_named() -> None:
         nengo.Connection(u, node, synapse=None)
         probe = nengo.Probe(node)
         fine = nengo.Probe(u)
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         with pytest.raises(SimulationError, match=r"by <Node 'mine'>\[\d+, \d, \d\]: analytic"):
             sim.check_gradients(probe)
         sim.check_gradients(fine)
         sim.check_gradients([fine])
 
 
-def test_a_check_sees_what_has_been_written_since_the_last_one() -> None:
+def test_a_check_sees_what_has_been_written_since_the_last_one(make_sim: Any) -> None:
     with nengo.Network() as net:
         nengograd.configure_settings(trainable=False)
         out = nengo.Node(size_in=1)
         weight = nengo.Connection(nengo.Node([0.5]), out, transform=2.0, synapse=None)
         nengo.Probe(out)
-    with simulator(net, jit=False) as sim:
+    with make_sim(net, jit=False) as sim:
         sim.check_gradients()
         sim.signals[sim.model.sig[weight]["weights"]] = np.nan
         with pytest.raises(SimulationError, match="analytic nan"):
@@ -131,12 +128,12 @@ class Wrong:
         return {Square: WrongForOne()}
 
 
-def test_the_entries_that_a_wrong_builder_spoils_are_named_and_no_others() -> None:
+def test_the_entries_that_a_wrong_builder_spoils_are_named_and_no_others(make_sim: Any) -> None:
     with nengo.Network(seed=0) as net:
         ens = nengo.Ensemble(6, 1, neuron_type=Square(), gain=np.ones(6), bias=np.ones(6))
         nengo.Connection(nengo.Node([0.5]), ens, synapse=None)
         nengo.Probe(ens.neurons)
-    with simulator(net, plugins=[Wrong()]) as sim, pytest.raises(SimulationError) as caught:
+    with make_sim(net, plugins=[Wrong()]) as sim, pytest.raises(SimulationError) as caught:
         sim.check_gradients()
     text = str(caught.value)
     assert "ensembles[0].bias[3]: analytic" in text
@@ -173,8 +170,10 @@ def line(**connection: Any) -> nengo.Network:
     ],
     ids=str,
 )
-def test_synapses_have_right_gradients(synapse: Any) -> None:
-    check(line(synapse=synapse, transform=nengo.Dense((3, 4), nengo.dists.Uniform(-1, 1))))
+def test_synapses_have_right_gradients(make_sim: Any, synapse: Any) -> None:
+    check(
+        make_sim, line(synapse=synapse, transform=nengo.Dense((3, 4), nengo.dists.Uniform(-1, 1)))
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,8 +187,8 @@ def test_synapses_have_right_gradients(synapse: Any) -> None:
     ],
     ids=lambda t: type(t).__name__,
 )
-def test_transforms_have_right_gradients(transform: Any) -> None:
-    check(line(transform=transform, synapse=0.002))
+def test_transforms_have_right_gradients(make_sim: Any, transform: Any) -> None:
+    check(make_sim, line(transform=transform, synapse=0.002))
 
 
 @pytest.mark.parametrize(
@@ -205,27 +204,29 @@ def test_transforms_have_right_gradients(transform: Any) -> None:
     ],
     ids=lambda t: type(t).__name__,
 )
-def test_rate_neurons_have_right_gradients_in_a_recurrent_network(neuron_type: Any) -> None:
+def test_rate_neurons_have_right_gradients_in_a_recurrent_network(
+    make_sim: Any, neuron_type: Any
+) -> None:
     with nengo.Network(seed=0) as net:
         u = nengo.Node(np.zeros(2))
         a = nengo.Ensemble(12, 2, neuron_type=neuron_type)
         nengo.Connection(u, a, synapse=0.002)
         nengo.Connection(a, a, function=lambda x: x[::-1] * x, synapse=0.003)
         nengo.Probe(a, synapse=0.002)
-    check(net)
+    check(make_sim, net)
 
 
-def test_gradients_flow_through_hundreds_of_steps() -> None:
+def test_gradients_flow_through_hundreds_of_steps(make_sim: Any) -> None:
     with nengo.Network(seed=0) as net:
         u = nengo.Node(np.zeros(1))
         a = nengo.Ensemble(10, 1, neuron_type=nengo.Tanh())
         nengo.Connection(u, a, synapse=0.1, transform=0.1)
         nengo.Connection(a, a, synapse=0.1)
         nengo.Probe(a)
-    check(net, n_steps=400)
+    check(make_sim, net, n_steps=400)
 
 
-def test_online_rules_learn_in_training_as_in_nengo() -> None:
+def test_online_rules_learn_in_training_as_in_nengo(make_sim: Any) -> None:
     with nengo.Network(seed=0) as net:
         u = nengo.Node([0.5])
         a = nengo.Ensemble(15, 1, neuron_type=nengo.LIFRate())
@@ -240,7 +241,7 @@ def test_online_rules_learn_in_training_as_in_nengo() -> None:
         reference.run_steps(40)
         expected = float(np.mean(np.array(reference.data[probe]) ** 2))
     assert expected > 1e-4  # it has learned
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         losses = sim.train({u: values}, {probe: 0 * values}, SGD(0.0))["loss"]
         assert losses == pytest.approx([expected], rel=1e-9)
         sim.train({u: values}, {probe: 0 * values}, SGD(1e-3))
@@ -261,7 +262,7 @@ FULL = nengo.solvers.LstsqL2(weights=True)
     ],
     ids=lambda x: type(x).__name__,
 )
-def test_gradients_beside_an_online_rule_are_right(rule: Any, solver: Any) -> None:
+def test_gradients_beside_an_online_rule_are_right(make_sim: Any, rule: Any, solver: Any) -> None:
     with nengo.Network(seed=0) as net:
         u = nengo.Node([0.5])
         a, b = (nengo.Ensemble(10, 1, neuron_type=nengo.LIFRate()) for _ in range(2))
@@ -271,10 +272,12 @@ def test_gradients_beside_an_online_rule_are_right(rule: Any, solver: Any) -> No
         if isinstance(rule, nengo.PES | nengo.RLS):
             nengo.Connection(u, learned.learning_rule, transform=-1, synapse=None)
         nengo.Probe(b)
-    check(net)
+    check(make_sim, net)
 
 
-def test_the_gradient_beside_detached_pes_is_that_with_the_weights_it_has_had() -> None:
+def test_the_gradient_beside_detached_pes_is_that_with_the_weights_it_has_had(
+    make_sim: Any,
+) -> None:
     """The output is ``w(t) (x + bias)``: its mean square follows, with Nengo's own w(t)."""
     steps, x = 30, 0.4
     bias = np.array([0.2, 0.5, 0.9])
@@ -300,7 +303,7 @@ def test_the_gradient_beside_detached_pes_is_that_with_the_weights_it_has_had() 
         assert not np.allclose(w[-1], w[0], rtol=0.01)
         y = w @ (x + bias)
         np.testing.assert_allclose(reference.data[probe][:, 0], y)
-    with simulator(net, minibatch_size=1) as sim:
+    with make_sim(net, minibatch_size=1) as sim:
         inputs, targets = {u: np.full((1, steps, 1), x)}, {probe: np.zeros((1, steps, 1))}
         sim.train(inputs, targets, SGD(rate := 2.0**-10))  # exact in Keras' float32
         found = (bias - sim.data[ens].bias) / rate
@@ -367,6 +370,7 @@ def first_loss(sim: Any, targets: dict[Any, Any]) -> float:
 )
 @given(smooth_networks())
 def test_random_networks_train_as_nengo_runs_them_and_have_right_gradients(
+    make_sim: Any,
     spec: NetworkSpec,
 ) -> None:
     with warnings.catch_warnings():
@@ -378,7 +382,7 @@ def test_random_networks_train_as_nengo_runs_them_and_have_right_gradients(
         wanted = {
             p: x[None] for p, x in zip(probes, expected, strict=True) if x.ndim == 2 and x.size
         }
-        with simulator(net, minibatch_size=1, seed=reference.seed, jit=False) as sim:
+        with make_sim(net, minibatch_size=1, seed=reference.seed, jit=False) as sim:
             if wanted and sim._learning.parameters:
                 scale = max(float(np.abs(x).max()) for x in wanted.values())
                 assert first_loss(sim, wanted) <= (1e-9 * (1 + scale)) ** 2

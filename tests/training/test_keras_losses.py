@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import nengo
@@ -18,13 +19,19 @@ tf = pytest.importorskip("tensorflow")
 keras = tf.keras
 SGD = keras.optimizers.SGD
 
-with nengo.Network(seed=0) as net:
-    u = nengo.Node(np.zeros(2))
-    x = nengo.Node(size_in=2)
-    connection = nengo.Connection(
-        u, x, transform=nengo.Dense((2, 2), [[1.0, 0.2], [-0.1, 0.9]]), synapse=None
-    )
-    p = nengo.Probe(x)
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """A product with a matrix, near one."""
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(np.zeros(2))
+        x = nengo.Node(size_in=2)
+        connection = nengo.Connection(
+            u, x, transform=nengo.Dense((2, 2), [[1.0, 0.2], [-0.1, 0.9]]), synapse=None
+        )
+        p = nengo.Probe(x)
+    return SimpleNamespace(connection=connection, net=net, p=p, u=u, x=x)
+
 
 RNG = np.random.RandomState(3)
 INPUT = RNG.uniform(0.2, 0.8, size=(6, 3, 2)).astype("float32").astype("float64")
@@ -130,13 +137,15 @@ def test_each_loss_and_metric_of_keras_gets_its_arguments_in_its_order(
     ],
     ids=["mae", "kl", "poisson", "mape", "binary", "categorical", "sum", "function", "tf.function"],
 )
-def test_a_loss_is_what_evaluate_of_keras_gives(make_sim: Make, make: Any) -> None:
+def test_a_loss_is_what_evaluate_of_keras_gives(model: Any, make_sim: Make, make: Any) -> None:
     model = keras_model()
     model.compile(loss=make())
     expected = model.evaluate(INPUT, TARGET, batch_size=2, verbose=0)
     for dtype in ("float32", "float64"):
-        sim = make_sim(net, minibatch_size=2, dtype=dtype)
-        assert sim.loss({u: INPUT}, {p: TARGET}, make()) == pytest.approx(expected, rel=1e-5)
+        sim = make_sim(model.net, minibatch_size=2, dtype=dtype)
+        assert sim.loss({model.u: INPUT}, {model.p: TARGET}, make()) == pytest.approx(
+            expected, rel=1e-5
+        )
 
 
 @pytest.mark.parametrize(
@@ -155,42 +164,48 @@ def test_a_loss_is_what_evaluate_of_keras_gives(make_sim: Make, make: Any) -> No
     ],
     ids=lambda f: getattr(f, "__name__", "made"),
 )
-def test_a_metric_is_what_evaluate_of_keras_gives_in_each_call(make_sim: Make, make: Any) -> None:
+def test_a_metric_is_what_evaluate_of_keras_gives_in_each_call(
+    model: Any, make_sim: Make, make: Any
+) -> None:
     metric, ours = make(), make()
     model = keras_model()
     model.compile(loss="mse", metrics=[metric])
     figures = model.evaluate(INPUT, TARGET, batch_size=2, verbose=0, return_dict=True)
     expected = figures[metric.name]
     for dtype in ("float32", "float64"):
-        sim = make_sim(net, minibatch_size=2, dtype=dtype)
+        sim = make_sim(model.net, minibatch_size=2, dtype=dtype)
         for _ in range(2):
-            assert sim.loss({u: INPUT}, {p: TARGET}, ours) == pytest.approx(expected, rel=1e-5)
-        assert sim.loss({u: INPUT}, {p: 1 - TARGET}, ours) != pytest.approx(expected, rel=1e-5)
+            assert sim.loss({model.u: INPUT}, {model.p: TARGET}, ours) == pytest.approx(
+                expected, rel=1e-5
+            )
+        assert sim.loss({model.u: INPUT}, {model.p: 1 - TARGET}, ours) != pytest.approx(
+            expected, rel=1e-5
+        )
 
 
-def test_counts_of_one_call_are_not_those_of_the_next(make_sim: Make) -> None:
-    sim = make_sim(net, minibatch_size=2)
+def test_counts_of_one_call_are_not_those_of_the_next(model: Any, make_sim: Make) -> None:
+    sim = make_sim(model.net, minibatch_size=2)
     precision = keras.metrics.Precision()
     right = (OUTPUT > 0.5) * 1.0
-    assert sim.loss({u: INPUT}, {p: right}, precision) == 1
-    assert sim.loss({u: INPUT}, {p: 1 - right}, precision) == 0
+    assert sim.loss({model.u: INPUT}, {model.p: right}, precision) == 1
+    assert sim.loss({model.u: INPUT}, {model.p: 1 - right}, precision) == 0
     error = keras.metrics.MeanAbsoluteError()
-    assert sim.loss({u: INPUT}, {p: OUTPUT + 1}, error) == pytest.approx(1)
-    assert sim.loss({u: INPUT}, {p: OUTPUT}, error) == pytest.approx(0, abs=1e-6)
+    assert sim.loss({model.u: INPUT}, {model.p: OUTPUT + 1}, error) == pytest.approx(1)
+    assert sim.loss({model.u: INPUT}, {model.p: OUTPUT}, error) == pytest.approx(0, abs=1e-6)
 
 
-def test_metrics_of_values_alone_or_of_many_numbers_are_refused(make_sim: Make) -> None:
-    sim = make_sim(net, minibatch_size=2)
+def test_metrics_of_values_alone_or_of_many_numbers_are_refused(model: Any, make_sim: Make) -> None:
+    sim = make_sim(model.net, minibatch_size=2)
     for metric in (keras.metrics.Mean(), keras.metrics.Sum()):
         with pytest.raises(ValidationError, match="does not take an output and a target"):
-            sim.loss({u: INPUT}, {p: TARGET}, metric)
+            sim.loss({model.u: INPUT}, {model.p: TARGET}, metric)
     many = keras.metrics.Precision(thresholds=[0.2, 0.8])
     with pytest.raises(ValidationError, match="Precision has to return one number"):
-        sim.loss({u: INPUT}, {p: TARGET}, many)
+        sim.loss({model.u: INPUT}, {model.p: TARGET}, many)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_training_for_a_loss_of_keras_goes_as_in_keras(dtype: str) -> None:
+def test_training_for_a_loss_of_keras_goes_as_in_keras(model: Any, dtype: str) -> None:
     """Poisson's loss tells its arguments apart, in its value and in its gradient."""
 
     def function(y_true: Any, y_pred: Any) -> Any:
@@ -201,20 +216,20 @@ def test_training_for_a_loss_of_keras_goes_as_in_keras(dtype: str) -> None:
         model.compile(SGD(0.1), loss=make())
         expected = model.fit(INPUT, TARGET, batch_size=2, epochs=3, shuffle=False, verbose=0)
         options: Any = {"dtype": dtype, "minibatch_size": 2, "progress_bar": False}
-        with nengograd.Simulator(net, backend="tensorflow", **options) as sim:
+        with nengograd.Simulator(model.net, backend="tensorflow", **options) as sim:
             history = sim.train(
-                {u: INPUT}, {p: TARGET}, SGD(0.1), 3, objective=make(), shuffle=False
+                {model.u: INPUT}, {model.p: TARGET}, SGD(0.1), 3, objective=make(), shuffle=False
             )
             assert history["loss"] == pytest.approx(expected.history["loss"], rel=1e-5)
-            weights = sim.data[connection].weights
+            weights = sim.data[model.connection].weights
             np.testing.assert_allclose(weights, model.get_weights()[0].T, rtol=1e-5)
 
 
-def test_a_metric_is_nothing_to_train_for() -> None:
-    data = {u: INPUT}, {p: TARGET}
+def test_a_metric_is_nothing_to_train_for(model: Any) -> None:
+    data = {model.u: INPUT}, {model.p: TARGET}
     options: Any = {"minibatch_size": 2, "progress_bar": False, "seed": 1}
-    with nengograd.Simulator(net, backend="tensorflow", **options) as sim:
-        for wrong in (keras.metrics.MeanSquaredError(), {p: keras.metrics.Recall()}):
+    with nengograd.Simulator(model.net, backend="tensorflow", **options) as sim:
+        for wrong in (keras.metrics.MeanSquaredError(), {model.p: keras.metrics.Recall()}):
             with pytest.raises(ValidationError, match="is a metric: it has no gradient"):
                 sim.train(*data, SGD(0.1), objective=wrong)
         history = sim.train(*data, SGD(0.1), objective=keras.losses.MeanSquaredError())

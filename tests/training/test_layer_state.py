@@ -12,6 +12,8 @@ from nengo.exceptions import BuildError, ValidationError
 import nengograd
 
 tf = pytest.importorskip("tensorflow")
+
+pytestmark = [pytest.mark.needs("tensorflow"), pytest.mark.simulator(dtype="float32")]
 keras = tf.keras
 
 MINIBATCHES = pytest.mark.parametrize("minibatch_size", [None, 3])
@@ -25,10 +27,6 @@ def layer_net(layer: Any, shape: tuple[int, ...] = (4,)) -> tuple[nengo.Network,
         node = nengograd.Layer(layer)(u, shape_in=shape)
         probe = nengo.Probe(node)
     return net, u, node, probe
-
-
-def simulator(net: nengo.Network, **options: Any) -> nengograd.Simulator:
-    return nengograd.Simulator(net, backend="tensorflow", progress_bar=False, **options)
 
 
 def run(sim: Any, u: Any, probe: Any, x: Any) -> Any:
@@ -48,7 +46,7 @@ def draw(minibatch_size: int | None, *shape: int) -> Any:
 @MINIBATCHES
 @pytest.mark.parametrize("kind", ["SimpleRNN", "GRU", "LSTM"])
 def test_a_stateful_recurrent_layer_goes_on_as_in_keras(
-    kind: str, minibatch_size: int | None, dtype: str
+    make_sim: Any, kind: str, minibatch_size: int | None, dtype: str
 ) -> None:
     x = draw(minibatch_size, 5, 2, 4)
     make = getattr(keras.layers, kind)
@@ -60,7 +58,7 @@ def test_a_stateful_recurrent_layer_goes_on_as_in_keras(
         other.assign(own.numpy())
     expected = [twin(x[:, i].astype(dtype)).numpy() for i in range(5)]
     net, u, _, probe = layer_net(layer, (2, 4))
-    with simulator(net, minibatch_size=minibatch_size, dtype=dtype) as sim:
+    with make_sim(net, minibatch_size=minibatch_size, dtype=dtype) as sim:
         for _ in range(2):  # a reset restores it
             found = run(sim, u, probe, x)
             np.testing.assert_allclose(found, np.stack(expected, 1), atol=CLOSE[dtype])
@@ -87,31 +85,31 @@ class Counting(keras.layers.Layer):
 @DTYPES
 @MINIBATCHES
 def test_each_item_has_the_counters_and_sums_of_a_layer_to_itself(
-    minibatch_size: int | None, dtype: str
+    make_sim: Any, minibatch_size: int | None, dtype: str
 ) -> None:
     x = draw(minibatch_size, 4, 4)
     steps = np.arange(1, 5)[None, :, None]
     expected = np.where(steps % 2, 1, -1) * (np.cumsum(x, axis=1) + 300 * steps)
     net, u, node, probe = layer_net(Counting())
-    with simulator(net, minibatch_size=minibatch_size, dtype=dtype) as sim:
+    with make_sim(net, minibatch_size=minibatch_size, dtype=dtype) as sim:
         for _ in range(2):
             np.testing.assert_allclose(run(sim, u, probe, x), expected, rtol=CLOSE[dtype])
         assert sim.data[node].weights == {}  # all of it is state
 
 
-def test_a_layer_in_two_nodes_has_two_states_and_one_set_of_weights() -> None:
+def test_a_layer_in_two_nodes_has_two_states_and_one_set_of_weights(make_sim: Any) -> None:
     layer = keras.layers.SimpleRNN(2, stateful=True)
     with nengo.Network(seed=0) as net:
         u = nengo.Node(np.ones(2))
         first, second = (nengograd.Layer(layer)(u, shape_in=(1, 2)) for _ in range(2))
         p, q = nengo.Probe(first), nengo.Probe(second)
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         sim.run_steps(4)
         np.testing.assert_array_equal(sim.data[p], sim.data[q])
         assert not np.allclose(sim.data[p][0], sim.data[p][1])
 
 
-def test_gradients_go_through_the_state_of_a_layer() -> None:
+def test_gradients_go_through_the_state_of_a_layer(make_sim: Any) -> None:
     # Two steps that Keras unrolls are the reference.
     layer = keras.layers.SimpleRNN(3, stateful=True, dtype="float64")
     layer.build((1, 1, 2))
@@ -123,7 +121,7 @@ def test_gradients_go_through_the_state_of_a_layer() -> None:
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean((twin(x) - y) ** 2)
     gradients = tape.gradient(loss, twin.trainable_variables)
-    with simulator(net, dtype="float64", minibatch_size=2) as sim:
+    with make_sim(net, dtype="float64", minibatch_size=2) as sim:
         before = sim.data[net.nodes[1]].weights
         history = sim.train({u: x}, {probe: y}, keras.optimizers.SGD(0.1))
         after = sim.data[net.nodes[1]].weights
@@ -138,12 +136,12 @@ def gru() -> Any:
 
 
 @pytest.mark.parametrize("kind", ["Counting", "GRU"])
-def test_an_exported_network_keeps_the_state_of_a_layer(kind: str) -> None:
+def test_an_exported_network_keeps_the_state_of_a_layer(make_sim: Any, kind: str) -> None:
     layer, shape = (Counting(), (4,)) if kind == "Counting" else (gru(), (2, 2))
     with nengo.Network(seed=0) as net:
         u = nengo.Node(lambda t: [np.sin(900 * t), 1, 2, 3])
         probe = nengo.Probe(nengograd.Layer(layer)(u, shape_in=shape))
-    with simulator(net, dtype="float64") as sim:
+    with make_sim(net, dtype="float64") as sim:
         sim.run_steps(4)
         expected = np.array(sim.data[probe])
         copy = nengograd.to_network(sim)
@@ -154,28 +152,30 @@ def test_an_exported_network_keeps_the_state_of_a_layer(kind: str) -> None:
             reference.reset()
 
 
-def test_statistics_that_change_in_training_alone_are_refused_until_the_layer_is_frozen() -> None:
+def test_statistics_that_change_in_training_alone_are_refused_until_the_layer_is_frozen(
+    make_sim: Any,
+) -> None:
     norm = keras.layers.BatchNormalization()
     layer = keras.Sequential([norm, keras.layers.Dense(4)])
     net, u, _, probe = layer_net(layer)
     x = draw(2, 1, 4)
-    with simulator(net, minibatch_size=2) as sim:
+    with make_sim(net, minibatch_size=2) as sim:
         with pytest.raises(BuildError, match="set trainable=False on that layer, before"):
             sim.train({u: x}, {probe: x}, "sgd")
         norm.trainable = False  # as the error says
         with pytest.raises(ValidationError, match="Make the simulator after that"):
             sim.train({u: x}, {probe: x}, "sgd")
-    with simulator(net, minibatch_size=2) as sim:
+    with make_sim(net, minibatch_size=2) as sim:
         sim.train({u: x}, {probe: x}, "sgd")
         assert {p.attribute for p in sim._learning.parameters} == {"kernel", "bias"}
 
 
-def test_a_layer_frozen_after_its_node_was_made_is_not_trained() -> None:
+def test_a_layer_frozen_after_its_node_was_made_is_not_trained(make_sim: Any) -> None:
     layer = keras.layers.Dense(4)
     net, u, node, probe = layer_net(keras.Sequential([layer, keras.layers.Dense(4)]))
     layer.trainable = False
     x = draw(2, 1, 4)
-    with simulator(net, minibatch_size=2) as sim:
+    with make_sim(net, minibatch_size=2) as sim:
         before = sim.data[node].weights
         sim.train({u: x}, {probe: x}, "sgd")
         after = sim.data[node].weights
@@ -194,14 +194,14 @@ class NestedDropout(keras.layers.Layer):
         return self.dropout(x)
 
 
-def test_dropout_within_a_layer_that_knows_no_training_drops() -> None:
+def test_dropout_within_a_layer_that_knows_no_training_drops(make_sim: Any) -> None:
     with nengo.Network(seed=0) as net:
         u = nengo.Node(np.zeros(200))
         x = nengograd.Layer(NestedDropout())(u)
         y = nengograd.Layer(keras.layers.Dense(200, kernel_initializer="identity"))(x)
         probe = nengo.Probe(y)
     ones = np.ones((2, 1, 200))
-    with simulator(net, minibatch_size=2) as sim:
+    with make_sim(net, minibatch_size=2) as sim:
         history = sim.train({u: ones}, {probe: ones}, keras.optimizers.SGD(0.0))
         assert sim.loss({u: ones}, {probe: ones}) == 0
     assert history["loss"][0] == pytest.approx(1, abs=0.1)  # each value is 0 or 2

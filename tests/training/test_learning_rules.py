@@ -17,6 +17,8 @@ from nengograd.plugin import Product
 
 tf = pytest.importorskip("tensorflow")
 
+pytestmark = pytest.mark.simulator(minibatch_size=2, jit=False)
+
 STEPS = 14
 INPUTS = np.array([[0.5, -0.3], [-0.8, 0.6]])
 FULL = nengo.solvers.LstsqL2(weights=True)
@@ -32,10 +34,6 @@ class Model:
             self.u, out = nengo.Node([0.0, 0.0]), nengo.Node(size_in=1)
             wire(self.u, out)
             self.probe = nengo.Probe(out)
-
-    def simulator(self, **options: Any) -> Any:
-        options = {"minibatch_size": 2, "progress_bar": False, "jit": False, **options}
-        return nengograd.Simulator(self.net, backend="tensorflow", **options)
 
     def data(self, steps: int = STEPS) -> tuple[dict[Any, Any], dict[Any, Any]]:
         held = np.repeat(INPUTS[:, None], steps, axis=1)
@@ -191,10 +189,11 @@ def quiet() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("wire", WIRINGS, ids=lambda wire: wire.__name__)
-def test_gradients_are_the_finite_differences_of_nengo(wire: Any) -> None:
+@pytest.mark.needs("tensorflow")
+def test_gradients_are_the_finite_differences_of_nengo(make_sim: Any, wire: Any) -> None:
     model = Model(wire)
     rng = np.random.RandomState(1)
-    with model.simulator() as sim, Nengo(model, sim) as reference:
+    with make_sim(model.net) as sim, Nengo(model, sim) as reference:
         loss = sim.loss(*model.data())
         assert loss == pytest.approx(reference.loss(STEPS, {}), rel=1e-9)
         found = trained_gradients(sim, model.data())
@@ -207,7 +206,10 @@ def test_gradients_are_the_finite_differences_of_nengo(wire: Any) -> None:
             assert found_slope == pytest.approx(slope, rel=1e-4, abs=1e-5 * scale), name
 
 
-def test_in_segments_and_compiled_gradients_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.needs("tensorflow")
+def test_in_segments_and_compiled_gradients_are_the_same(
+    make_sim: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from nengograd_xla import overtime
 
     model = Model(pes_filtered)
@@ -219,7 +221,7 @@ def test_in_segments_and_compiled_gradients_are_the_same(monkeypatch: pytest.Mon
         ("single precision", 0, {"dtype": "float32"}),
     ):
         monkeypatch.setattr(overtime, "_MOST_BYTES", limit)
-        with model.simulator(**options) as sim:
+        with make_sim(model.net, **options) as sim:
             found[name] = trained_gradients(sim, model.data())
     for name, rtol in (("in intervals", 1e-9), ("compiled", 1e-9), ("single precision", 1e-2)):
         for parameter, expected in found["at once"].items():
@@ -230,16 +232,18 @@ def test_in_segments_and_compiled_gradients_are_the_same(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("wire", WIRINGS, ids=lambda wire: wire.__name__)
-def test_check_gradients_agrees_with_the_program_that_is_trained(wire: Any) -> None:
-    with Model(wire).simulator() as sim:
+@pytest.mark.needs("tensorflow")
+def test_check_gradients_agrees_with_the_program_that_is_trained(make_sim: Any, wire: Any) -> None:
+    with make_sim(Model(wire).net) as sim:
         sim.check_gradients(n_steps=6, atol=1e-6)
 
 
-def test_detached_rules_have_other_gradients_and_cannot_be_checked() -> None:
+@pytest.mark.needs("tensorflow")
+def test_detached_rules_have_other_gradients_and_cannot_be_checked(make_sim: Any) -> None:
     free, detached = Model(pes_filtered), Model(pes_filtered, detach_learning_rules=True)
-    with free.simulator() as sim:
+    with make_sim(free.net) as sim:
         expected = trained_gradients(sim, free.data())
-    with detached.simulator() as sim:
+    with make_sim(detached.net) as sim:
         with pytest.raises(SimulationError, match="detach_learning_rules=False"):
             sim.check_gradients()
         found = trained_gradients(sim, detached.data())
@@ -248,10 +252,13 @@ def test_detached_rules_have_other_gradients_and_cannot_be_checked() -> None:
 
 
 @pytest.mark.parametrize("spike_gradient", ["rate", "surrogate"])
-def test_check_gradients_checks_rates_and_refuses_surrogates(spike_gradient: str) -> None:
+@pytest.mark.needs("tensorflow")
+def test_check_gradients_checks_rates_and_refuses_surrogates(
+    make_sim: Any, spike_gradient: str
+) -> None:
     model = Model(pes_filtered, spike_gradient=spike_gradient)
     model.net.ensembles[0].neuron_type = nengo.LIF()
-    with model.simulator() as sim:
+    with make_sim(model.net) as sim:
         if spike_gradient == "rate":
             sim.check_gradients(n_steps=4, atol=1e-6)
         else:
@@ -263,9 +270,9 @@ def test_check_gradients_checks_rates_and_refuses_surrogates(spike_gradient: str
 # -- where learning begins
 
 
-def changed_params(model: Model, path: Any) -> dict[str, Any]:
+def changed_params(make_sim: Any, model: Model, path: Any) -> dict[str, Any]:
     """A file of parameters that training has changed, and what is in it."""
-    with model.simulator() as sim:
+    with make_sim(model.net, backend="tensorflow") as sim:
         sim.train(*model.data(), tf.keras.optimizers.SGD(0.5), n_epochs=2)
         sim.save_params(path)
         return {name: np.array(x) for name, x in sim._learning.named.items()}
@@ -277,9 +284,9 @@ def test_trained_weights_are_those_that_learning_begins_with(
     make_sim: Any, tmp_path: Any, wire: Any, minibatch_size: int | None
 ) -> None:
     model = Model(wire)
-    values = changed_params(model, tmp_path / "trained.npz")
+    values = changed_params(make_sim, model, tmp_path / "trained.npz")
     feed = np.broadcast_to(INPUTS[1], (minibatch_size or 1, STEPS, 2))
-    sim = make_sim(model.net, minibatch_size=minibatch_size, seed=0)
+    sim = make_sim(model.net, minibatch_size=minibatch_size, seed=0, jit=None)
 
     def run(n: int) -> Any:
         fed = feed[:, :n] if minibatch_size else feed[0, :n]
@@ -369,9 +376,12 @@ def fading(u: Any, out: Any) -> None:
 
 
 @pytest.mark.parametrize("detach", [False, True])
-def test_a_rule_of_a_plugin_is_differentiated_unless_it_is_detached(detach: bool) -> None:
+@pytest.mark.needs("tensorflow")
+def test_a_rule_of_a_plugin_is_differentiated_unless_it_is_detached(
+    make_sim: Any, detach: bool
+) -> None:
     model = Model(fading, detach_learning_rules=detach)
-    with model.simulator(plugins=[ForgetPlugin()]) as sim, Nengo(model, sim) as reference:
+    with make_sim(model.net, plugins=[ForgetPlugin()]) as sim, Nengo(model, sim) as reference:
         found = trained_gradients(sim, model.data())
         slopes = {
             name: reference.slope(STEPS, name, np.ones(gradient.shape))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import nengo
@@ -11,12 +12,18 @@ import numpy as np
 import pytest
 from nengo.exceptions import ValidationError
 
-with nengo.Network(seed=0) as net:
-    u = nengo.Node(np.zeros(2))
-    x = nengo.Node(size_in=2)
-    nengo.Connection(u, x, transform=nengo.Dense((2, 2), np.eye(2)), synapse=None)
-    p = nengo.Probe(x, label="p")
-    q = nengo.Probe(x, label="q")
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """A network that hands its input to two probes."""
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(np.zeros(2))
+        x = nengo.Node(size_in=2)
+        nengo.Connection(u, x, transform=nengo.Dense((2, 2), np.eye(2)), synapse=None)
+        p = nengo.Probe(x, label="p")
+        q = nengo.Probe(x, label="q")
+    return SimpleNamespace(net=net, p=p, q=q, u=u, x=x)
+
 
 RNG = np.random.RandomState(3)
 OUTPUT = RNG.uniform(0.1, 0.9, size=(6, 3, 2)).astype("float32").astype("float64")
@@ -143,21 +150,27 @@ class Called:
     ids=lambda f: getattr(f, "__name__", type(f).__name__),
 )
 def test_a_function_gets_output_and_target_by_the_names_of_its_parameters(
-    make_sim: Make, objective: Any
+    model: Any, make_sim: Make, objective: Any
 ) -> None:
     expected = np.mean(OUTPUT - 3 * TARGET)
     for minibatch, dtype in ((None, "float64"), (2, "float32")):
-        sim = make_sim(net, minibatch_size=minibatch, dtype=dtype)
-        loss = sim.loss({u: OUTPUT}, {p: TARGET}, objective)
+        sim = make_sim(model.net, minibatch_size=minibatch, dtype=dtype)
+        loss = sim.loss({model.u: OUTPUT}, {model.p: TARGET}, objective)
         assert loss == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_share_of_outputs_above_their_targets_is_not_that_of_those_below(
+    model: Any,
     make_sim: Make,
 ) -> None:
-    sim = make_sim(net)
+    sim = make_sim(model.net)
     ones = np.ones((1, 1, 2))
-    assert sim.loss({u: ones}, {p: 0 * ones}, lambda y_true, y_pred: np.mean(y_pred > y_true)) == 1
+    assert (
+        sim.loss(
+            {model.u: ones}, {model.p: 0 * ones}, lambda y_true, y_pred: np.mean(y_pred > y_true)
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -171,27 +184,31 @@ def test_the_share_of_outputs_above_their_targets_is_not_that_of_those_below(
         Called.method,
     ],
 )
-def test_a_function_of_more_or_fewer_arguments_is_named(make_sim: Make, wrong: Any) -> None:
-    sim = make_sim(net, minibatch_size=2)
+def test_a_function_of_more_or_fewer_arguments_is_named(
+    model: Any, make_sim: Make, wrong: Any
+) -> None:
+    sim = make_sim(model.net, minibatch_size=2)
     name = "method" if wrong is Called.method else "<lambda>"
-    for objective in (wrong, {p: wrong}):
+    for objective in (wrong, {model.p: wrong}):
         with pytest.raises(ValidationError) as raised:
-            sim.loss({u: OUTPUT}, {p: TARGET}, objective)
+            sim.loss({model.u: OUTPUT}, {model.p: TARGET}, objective)
         message = str(raised.value)
         assert f"objective: {name}(" in message
         assert "(output, target)" in message
         assert "(y_true, y_pred)" in message
         assert len(message.splitlines()) == 1
-    assert sim.loss({u: OUTPUT}, {p: TARGET}, our_order) == pytest.approx(
+    assert sim.loss({model.u: OUTPUT}, {model.p: TARGET}, our_order) == pytest.approx(
         np.mean(OUTPUT - 3 * TARGET)
     )
 
 
 @pytest.mark.parametrize("value", [None, {}, "none", np.zeros(3), [1.0, 2.0]], ids=repr)
-def test_what_a_function_returns_has_to_be_one_number(make_sim: Make, value: Any) -> None:
-    sim = make_sim(net, minibatch_size=2)
+def test_what_a_function_returns_has_to_be_one_number(
+    model: Any, make_sim: Make, value: Any
+) -> None:
+    sim = make_sim(model.net, minibatch_size=2)
     with pytest.raises(ValidationError, match=r"<lambda> has to return one number, not"):
-        sim.loss({u: OUTPUT}, {p: TARGET}, lambda output, target: value)
+        sim.loss({model.u: OUTPUT}, {model.p: TARGET}, lambda output, target: value)
 
 
 # -- metrics
@@ -218,9 +235,9 @@ class Fraction:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("minibatch", MINIBATCHES)
 def test_a_metric_is_that_of_all_data_and_begins_anew(
-    make_sim: Make, minibatch: int | None, dtype: str
+    model: Any, make_sim: Make, minibatch: int | None, dtype: str
 ) -> None:
-    sim = make_sim(net, minibatch_size=minibatch, dtype=dtype)
+    sim = make_sim(model.net, minibatch_size=minibatch, dtype=dtype)
     above = OUTPUT > 0.5
     expected = np.sum(above & (TARGET > 0.5)) / np.sum(above)
     halves = [
@@ -229,21 +246,21 @@ def test_a_metric_is_that_of_all_data_and_begins_anew(
     assert abs(np.mean(halves) - expected) > 1e-3  # a mean over minibatches is something else
     metric = Fraction()
     for _ in range(2):
-        assert sim.loss({u: OUTPUT}, {p: TARGET}, metric) == pytest.approx(expected)
-    assert sim.loss({u: OUTPUT}, {p: above * 1.0}, metric) == 1
+        assert sim.loss({model.u: OUTPUT}, {model.p: TARGET}, metric) == pytest.approx(expected)
+    assert sim.loss({model.u: OUTPUT}, {model.p: above * 1.0}, metric) == 1
     assert metric.all == np.sum(above)  # its own words say what it has counted
 
 
-def test_several_probes_need_several_metrics(make_sim: Make) -> None:
-    sim = make_sim(net, minibatch_size=2)
-    targets, above = {p: TARGET, q: 1 - TARGET}, OUTPUT > 0.5
+def test_several_probes_need_several_metrics(model: Any, make_sim: Make) -> None:
+    sim = make_sim(model.net, minibatch_size=2)
+    targets, above = {model.p: TARGET, model.q: 1 - TARGET}, OUTPUT > 0.5
     metric = Fraction()
-    for objective in (metric, {p: metric, q: metric}):
+    for objective in (metric, {model.p: metric, model.q: metric}):
         with pytest.raises(ValidationError, match="give each an object of its own"):
-            sim.loss({u: OUTPUT}, targets, objective)
-    loss = sim.loss({u: OUTPUT}, targets, {p: Fraction(), q: Fraction()})
+            sim.loss({model.u: OUTPUT}, targets, objective)
+    loss = sim.loss({model.u: OUTPUT}, targets, {model.p: Fraction(), model.q: Fraction()})
     assert loss == pytest.approx(0.5)  # what is wrong for one is right for the other
-    mixed = sim.loss({u: OUTPUT}, targets, {p: Fraction(), q: "mse"})
+    mixed = sim.loss({model.u: OUTPUT}, targets, {model.p: Fraction(), model.q: "mse"})
     part = np.sum(above & (TARGET > 0.5)) / np.sum(above)
     assert mixed == pytest.approx((part + np.mean((OUTPUT - 1 + TARGET) ** 2)) / 2)
 
@@ -254,46 +271,46 @@ def test_several_probes_need_several_metrics(make_sim: Make) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("minibatch", [None, 1, 5])
 def test_targets_that_are_nan_do_not_count_in_mse_and_count_as_met_in_nan_mse(
-    make_sim: Make, minibatch: int | None, dtype: str
+    model: Any, make_sim: Make, minibatch: int | None, dtype: str
 ) -> None:
     """Errors of 3 and 4, and eight elements without a target, in whatever minibatches."""
-    sim = make_sim(net, minibatch_size=minibatch, dtype=dtype)
+    sim = make_sim(model.net, minibatch_size=minibatch, dtype=dtype)
     outputs = np.arange(10.0).reshape(5, 1, 2)
     targets = np.full(outputs.shape, np.nan)
     targets[1, 0, 1], targets[4, 0, 0] = outputs[1, 0, 1] + 3, outputs[4, 0, 0] - 4
-    loss = functools.partial(sim.loss, {u: outputs}, {p: targets})
+    loss = functools.partial(sim.loss, {model.u: outputs}, {model.p: targets})
     assert loss() == loss("mse") == pytest.approx((9 + 16) / 2, rel=close(dtype))
     assert loss("nan_mse") == pytest.approx((9 + 16) / 10, rel=close(dtype))
 
 
 @pytest.mark.parametrize("minibatch", MINIBATCHES)
 def test_the_mean_over_targets_does_not_depend_on_the_minibatch(
-    make_sim: Make, minibatch: int | None
+    model: Any, make_sim: Make, minibatch: int | None
 ) -> None:
-    sim = make_sim(net, minibatch_size=minibatch)
+    sim = make_sim(model.net, minibatch_size=minibatch)
     targets = np.where(RNG.uniform(size=OUTPUT.shape) < 0.6, np.nan, TARGET)
     squares = (OUTPUT - targets) ** 2
-    loss = functools.partial(sim.loss, {u: OUTPUT}, {p: targets})
+    loss = functools.partial(sim.loss, {model.u: OUTPUT}, {model.p: targets})
     assert loss() == pytest.approx(np.nanmean(squares))
     assert loss("nan_mse") == pytest.approx(np.nansum(squares) / squares.size)
 
 
-def test_data_without_any_target_have_no_mean(make_sim: Make) -> None:
-    sim = make_sim(net, minibatch_size=2)
+def test_data_without_any_target_have_no_mean(model: Any, make_sim: Make) -> None:
+    sim = make_sim(model.net, minibatch_size=2)
     nothing = np.full(OUTPUT.shape, np.nan)
     with pytest.raises(ValidationError, match=r"all values for .*p.* are NaN"):
-        sim.loss({u: OUTPUT}, {q: TARGET, p: nothing})
+        sim.loss({model.u: OUTPUT}, {model.q: TARGET, model.p: nothing})
     some = nothing.copy()
     some[3, 1, 0] = OUTPUT[3, 1, 0] + 2
-    assert sim.loss({u: OUTPUT}, {p: some}) == pytest.approx(4)
+    assert sim.loss({model.u: OUTPUT}, {model.p: some}) == pytest.approx(4)
     # Another objective may do without.
-    assert sim.loss({u: OUTPUT}, {p: nothing}, "nan_mse") == 0
-    size = sim.loss({u: OUTPUT}, {p: nothing}, lambda output, target: np.mean(output))
+    assert sim.loss({model.u: OUTPUT}, {model.p: nothing}, "nan_mse") == 0
+    size = sim.loss({model.u: OUTPUT}, {model.p: nothing}, lambda output, target: np.mean(output))
     assert size == pytest.approx(np.mean(OUTPUT))
 
 
-def test_a_name_that_is_none_is_an_error_that_lists_the_names(make_sim: Make) -> None:
-    sim = make_sim(net, minibatch_size=2)
+def test_a_name_that_is_none_is_an_error_that_lists_the_names(model: Any, make_sim: Make) -> None:
+    sim = make_sim(model.net, minibatch_size=2)
     for wrong in ("mae", 3, Fraction):
         with pytest.raises(ValidationError, match=r'"nan_mse"|an object of Fraction'):
-            sim.loss({u: OUTPUT}, {p: TARGET}, wrong)
+            sim.loss({model.u: OUTPUT}, {model.p: TARGET}, wrong)

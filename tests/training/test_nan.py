@@ -14,6 +14,8 @@ from nengo.exceptions import NengoWarning, ValidationError
 import nengograd
 
 tf = pytest.importorskip("tensorflow")
+
+pytestmark = [pytest.mark.needs("tensorflow"), pytest.mark.simulator(minibatch_size=1)]
 optimizers = tf.keras.optimizers
 
 
@@ -26,11 +28,6 @@ def line(**settings: Any) -> Any:
         net.conn = nengo.Connection(net.u, node, transform=2.0, synapse=None)
         net.p = nengo.Probe(node)
     return net
-
-
-def simulator(net: Any, dtype: str = "float64", minibatch: int = 1) -> Any:
-    options = {"minibatch_size": minibatch, "dtype": dtype, "progress_bar": False}
-    return nengograd.Simulator(net, backend="tensorflow", **options)
 
 
 def train(sim: Any, net: Any, xs: Any, optimizer: Any, **options: Any) -> dict[str, list[float]]:
@@ -48,14 +45,16 @@ def weight(sim: Any, net: Any) -> float:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_loss_that_overflows_stops_at_the_last_parameters_that_had_one(dtype: str) -> None:
+def test_a_loss_that_overflows_stops_at_the_last_parameters_that_had_one(
+    make_sim: Any, dtype: str
+) -> None:
     net = line()
     w, weights = np.dtype(dtype).type(2.0), []
     with np.errstate(over="ignore"):
         while np.isfinite(w * w):
             weights.append(w)
             w -= np.dtype(dtype).type(1e30) * 2 * w
-    with simulator(net, dtype) as sim:
+    with make_sim(net, dtype=dtype) as sim:
         with pytest.warns(NengoWarning, match=rf"epoch {len(weights) + 1} .* loss of .* is inf"):
             history = train(sim, net, [1.0], optimizers.SGD(1e30), n_epochs=50)
         # The parameters whose loss is not finite are not those that its gradients have made.
@@ -66,7 +65,7 @@ def test_a_loss_that_overflows_stops_at_the_last_parameters_that_had_one(dtype: 
         np.testing.assert_allclose(history["loss"][:-1], np.square(weights), rtol=1e-5)
 
 
-def test_it_stops_in_the_epoch_in_which_keras_own_callback_stops() -> None:
+def test_it_stops_in_the_epoch_in_which_keras_own_callback_stops(make_sim: Any) -> None:
     net = line()
     callback = tf.keras.callbacks.TerminateOnNaN()
     model = tf.keras.Sequential([tf.keras.layers.Dense(1, use_bias=False)])
@@ -77,18 +76,18 @@ def test_it_stops_in_the_epoch_in_which_keras_own_callback_stops() -> None:
     expected = model.fit(ones, 0 * ones, epochs=20, verbose=0, callbacks=[callback]).history
     for given in ([], [callback]):
         options = {"n_epochs": 20, "callbacks": given}
-        with simulator(net, "float32") as sim, pytest.warns(NengoWarning, match="stopped"):
+        with make_sim(net, dtype="float32") as sim, pytest.warns(NengoWarning, match="stopped"):
             history = train(sim, net, [1.0], optimizers.SGD(1e10), **options)
         np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
 
 
-def test_a_gradient_of_nan_stops_it_though_the_loss_is_finite() -> None:
+def test_a_gradient_of_nan_stops_it_though_the_loss_is_finite(make_sim: Any) -> None:
     net = line()
 
     def root(output: Any, target: Any) -> Any:
         return tf.reduce_sum(tf.sqrt(output - target))
 
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         with pytest.warns(NengoWarning, match=r"gradient of .*weights"):
             history = train(sim, net, [0.0], optimizers.SGD(0.1), objective=root, n_epochs=3)
         assert history["loss"] == [0.0]
@@ -102,15 +101,17 @@ def bad_optimizer(kind: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["keras", "TensorFlow 1"])
-def test_parameters_that_an_optimizer_makes_infinite_are_taken_back(kind: str) -> None:
+def test_parameters_that_an_optimizer_makes_infinite_are_taken_back(
+    make_sim: Any, kind: str
+) -> None:
     net = line()
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         with pytest.warns(NengoWarning, match="optimizer made"):
             train(sim, net, [1.0], bad_optimizer(kind), n_epochs=3)
         assert weight(sim, net) == 2.0
 
 
-def test_in_a_long_epoch_few_minibatches_are_lost() -> None:
+def test_in_a_long_epoch_few_minibatches_are_lost(make_sim: Any) -> None:
     class Spoil(tf.keras.callbacks.Callback):
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             if batch == 67:
@@ -118,7 +119,7 @@ def test_in_a_long_epoch_few_minibatches_are_lost() -> None:
 
     net = line()
     xs = np.linspace(0.1, 0.2, 100)
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         with pytest.warns(NengoWarning, match="those of 4 minibatches before"):
             train(sim, net, xs, optimizers.Adam(0.01), callbacks=[Spoil()])
         found = weight(sim, net)
@@ -135,12 +136,14 @@ def good_optimizer(kind: str) -> Any:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("kind", ["keras", "TensorFlow 1"])
-def test_training_goes_on_as_if_the_bad_minibatch_had_not_been(kind: str, dtype: str) -> None:
+def test_training_goes_on_as_if_the_bad_minibatch_had_not_been(
+    make_sim: Any, kind: str, dtype: str
+) -> None:
     net = line()
     found = []
     for bad in ([], [1e300 if dtype == "float64" else 1e30]):
         optimizer = good_optimizer(kind)
-        with simulator(net, dtype) as sim, warnings.catch_warnings():
+        with make_sim(net, dtype=dtype) as sim, warnings.catch_warnings():
             warnings.simplefilter("ignore", NengoWarning)
             train(sim, net, [1.0, 0.5, *bad], optimizer)
             train(sim, net, [0.7], optimizer)
@@ -148,9 +151,9 @@ def test_training_goes_on_as_if_the_bad_minibatch_had_not_been(kind: str, dtype:
     assert found[0] == found[1] != 2.0
 
 
-def test_a_setting_lets_it_go_on_but_not_in_silence(tmp_path: Path) -> None:
+def test_a_setting_lets_it_go_on_but_not_in_silence(make_sim: Any, tmp_path: Path) -> None:
     net = line(stop_at_nan=False)
-    with simulator(net, "float32") as sim:
+    with make_sim(net, dtype="float32") as sim:
         with pytest.warns(NengoWarning, match=r"parameters are not finite: .*weights"):
             history = train(sim, net, [1.0], optimizers.SGD(1e10), n_epochs=12)
         assert len(history["loss"]) == 12
@@ -160,22 +163,22 @@ def test_a_setting_lets_it_go_on_but_not_in_silence(tmp_path: Path) -> None:
         sim.save_params(tmp_path / "parameters.npz", allow_nonfinite=True)
 
 
-def test_a_callback_that_makes_parameters_nan_is_warned_about() -> None:
+def test_a_callback_that_makes_parameters_nan_is_warned_about(make_sim: Any) -> None:
     class Spoil(tf.keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             for variable in self.model.trainable_variables:
                 variable.assign(variable * np.nan)
 
     net = line()
-    with simulator(net) as sim, pytest.warns(NengoWarning, match=r"not finite: .*weights"):
+    with make_sim(net) as sim, pytest.warns(NengoWarning, match=r"not finite: .*weights"):
         train(sim, net, [1.0], optimizers.SGD(0.1), callbacks=[Spoil()])
 
 
-def test_warnings_of_training_name_the_line_that_trains() -> None:
+def test_warnings_of_training_name_the_line_that_trains(make_sim: Any) -> None:
     found = []
     for stop_at_nan in (True, False):
         net, callbacks = line(stop_at_nan=stop_at_nan), [tf.keras.callbacks.Callback()]
-        with simulator(net, "float32") as sim, pytest.warns(NengoWarning) as caught:
+        with make_sim(net, dtype="float32") as sim, pytest.warns(NengoWarning) as caught:
             train(sim, net, [1.0], optimizers.SGD(1e30), n_epochs=12, callbacks=callbacks)
         found += [w for w in caught if issubclass(w.category, NengoWarning)]
     assert {str(w.message).split(" ")[0] for w in found} == {"training", "parameters"}
@@ -183,9 +186,9 @@ def test_warnings_of_training_name_the_line_that_trains() -> None:
 
 
 @pytest.mark.parametrize("change", [{"learning_rate": 0.1}, {"clipnorm": 1e-30}])
-def test_the_advice_of_the_warning_helps(change: dict[str, float]) -> None:
+def test_the_advice_of_the_warning_helps(make_sim: Any, change: dict[str, float]) -> None:
     net = line()
-    with simulator(net, "float32") as sim, warnings.catch_warnings():
+    with make_sim(net, dtype="float32") as sim, warnings.catch_warnings():
         warnings.simplefilter("error", NengoWarning)
         optimizer = optimizers.SGD(**{"learning_rate": 1e30, **change})
         history = train(sim, net, [1.0], optimizer, n_epochs=12)

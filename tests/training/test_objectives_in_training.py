@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import nengo
@@ -14,38 +15,39 @@ from nengo.exceptions import NengoWarning, ValidationError
 import nengograd
 
 tf = pytest.importorskip("tensorflow")
+
+pytestmark = [pytest.mark.needs("tensorflow"), pytest.mark.simulator(minibatch_size=2, seed=1)]
 SGD = tf.keras.optimizers.SGD
-
-with nengo.Network(seed=0) as net:
-    u = nengo.Node(np.zeros(2))
-    neurons = nengo.Ensemble(
-        5, 1, neuron_type=nengo.Sigmoid(tau_ref=1), gain=np.ones(5), bias=np.zeros(5)
-    ).neurons
-    weights = nengo.dists.Uniform(-1, 1)
-    nengo.Connection(u, neurons, transform=nengo.Dense((5, 2), weights), synapse=None)
-    x = nengo.Node(size_in=1)
-    nengo.Connection(neurons, x, transform=nengo.Dense((1, 5), weights), synapse=0.002)
-    dropped = nengograd.Layer(tf.keras.layers.Dropout(0.3))(neurons)
-    y = nengo.Node(size_in=1)
-    nengo.Connection(dropped, y, transform=nengo.Dense((1, 5), weights), synapse=None)
-    p, q = nengo.Probe(x), nengo.Probe(y)
-
-RNG = np.random.RandomState(1)
-DATA: Any = (
-    {u: RNG.uniform(-1, 1, (6, 4, 2))},
-    {p: RNG.uniform(-1, 1, (6, 4, 1)), q: RNG.uniform(-1, 1, (6, 4, 1))},
-)
-ONE: Any = (DATA[0], {p: DATA[1][p]})
-
-
-def simulator(**options: Any) -> Any:
-    options = {"dtype": "float64", "minibatch_size": 2, "seed": 1, **options}
-    return nengograd.Simulator(net, backend="tensorflow", progress_bar=False, **options)
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Any]:
-    with simulator() as made:
+def model() -> Any:
+    """A network with two probes, and data for it."""
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node(np.zeros(2))
+        neurons = nengo.Ensemble(
+            5, 1, neuron_type=nengo.Sigmoid(tau_ref=1), gain=np.ones(5), bias=np.zeros(5)
+        ).neurons
+        weights = nengo.dists.Uniform(-1, 1)
+        nengo.Connection(u, neurons, transform=nengo.Dense((5, 2), weights), synapse=None)
+        x = nengo.Node(size_in=1)
+        nengo.Connection(neurons, x, transform=nengo.Dense((1, 5), weights), synapse=0.002)
+        dropped = nengograd.Layer(tf.keras.layers.Dropout(0.3))(neurons)
+        y = nengo.Node(size_in=1)
+        nengo.Connection(dropped, y, transform=nengo.Dense((1, 5), weights), synapse=None)
+        p, q = nengo.Probe(x), nengo.Probe(y)
+    rng = np.random.RandomState(1)
+    data: Any = (
+        {u: rng.uniform(-1, 1, (6, 4, 2))},
+        {p: rng.uniform(-1, 1, (6, 4, 1)), q: rng.uniform(-1, 1, (6, 4, 1))},
+    )
+    one: Any = (data[0], {p: data[1][p]})
+    return SimpleNamespace(data=data, one=one, rng=rng, net=net, p=p, q=q, u=u)
+
+
+@pytest.fixture(scope="module")
+def shared(make_shared_sim: Any, model: Any) -> Iterator[Any]:
+    with make_shared_sim(model.net) as made:
         yield made
 
 
@@ -57,15 +59,15 @@ def sim(shared: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def expected(shared: Any) -> Any:
+def expected(model: Any, shared: Any) -> Any:
     """What training for a plain function does."""
     shared.reset()
-    return trained(shared, plain)
+    return trained(model, shared, plain)
 
 
-def trained(sim: Any, objective: Any, optimizer: Any = None) -> Any:
+def trained(model: Any, sim: Any, objective: Any, optimizer: Any = None) -> Any:
     """The losses and what is trained, after three epochs."""
-    history = sim.train(*DATA, optimizer or SGD(0.05), 3, objective=objective)
+    history = sim.train(*model.data, optimizer or SGD(0.05), 3, objective=objective)
     values = np.concatenate([np.ravel(v) for v in sim._learning.named.values()])
     return np.array(history["loss"]), values
 
@@ -129,12 +131,12 @@ def name_of(objective: Any) -> str:
 
 @pytest.mark.parametrize("objective", OUTSIDE, ids=name_of)
 def test_what_xla_cannot_compute_runs_beside_it_and_trains_the_same(
-    expected: Any, sim: Any, objective: Any
+    model: Any, expected: Any, sim: Any, objective: Any
 ) -> None:
     """Dropout included: the model runs twice in each minibatch, on the same random numbers."""
-    mixed = {p: objective, q: plain}
+    mixed = {model.p: objective, model.q: plain}
     with pytest.warns(NengoWarning, match=f"XLA cannot compute .*{objective.__name__}: "):
-        found = trained(sim, mixed)
+        found = trained(model, sim, mixed)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10)
 
@@ -142,48 +144,50 @@ def test_what_xla_cannot_compute_runs_beside_it_and_trains_the_same(
 @pytest.mark.parametrize(
     "options", [{"dtype": "float32", "minibatch_size": None}, {"jit": False}], ids=str
 )
-def test_so_it_does_in_float32_without_a_minibatch_and_without_xla(options: Any) -> None:
+def test_so_it_does_in_float32_without_a_minibatch_and_without_xla(
+    make_sim: Any, model: Any, options: Any
+) -> None:
     tolerance = 1e-4 if "dtype" in options else 1e-10
-    with simulator(**options) as sim:
-        expected = trained(sim, plain)
+    with make_sim(model.net, **options) as sim:
+        expected = trained(model, sim, plain)
         sim.reset()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            found = trained(sim, by_numpy)
+            found = trained(model, sim, by_numpy)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
     said = [w for w in caught if "XLA cannot compute" in str(w.message)]
     assert len(said) == ("jit" not in options)
 
 
-def test_optimizers_of_tensorflow_1_take_such_objectives(sim: Any) -> None:
+def test_optimizers_of_tensorflow_1_take_such_objectives(model: Any, sim: Any) -> None:
     def optimizer() -> Any:
         return tf.compat.v1.train.MomentumOptimizer(0.05, 0.9)
 
-    expected = trained(sim, plain, optimizer())
+    expected = trained(model, sim, plain, optimizer())
     sim.reset()
     with pytest.warns(NengoWarning, match="XLA cannot compute"):
-        found = trained(sim, by_numpy, optimizer())
+        found = trained(model, sim, by_numpy, optimizer())
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10)
 
 
 def test_a_python_function_sees_each_minibatch_once_and_prints_are_printed(
-    sim: Any, capfd: pytest.CaptureFixture[str]
+    model: Any, sim: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     SEEN.clear()
     with pytest.warns(NengoWarning):
-        sim.train(*ONE, SGD(0.05), objective=by_numpy, shuffle=False)
-    np.testing.assert_array_equal(np.concatenate(SEEN), ONE[1][p])
+        sim.train(*model.one, SGD(0.05), objective=by_numpy, shuffle=False)
+    np.testing.assert_array_equal(np.concatenate(SEEN), model.one[1][model.p])
     capfd.readouterr()
     with pytest.warns(NengoWarning):
-        losses = sim.train(*ONE, SGD(0.0), objective=printing, shuffle=False)["loss"]
+        losses = sim.train(*model.one, SGD(0.0), objective=printing, shuffle=False)["loss"]
     printed = [line for line in capfd.readouterr().err.splitlines() if "loss:" in line]
     assert len(printed) == 3
     assert np.mean([float(line.split()[-1]) for line in printed]) == pytest.approx(losses[0])
 
 
-def test_assertions_and_checks_of_an_objective_are_not_left_out(sim: Any) -> None:
+def test_assertions_and_checks_of_an_objective_are_not_left_out(model: Any, sim: Any) -> None:
     def too_small(output: Any, target: Any) -> Any:
         tf.debugging.assert_less(tf.abs(output), tf.cast(1e-9, output.dtype), "too large")
         return plain(output, target)
@@ -191,19 +195,19 @@ def test_assertions_and_checks_of_an_objective_are_not_left_out(sim: Any) -> Non
     def infinite(output: Any, target: Any) -> Any:
         return plain(tf.debugging.check_numerics(output / 0, "no number"), target)
 
-    before = sim.loss(*ONE)
+    before = sim.loss(*model.one)
     for objective, message in ((too_small, "too large"), (infinite, "no number")):
         with (
             pytest.warns(NengoWarning, match=r"it would leave out"),
             pytest.raises(tf.errors.InvalidArgumentError, match=message),
         ):
-            sim.train(*ONE, SGD(0.05), objective=objective)
+            sim.train(*model.one, SGD(0.05), objective=objective)
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-            sim.loss(*ONE, objective)
-    assert sim.loss(*ONE) == before
+            sim.loss(*model.one, objective)
+    assert sim.loss(*model.one) == before
 
 
-def test_what_xla_can_compute_draws_no_warning(sim: Any) -> None:
+def test_what_xla_can_compute_draws_no_warning(model: Any, sim: Any) -> None:
     def masked(output: Any, target: Any) -> Any:
         return tf.reduce_mean(tf.boolean_mask(output, target > 0))
 
@@ -211,14 +215,16 @@ def test_what_xla_can_compute_draws_no_warning(sim: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", NengoWarning)
         for objective in (masked, losses.Huber()):
-            sim.train(*ONE, SGD(0.0), objective=objective)
+            sim.train(*model.one, SGD(0.0), objective=objective)
 
 
-def test_training_for_such_an_objective_is_profiled(tmp_path: Any) -> None:
+def test_training_for_such_an_objective_is_profiled(
+    make_sim: Any, model: Any, tmp_path: Any
+) -> None:
     path = tmp_path / "profile.json"
-    with simulator() as sim:
+    with make_sim(model.net) as sim:
         with pytest.warns(NengoWarning, match="XLA cannot compute"):
-            sim.train(*ONE, SGD(0.05), n_epochs=4, objective=by_numpy, profile=path)
+            sim.train(*model.one, SGD(0.05), n_epochs=4, objective=by_numpy, profile=path)
         assert path.exists()
         assert any(block.seconds_per_step > 0 for block in sim.profile.blocks)
 
@@ -259,30 +265,30 @@ def share(y_true: Any, y_pred: Any) -> Any:
     ],
 )
 def test_what_cannot_be_trained_for_is_refused_and_leaves_no_trace(
-    sim: Any, objective: Any, message: str
+    model: Any, sim: Any, objective: Any, message: str
 ) -> None:
-    expected = sim.train(*ONE, SGD(0.05), n_epochs=2)["loss"]
+    expected = sim.train(*model.one, SGD(0.05), n_epochs=2)["loss"]
     sim.reset()
-    for wrong in (objective, {p: objective}):
+    for wrong in (objective, {model.p: objective}):
         with pytest.raises(ValidationError, match=message) as raised:
-            sim.train(*ONE, SGD(0.05), n_epochs=3, objective=wrong)
+            sim.train(*model.one, SGD(0.05), n_epochs=3, objective=wrong)
         assert len(str(raised.value).splitlines()) == 1
-    assert sim.train(*ONE, SGD(0.05), n_epochs=2)["loss"] == expected
+    assert sim.train(*model.one, SGD(0.05), n_epochs=2)["loss"] == expected
 
 
-def test_the_advice_of_these_errors_helps(sim: Any) -> None:
-    expected = sim.train(*ONE, SGD(0.05), objective=plain)["loss"]
+def test_the_advice_of_these_errors_helps(model: Any, sim: Any) -> None:
+    expected = sim.train(*model.one, SGD(0.05), objective=plain)["loss"]
     advised: list[Callable[..., Any]] = [
         tf.function(with_if),
         lambda output, target: tf.reduce_mean((output - target) ** 2),
     ]
     for objective in advised:
         sim.reset()
-        losses = sim.train(*ONE, SGD(0.05), objective=objective)["loss"]
+        losses = sim.train(*model.one, SGD(0.05), objective=objective)["loss"]
         assert losses == pytest.approx(expected, rel=1e-12)
 
 
-def test_an_objective_without_a_gradient_may_stand_beside_one_with(sim: Any) -> None:
-    history = sim.train(*DATA, SGD(0.0), objective={p: "mse", q: share})
+def test_an_objective_without_a_gradient_may_stand_beside_one_with(model: Any, sim: Any) -> None:
+    history = sim.train(*model.data, SGD(0.0), objective={model.p: "mse", model.q: share})
     assert list(history)[1].endswith("_loss")
     assert history["loss"][0] == pytest.approx(np.mean([h[0] for h in list(history.values())[1:]]))

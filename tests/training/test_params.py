@@ -14,6 +14,7 @@ import pytest
 from nengo.exceptions import SimulatorClosed, ValidationError
 
 import nengograd
+from conftest import able
 
 STEPS = 5
 
@@ -30,22 +31,16 @@ def network() -> tuple[nengo.Network, Any, Any]:
     return net, u, probe
 
 
-def simulator(net: nengo.Network, backend: str = "tensorflow", **options: Any) -> Any:
-    if backend == "tensorflow":
-        pytest.importorskip("tensorflow")
-    options = {"backend": backend, "dtype": "float64", "progress_bar": False, **options}
-    return nengograd.Simulator(net, **options)
-
-
 def train(sim: Any, u: Any, probe: Any, epochs: int = 2) -> None:
     x = np.random.RandomState(0).uniform(-1, 1, (8, STEPS, 2))
     sim.train({u: x}, {probe: np.zeros((8, STEPS, 1))}, "adam", n_epochs=epochs)
 
 
-def test_sim_data_shows_trained_values_from_which_nengo_computes_the_same() -> None:
+@pytest.mark.needs("differentiate")
+def test_sim_data_shows_trained_values_from_which_nengo_computes_the_same(make_sim: Any) -> None:
     net, u, probe = network()
     ens, decoded, sparse = net.ensembles[0], net.connections[1], net.connections[2]
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         built = sim.data[ens], sim.data[decoded]
         assert sim.data[ens] is sim.model.params[ens]
         train(sim, u, probe)
@@ -68,17 +63,20 @@ def test_sim_data_shows_trained_values_from_which_nengo_computes_the_same() -> N
         np.testing.assert_allclose(sim.data[probe][-1], expected, rtol=1e-9)
 
 
-def test_saved_parameters_fit_another_simulator_of_the_same_network(tmp_path: Path) -> None:
+@pytest.mark.needs("differentiate")
+def test_saved_parameters_fit_another_simulator_of_the_same_network(
+    make_sim: Any, tmp_path: Path
+) -> None:
     net, u, probe = network()
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         train(sim, u, probe)
         sim.save_params(tmp_path / "trained")
         sim.soft_reset(include_probes=True)
         sim.run_steps(10)
         expected = sim.data[probe].copy()
-    for backend in ("numpy", "tensorflow"):
+    for backend in able():
         other, _, other_probe = network()
-        with simulator(other, backend) as sim:
+        with make_sim(other, backend=backend) as sim:
             sim.load_params(tmp_path / "trained.npz")
             sim.run_steps(10)
             np.testing.assert_allclose(sim.data[other_probe], expected, rtol=1e-12)
@@ -88,31 +86,36 @@ FRESH = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-from training.test_params import network, simulator
+import nengograd
+from training.test_params import network
 net, u, probe = network()
-with simulator(net, dtype="float32") as sim:
+with nengograd.Simulator(net, backend=sys.argv[4], dtype="float32", progress_bar=False) as sim:
     sim.load_params(sys.argv[2])
     sim.run_steps(20)
     np.save(sys.argv[3], sim.data[probe])
 """
 
 
-def test_a_fresh_process_gives_the_same_output_to_the_bit(tmp_path: Path) -> None:
+@pytest.mark.needs("differentiate")
+def test_a_fresh_process_gives_the_same_output_to_the_bit(
+    make_sim: Any, backend: str, tmp_path: Path
+) -> None:
     net, u, probe = network()
-    with simulator(net, dtype="float32") as sim:
+    with make_sim(net, dtype="float32") as sim:
         train(sim, u, probe)
         sim.save_params(tmp_path / "trained.npz")
         sim.run_steps(20)
         expected = sim.data[probe].copy()
     tests = str(Path(__file__).parents[1])
-    arguments = [tests, str(tmp_path / "trained.npz"), str(tmp_path / "out.npy")]
+    arguments = [tests, str(tmp_path / "trained.npz"), str(tmp_path / "out.npy"), backend]
     subprocess.run([sys.executable, "-c", FRESH, *arguments], check=True, timeout=120)
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
 
 
-def test_loading_keeps_a_simulation_in_progress(tmp_path: Path) -> None:
+@pytest.mark.needs("numpy")
+def test_loading_keeps_a_simulation_in_progress(make_sim: Any, tmp_path: Path) -> None:
     net, _u, probe = network()
-    with simulator(net, "numpy") as sim:
+    with make_sim(net) as sim:
         sim.save_params(tmp_path / "built.npz")
         sim.run_steps(20)
         whole = sim.data[probe].copy()
@@ -124,13 +127,14 @@ def test_loading_keeps_a_simulation_in_progress(tmp_path: Path) -> None:
         np.testing.assert_allclose(sim.data[probe], whole, rtol=1e-12)
 
 
-def test_a_file_that_does_not_fit_changes_nothing(tmp_path: Path) -> None:
+@pytest.mark.needs("numpy")
+def test_a_file_that_does_not_fit_changes_nothing(make_sim: Any, tmp_path: Path) -> None:
     net, _u, probe = network()
     with nengo.Network(seed=0) as other:
         nengo.Probe(nengo.Ensemble(3, 1))
-    with simulator(other, "numpy") as sim:
+    with make_sim(other) as sim:
         sim.save_params(tmp_path / "other.npz")
-    with simulator(net, "numpy") as sim:
+    with make_sim(net) as sim:
         sim.run_steps(10)
         expected = sim.data[probe].copy()
         with pytest.raises(ValidationError) as caught:
@@ -145,9 +149,10 @@ def test_a_file_that_does_not_fit_changes_nothing(tmp_path: Path) -> None:
     sim.save_params(tmp_path / "closed.npz")  # what was learned is not lost
 
 
-def test_parameters_print_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.needs("numpy")
+def test_parameters_print_as_a_table(make_sim: Any, capsys: pytest.CaptureFixture[str]) -> None:
     net, _u, _probe = network()
-    with simulator(net, "numpy") as sim:
+    with make_sim(net) as sim:
         sim.print_params("after a while")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "after a while"
@@ -158,13 +163,14 @@ def test_parameters_print_as_a_table(capsys: pytest.CaptureFixture[str]) -> None
     assert len(lines) == 2 + 4
 
 
-def test_a_pickled_simulator_keeps_what_it_has_learned() -> None:
+@pytest.mark.needs("differentiate")
+def test_a_pickled_simulator_keeps_what_it_has_learned(make_sim: Any) -> None:
     with nengo.Network(seed=0) as net:
         u = nengo.Node([0.5])
         ens = nengo.Ensemble(20, 1, neuron_type=nengo.LIFRate())
         nengo.Connection(u, ens, synapse=None)
         probe = nengo.Probe(ens, synapse=0.005)
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         x = np.ones((4, STEPS, 1))
         sim.train({u: x}, {probe: 0 * x}, "adam", n_epochs=2)
         sim.run_steps(10)
@@ -180,11 +186,14 @@ NEURONS = [nengo.LIF(), nengo.RectifiedLinear(), nengo.Sigmoid(), nengo.Adaptive
 
 
 @pytest.mark.parametrize("neuron_type", NEURONS, ids=str)
-def test_what_follows_from_trained_values_is_what_nengo_makes_of_them(neuron_type: Any) -> None:
+@pytest.mark.needs("numpy")
+def test_what_follows_from_trained_values_is_what_nengo_makes_of_them(
+    make_sim: Any, neuron_type: Any
+) -> None:
     with nengo.Network(seed=0) as net:
         ens = nengo.Ensemble(30, 2, neuron_type=neuron_type, radius=1.5)
         conn = nengo.Connection(ens, nengo.Node(size_in=2), synapse=None)
-    with simulator(net, "numpy") as sim:
+    with make_sim(net) as sim:
         before = sim.data[ens]
         sim.signals[sim.model.sig[ens.neurons]["bias"]] = before.bias - 0.4 * np.abs(before.bias)
         sim.signals[sim.model.sig[ens]["encoders"]] = before.scaled_encoders[:, ::-1]
@@ -206,20 +215,22 @@ def test_what_follows_from_trained_values_is_what_nengo_makes_of_them(neuron_typ
     assert solved["build"] == sim.model.params[conn].solver_info
 
 
-def test_neurons_whose_rates_cannot_be_computed_have_none_after_training() -> None:
+@pytest.mark.needs("numpy")
+def test_neurons_whose_rates_cannot_be_computed_have_none_after_training(make_sim: Any) -> None:
     class Silent(nengo.RectifiedLinear):
         def max_rates_intercepts(self, gain: Any, bias: Any) -> Any:
             raise NotImplementedError
 
     with nengo.Network(seed=0) as net:
         ens = nengo.Ensemble(5, 1, neuron_type=Silent())
-    with simulator(net, "numpy") as sim:
+    with make_sim(net) as sim:
         sim.signals[sim.model.sig[ens.neurons]["bias"]] = 1
         assert np.isnan(sim.data[ens].intercepts).all()
         assert np.isnan(sim.data[ens].max_rates).all()
 
 
-def test_numbers_of_the_training_of_one_neuron_are_right() -> None:
+@pytest.mark.needs("differentiate")
+def test_numbers_of_the_training_of_one_neuron_are_right(make_sim: Any) -> None:
     """By hand: a rectified neuron of gain g and bias b starts at -b/g, and has g + b at 1."""
     with nengo.Network(seed=0) as net:
         u = nengo.Node([1.0])
@@ -228,7 +239,7 @@ def test_numbers_of_the_training_of_one_neuron_are_right() -> None:
         nengo.Connection(u, ens, synapse=None)
         probe = nengo.Probe(ens.neurons)
         nengograd.configure_settings(trainable={ens: False, ens.neurons: True})
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         x = np.ones((4, STEPS, 1))
         sim.train({u: x}, {probe: np.full((4, STEPS, 1), 1.5)}, "sgd", n_epochs=50)
         built = sim.data[ens]

@@ -30,11 +30,6 @@ def network(seed: int, probes: int = 1, size: int = 20) -> nengo.Network:
     return net
 
 
-def simulator(net: nengo.Network, backend: str = "numpy", **options: Any) -> Any:
-    options = {"dtype": "float64", "progress_bar": False, **options}
-    return nengograd.Simulator(net, backend=backend, **options)
-
-
 def run(sim: Any, steps: int = 60) -> np.ndarray:
     sim.run_steps(steps)
     return np.array(sim.data[sim.model.probes[0]])
@@ -43,13 +38,13 @@ def run(sim: Any, steps: int = 60) -> np.ndarray:
 @pytest.mark.parametrize("size", [None, 2])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_what_is_not_trained_is_saved_as_well(
-    backend: str, tmp_path: Path, dtype: str, size: int | None
+    make_sim: Any, tmp_path: Path, dtype: str, size: int | None
 ) -> None:
     options = {"dtype": dtype, "minibatch_size": size, "seed": 3}
-    with simulator(network(0), backend, **options) as sim:
+    with make_sim(network(0), **options) as sim:
         expected = run(sim)
         sim.save_params(tmp_path / "p")
-    with simulator(network(1), backend, **options) as sim:
+    with make_sim(network(1), **options) as sim:
         different = run(sim)
         sim.soft_reset(include_probes=True)
         loaded = sim.load_params(tmp_path / "p")
@@ -65,13 +60,14 @@ def test_what_is_not_trained_is_saved_as_well(
     assert str(loaded).startswith(f"{len(loaded.taken)} arrays taken from ")
 
 
-def test_sim_data_and_to_network_show_what_was_loaded(tmp_path: Path) -> None:
+@pytest.mark.needs("numpy")
+def test_sim_data_and_to_network_show_what_was_loaded(make_sim: Any, tmp_path: Path) -> None:
     net = network(0)
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         sim.save_params(tmp_path / "p")
         expected = [sim.data[ens] for ens in net.ensembles]
     other = network(1)
-    with simulator(other) as sim:
+    with make_sim(other) as sim:
         sim.load_params(tmp_path / "p")
         for ens, built in zip(other.ensembles, expected, strict=True):
             for name in ("gain", "bias", "scaled_encoders"):
@@ -86,10 +82,13 @@ def test_sim_data_and_to_network_show_what_was_loaded(tmp_path: Path) -> None:
     np.testing.assert_allclose(reference.data[copy.probes[0]][-1], ours[-1], atol=0.05)
 
 
-def test_a_file_that_fits_in_part_is_refused_or_taken_by_a_keyword(tmp_path: Path) -> None:
-    with simulator(network(0)) as sim:
+@pytest.mark.needs("numpy")
+def test_a_file_that_fits_in_part_is_refused_or_taken_by_a_keyword(
+    make_sim: Any, tmp_path: Path
+) -> None:
+    with make_sim(network(0)) as sim:
         sim.save_params(tmp_path / "p")
-    with simulator(network(1, probes=2)) as sim:
+    with make_sim(network(1, probes=2)) as sim:
         before = run(sim)
         with pytest.raises(ValidationError, match=r"missing: probes\[1\].connection.weights"):
             sim.load_params(tmp_path / "p")
@@ -99,16 +98,17 @@ def test_a_file_that_fits_in_part_is_refused_or_taken_by_a_keyword(tmp_path: Pat
         assert loaded.missing == ("probes[1].connection.weights",)
         assert "missing: probes[1]" in str(loaded)
         sim.save_params(tmp_path / "more")
-    with simulator(network(2)) as sim:
+    with make_sim(network(2)) as sim:
         loaded = sim.load_params(tmp_path / "more", partial=True)
         assert loaded.unused == ("probes[1].connection.weights",)
-    with simulator(network(2, size=21)) as sim:
+    with make_sim(network(2, size=21)) as sim:
         for partial in (False, True):
             with pytest.raises(ValidationError, match=r"misshapen: ensembles\[0\].bias is \(20,\)"):
                 sim.load_params(tmp_path / "p", partial=partial)
 
 
-def test_sparse_weights_in_other_places_are_refused(tmp_path: Path) -> None:
+@pytest.mark.needs("numpy")
+def test_sparse_weights_in_other_places_are_refused(make_sim: Any, tmp_path: Path) -> None:
     def sparse(column: int) -> nengo.Network:
         with nengo.Network(seed=0) as net:
             a, b = nengo.Node([1, 2, 3]), nengo.Node(size_in=2)
@@ -116,9 +116,9 @@ def test_sparse_weights_in_other_places_are_refused(tmp_path: Path) -> None:
             nengo.Probe(b)
         return net
 
-    with simulator(sparse(0)) as sim:
+    with make_sim(sparse(0)) as sim:
         sim.save_params(tmp_path / "p")
-    with simulator(sparse(2)) as sim:
+    with make_sim(sparse(2)) as sim:
         expected = run(sim)
         with pytest.raises(ValidationError, match=r"connections\[0\].weights.indices differ"):
             sim.load_params(tmp_path / "p")
@@ -126,10 +126,10 @@ def test_sparse_weights_in_other_places_are_refused(tmp_path: Path) -> None:
         np.testing.assert_array_equal(run(sim), expected)
 
 
-def test_values_that_are_not_finite_need_a_keyword(backend: str, tmp_path: Path) -> None:
+def test_values_that_are_not_finite_need_a_keyword(make_sim: Any, tmp_path: Path) -> None:
     net = network(0)
     path = tmp_path / "p.npz"
-    with simulator(net, backend) as sim:
+    with make_sim(net) as sim:
         sim.save_params(path)
         good = path.read_bytes()
         sim.signals[sim.model.sig[net.ensembles[0].neurons]["bias"]] = np.inf
@@ -137,7 +137,7 @@ def test_values_that_are_not_finite_need_a_keyword(backend: str, tmp_path: Path)
             sim.save_params(path)
         assert path.read_bytes() == good
         sim.save_params(path, allow_nonfinite=True)
-    with simulator(network(0), backend) as sim:
+    with make_sim(network(0)) as sim:
         with pytest.raises(ValidationError, match="allow_nonfinite=True takes it"):
             sim.load_params(path)
         expected = sim.data[sim.model.toplevel.ensembles[0]].bias.copy()
@@ -146,25 +146,25 @@ def test_values_that_are_not_finite_need_a_keyword(backend: str, tmp_path: Path)
         assert np.isinf(sim.data[sim.model.toplevel.ensembles[0]].bias).all()
 
 
-def test_values_too_large_for_the_dtype_are_refused(backend: str, tmp_path: Path) -> None:
+def test_values_too_large_for_the_dtype_are_refused(make_sim: Any, tmp_path: Path) -> None:
     net = network(0)
-    with simulator(net, backend) as sim:
+    with make_sim(net) as sim:
         sim.signals[sim.model.sig[net.ensembles[0].neurons]["bias"]] = -1e300
         sim.save_params(tmp_path / "p")
-    with simulator(network(0), backend, dtype="float32") as sim:
+    with make_sim(network(0), dtype="float32") as sim:
         expected = run(sim)
         with pytest.raises(ValidationError, match="too large for float32; use float64"):
             sim.load_params(tmp_path / "p")
         sim.reset()
         np.testing.assert_array_equal(run(sim), expected)
-    with simulator(network(0), backend) as sim:
+    with make_sim(network(0)) as sim:
         sim.load_params(tmp_path / "p")
 
 
 def test_a_state_that_does_not_fit_is_refused_and_nothing_has_changed(
-    backend: str, tmp_path: Path
+    make_sim: Any, tmp_path: Path
 ) -> None:
-    with simulator(network(0), backend) as sim:
+    with make_sim(network(0)) as sim:
         sim.save_params(tmp_path / "without")
         sim.run_steps(5)
         sim.save_params(tmp_path / "p", state=True)
@@ -177,11 +177,11 @@ def test_a_state_that_does_not_fit_is_refused_and_nothing_has_changed(
         ({"dt": 0.002}, r"dt=0.001"),
     ):
         with (
-            simulator(network(1), backend, **options) as sim,
+            make_sim(network(1), **options) as sim,
             pytest.raises(ValidationError, match=text),
         ):
             sim.load_params(tmp_path / "p", state=True)
-    with simulator(network(1), backend, seed=5) as sim:
+    with make_sim(network(1), seed=5) as sim:
         expected = run(sim)
         sim.soft_reset(include_probes=True)
         with pytest.raises(ValidationError, match=r"save it with save_params\(path, state=True\)"):
@@ -190,7 +190,7 @@ def test_a_state_that_does_not_fit_is_refused_and_nothing_has_changed(
     # The state does not fit though all else does: the synapse of one probe is another.
     net = network(0)
     net.probes[0].synapse = nengo.Alpha(0.01)
-    with simulator(net, backend) as sim:
+    with make_sim(net) as sim:
         expected = run(sim)
         with pytest.raises(ValidationError, match=r"misshapen: state.operators"):
             sim.load_params(tmp_path / "p", state=True)
@@ -199,9 +199,9 @@ def test_a_state_that_does_not_fit_is_refused_and_nothing_has_changed(
         np.testing.assert_array_equal(run(sim), expected)
 
 
-def test_learned_weights_are_part_of_the_state(backend: str, tmp_path: Path) -> None:
+def test_learned_weights_are_part_of_the_state(make_sim: Any, tmp_path: Path) -> None:
     net = network(0)
-    with simulator(net, backend) as sim:
+    with make_sim(net) as sim:
         signal = sim.model.sig[net.connections[2]]["weights"]
         initial = np.array(sim.signals[signal])
         sim.run_steps(50)
@@ -211,18 +211,18 @@ def test_learned_weights_are_part_of_the_state(backend: str, tmp_path: Path) -> 
     assert not np.allclose(initial, learned, rtol=1e-3)
     for state, expected in ((True, learned), (False, initial)):
         net = network(4)
-        with simulator(net, backend) as sim:
+        with make_sim(net) as sim:
             sim.load_params(tmp_path / "p", state=state)
             found = sim.signals[sim.model.sig[net.connections[2]]["weights"]]
             np.testing.assert_array_equal(found, expected)
             assert sim.n_steps == (50 if state else 0)
 
 
-def test_what_was_loaded_and_written_is_pickled(backend: str, tmp_path: Path) -> None:
-    with simulator(network(0), backend) as sim:
+def test_what_was_loaded_and_written_is_pickled(make_sim: Any, tmp_path: Path) -> None:
+    with make_sim(network(0)) as sim:
         sim.save_params(tmp_path / "p")
     net = network(1)
-    with simulator(net, backend) as sim:
+    with make_sim(net) as sim:
         sim.load_params(tmp_path / "p")
         sim.signals[sim.model.sig[net.ensembles[1].neurons]["bias"]] = 2.5
         sim.run_steps(5)
@@ -230,7 +230,8 @@ def test_what_was_loaded_and_written_is_pickled(backend: str, tmp_path: Path) ->
             np.testing.assert_array_equal(run(copy), run(sim))
 
 
-def test_weights_of_layers_are_saved_trainable_or_not(tmp_path: Path) -> None:
+@pytest.mark.needs("tensorflow")
+def test_weights_of_layers_are_saved_trainable_or_not(make_sim: Any, tmp_path: Path) -> None:
     tf = pytest.importorskip("tensorflow")
 
     def layers(seed: int) -> tuple[nengo.Network, Any]:
@@ -246,12 +247,12 @@ def test_weights_of_layers_are_saved_trainable_or_not(tmp_path: Path) -> None:
 
     net, x = layers(0)
     options = {"backend": "tensorflow", "dtype": "float32"}
-    with simulator(net, **options) as sim:
+    with make_sim(net, **options) as sim:
         inputs = np.random.RandomState(0).uniform(-1, 1, (8, 4, 3))
         sim.train({x: inputs}, {net.probes[0]: np.zeros((8, 4, 2))}, "adam")
         expected = run(sim, 10)
         sim.save_params(tmp_path / "p")
-    with simulator(layers(1)[0], **options) as sim:
+    with make_sim(layers(1)[0], **options) as sim:
         different = run(sim, 10)
         sim.soft_reset(include_probes=True)
         loaded = sim.load_params(tmp_path / "p")

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from nengo.exceptions import BuildError
 
 import nengograd
-from conftest import BACKENDS, need_backend
+from conftest import need_backend
 from fuzz.networks import NetworkSpec, networks
 
 BEFORE, AFTER = 13, 9
@@ -155,7 +155,7 @@ def test_another_build_of_any_network_computes_the_same_to_the_bit(
         same(case, load(case, path, case.spec.seed + 1), expected)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.slow
 def test_a_fresh_process_computes_the_same_to_the_bit(backend: str, tmp_path: Path) -> None:
     need_backend(backend)
     wanted = N_PROCESS if backend == "numpy" else N_PROCESS // 3

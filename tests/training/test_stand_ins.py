@@ -12,6 +12,8 @@ from nengo.exceptions import NengoWarning, SimulationError, ValidationError
 import nengograd
 
 tf = pytest.importorskip("tensorflow")
+
+pytestmark = [pytest.mark.needs("tensorflow"), pytest.mark.simulator(minibatch_size=4)]
 SGD = tf.keras.optimizers.SGD
 
 SPIKING = [
@@ -39,29 +41,28 @@ def network(neuron_type: Any, **settings: Any) -> tuple[nengo.Network, Any, Any]
     return net, u, probe
 
 
-def simulator(net: nengo.Network, **options: Any) -> Any:
-    options = {"dtype": "float64", "minibatch_size": 4, "progress_bar": False, **options}
-    return nengograd.Simulator(net, backend="tensorflow", **options)
-
-
 def data(u: Any, probe: Any, steps: int = 15) -> tuple[dict[Any, Any], dict[Any, Any]]:
     x = np.random.RandomState(0).uniform(-1, 1, (8, 1, 1)) * np.ones((8, steps, 1))
     return {u: x}, {probe: -x}
 
 
 @pytest.mark.parametrize("neuron_type", SPIKING, ids=names)
-def test_rates_of_each_spiking_type_have_right_gradients_and_learn(neuron_type: Any) -> None:
+def test_rates_of_each_spiking_type_have_right_gradients_and_learn(
+    make_sim: Any, neuron_type: Any
+) -> None:
     net, u, probe = network(neuron_type, spike_gradient="rate")
-    with simulator(net, jit=False) as sim:
+    with make_sim(net, jit=False) as sim:
         sim.check_gradients(atol=1e-4)
         losses = sim.train(*data(u, probe), "adam", n_epochs=6)["loss"]
     assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize("neuron_type", SPIKING, ids=names)
-def test_with_a_surrogate_each_type_trains_on_the_spikes_that_it_has(neuron_type: Any) -> None:
+def test_with_a_surrogate_each_type_trains_on_the_spikes_that_it_has(
+    make_sim: Any, neuron_type: Any
+) -> None:
     net, u, probe = network(neuron_type, spike_gradient="surrogate")
-    with simulator(net, seed=1, jit=False) as sim:
+    with make_sim(net, seed=1, jit=False) as sim:
         inputs, targets = data(u, probe)
         loss = sim.loss(inputs, targets)
         first = {k: v[:4] for k, v in inputs.items()}
@@ -73,7 +74,7 @@ def test_with_a_surrogate_each_type_trains_on_the_spikes_that_it_has(neuron_type
         assert losses[-1] < losses[0]
 
 
-def gradient_by_current(settings: dict[str, Any], currents: Any) -> Any:
+def gradient_by_current(make_sim: Any, settings: dict[str, Any], currents: Any) -> Any:
     """d output / d bias of single LIF neurons, from one step of gradient descent."""
     n = len(currents)
     with nengo.Network(seed=0) as net:
@@ -84,7 +85,7 @@ def gradient_by_current(settings: dict[str, Any], currents: Any) -> Any:
         u = nengo.Node([0.0])
         nengo.Connection(u, ens, synapse=None)
         probe = nengo.Probe(ens.neurons)
-    with simulator(net, minibatch_size=1) as sim:
+    with make_sim(net, minibatch_size=1) as sim:
         zeros = np.zeros((1, 1, 1))
 
         def total(output: Any, target: Any) -> Any:
@@ -94,7 +95,7 @@ def gradient_by_current(settings: dict[str, Any], currents: Any) -> Any:
         return (currents - sim.data[ens].bias) / 1e-6
 
 
-def test_the_gradient_of_a_rate_is_that_of_the_formula() -> None:
+def test_the_gradient_of_a_rate_is_that_of_the_formula(make_sim: Any) -> None:
     J = np.array([0.5, 1.2, 2.0, 5.0])
     j = J - 1
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -104,21 +105,21 @@ def test_the_gradient_of_a_rate_is_that_of_the_formula() -> None:
         {"spike_gradient": "rate"},
         {"spike_gradient": "surrogate", "surrogate": "rate"},
     ):
-        np.testing.assert_allclose(gradient_by_current(settings, J), slope, rtol=1e-4)
+        np.testing.assert_allclose(gradient_by_current(make_sim, settings, J), slope, rtol=1e-4)
 
 
-def test_surrogates_reach_neurons_that_are_just_silent() -> None:
+def test_surrogates_reach_neurons_that_are_just_silent(make_sim: Any) -> None:
     J = np.array([-1.0, 0.5, 0.9])
     for name in ("boxcar", "triangle", "gaussian"):
-        found = gradient_by_current({"spike_gradient": "surrogate", "surrogate": name}, J)
+        found = gradient_by_current(make_sim, {"spike_gradient": "surrogate", "surrogate": name}, J)
         assert found[0] == 0
         assert np.all(found[1:] > 1)
 
 
-def test_a_surrogate_may_be_the_users_own() -> None:
+def test_a_surrogate_may_be_the_users_own(make_sim: Any) -> None:
     settings = {"spike_gradient": "surrogate", "surrogate": lambda xp, rate, J: 3.0 * xp.sin(J)}
     J = np.array([0.0, 1.0, 2.0])
-    np.testing.assert_allclose(gradient_by_current(settings, J), 3 * np.cos(J), rtol=1e-4)
+    np.testing.assert_allclose(gradient_by_current(make_sim, settings, J), 3 * np.cos(J), rtol=1e-4)
 
 
 @pytest.mark.parametrize("surrogate", ["square", ["boxcar"]])
@@ -127,9 +128,9 @@ def test_an_unknown_surrogate_is_refused(surrogate: Any) -> None:
         network(nengo.LIF(), spike_gradient="surrogate", surrogate=surrogate)
 
 
-def test_spikes_without_a_stand_in_are_named_with_what_helps() -> None:
+def test_spikes_without_a_stand_in_are_named_with_what_helps(make_sim: Any) -> None:
     net, u, probe = network(nengo.LIF())
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         with pytest.raises(ValidationError, match=r"LIF of <Ensemble 'mine'>.*spike_gradient"):
             sim.train(*data(u, probe), "sgd")
         with pytest.raises(SimulationError, match="'mine'"):
@@ -137,19 +138,19 @@ def test_spikes_without_a_stand_in_are_named_with_what_helps() -> None:
         assert sim.loss(*data(u, probe)) > 0
 
 
-def test_spikes_in_front_of_all_that_is_trained_need_no_stand_in() -> None:
+def test_spikes_in_front_of_all_that_is_trained_need_no_stand_in(make_sim: Any) -> None:
     net, u, probe = network(nengo.LIF())
     with net:
         nengograd.configure_settings(
             trainable={net.ensembles[0]: False, net.ensembles[0].neurons: False, net: None}
         )
         nengograd.configure_settings(trainable={net.connections[0]: False})
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         losses = sim.train(*data(u, probe), "adam", n_epochs=4)["loss"]
         assert losses[-1] < losses[0]
 
 
-def test_python_functions_are_named_where_an_output_needs_them() -> None:
+def test_python_functions_are_named_where_an_output_needs_them(make_sim: Any) -> None:
     with nengo.Network(seed=0) as net:
         u = nengo.Node([0.0])
         ens = nengo.Ensemble(10, 1, neuron_type=nengo.LIFRate())
@@ -162,7 +163,7 @@ def test_python_functions_are_named_where_an_output_needs_them() -> None:
         nengo.Connection(ens, node)
         through, beside = nengo.Probe(node), nengo.Probe(ens)
     x = np.zeros((4, 3, 1))
-    with simulator(net) as sim:
+    with make_sim(net) as sim:
         with pytest.raises(ValidationError, match=r"Python function .half.*TensorNode"):
             sim.train({u: x}, {through: x}, "sgd")
         before = sim.loss({u: x}, {beside: x})
@@ -170,7 +171,7 @@ def test_python_functions_are_named_where_an_output_needs_them() -> None:
         assert sim.loss({u: x}, {beside: x}) < before
 
 
-def test_direct_functions_and_neurons_without_a_builder_are_named() -> None:
+def test_direct_functions_and_neurons_without_a_builder_are_named(make_sim: Any) -> None:
     class Mine(nengo.RectifiedLinear):
         def step(self, dt: float, J: Any, output: Any) -> None:
             output[...] = J**2
@@ -184,7 +185,7 @@ def test_direct_functions_and_neurons_without_a_builder_are_named() -> None:
         probe = nengo.Probe(mine)
     x = np.zeros((4, 3, 1))
     with pytest.warns(NengoWarning, match="Mine has no builder"):
-        sim = simulator(net)
+        sim = make_sim(net)
     with sim, pytest.raises(ValidationError) as caught:
         sim.train({u: x}, {probe: x}, "sgd")
     assert "sin" in str(caught.value)
@@ -206,7 +207,9 @@ def test_direct_functions_and_neurons_without_a_builder_are_named() -> None:
     ],
     ids=lambda t: type(t).__name__,
 )
-def test_gradients_are_finite_at_and_far_from_the_threshold(neuron_type: Any, dtype: str) -> None:
+def test_gradients_are_finite_at_and_far_from_the_threshold(
+    make_sim: Any, neuron_type: Any, dtype: str
+) -> None:
     eps = float(np.finfo(dtype).eps)
     bias = np.array([-1e3, -100, -1, 0, 1 - eps, 1, 1 + eps, 1 + 1e-6, 1.5, 100, 1e4])
     n = len(bias)
@@ -217,7 +220,7 @@ def test_gradients_are_finite_at_and_far_from_the_threshold(neuron_type: Any, dt
         )
         nengo.Connection(u, ens, synapse=None)
         probe = nengo.Probe(ens.neurons)
-    with simulator(net, minibatch_size=1, dtype=dtype) as sim:
+    with make_sim(net, minibatch_size=1, dtype=dtype) as sim:
         target = np.zeros((1, 2, n))
         sim.train({u: np.zeros((1, 2, 1))}, {probe: target}, SGD(1e-12))
         assert np.isfinite(sim.data[ens].bias).all()

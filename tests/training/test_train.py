@@ -16,6 +16,8 @@ import nengograd
 
 tf = pytest.importorskip("tensorflow")
 
+pytestmark = [pytest.mark.needs("tensorflow"), pytest.mark.simulator(minibatch_size=4)]
+
 ITEMS, STEPS = 12, 4
 SGD = tf.keras.optimizers.SGD
 
@@ -67,10 +69,10 @@ class Model:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[tuple[Model, Any]]:
+def shared(make_shared_sim: Any) -> Iterator[tuple[Model, Any]]:
     """A model and a simulator that tests use one after the other."""
     model = Model()
-    with simulator(model) as sim:
+    with make_shared_sim(model.net) as sim:
         yield model, sim
 
 
@@ -80,11 +82,6 @@ def trained(shared: tuple[Model, Any]) -> tuple[Model, Any]:
     model, sim = shared
     sim.reset()
     return model, sim
-
-
-def simulator(model: Model, **options: Any) -> Any:
-    options = {"minibatch_size": 4, "dtype": "float64", "progress_bar": False, **options}
-    return nengograd.Simulator(model.net, backend="tensorflow", **options)
 
 
 # -- what it computes
@@ -234,12 +231,12 @@ def test_optimizers_of_all_sorts_lower_the_loss(trained: tuple[Model, Any], opti
     ],
     ids=["momentum", "name", "v1-momentum", "v1-adam", "v1-adagrad"],
 )
-def test_slots_are_kept_over_calls(make: Any) -> None:
+def test_slots_are_kept_over_calls(make_sim: Any, make: Any) -> None:
     model = Model()
     inputs, targets = model.inputs(), model.targets()
 
     def run(calls: list[int]) -> float:
-        with simulator(model, seed=1, device="/cpu:0") as sim:
+        with make_sim(model.net, seed=1, device="/cpu:0") as sim:
             optimizer = make()
             for epochs in calls:
                 sim.train(inputs, targets, optimizer, n_epochs=epochs)
@@ -389,13 +386,13 @@ def test_probes_with_a_period_have_as_many_targets_as_samples() -> None:
 # -- what else happens
 
 
-def test_a_simulation_in_progress_is_not_disturbed() -> None:
+def test_a_simulation_in_progress_is_not_disturbed(make_sim: Any) -> None:
     model = Model()
     inputs, targets = model.inputs(), model.targets()
     feeds = {n: x[:4] for n, x in model.inputs(steps=20).items()}
 
     def run(disturb: bool) -> list[np.ndarray]:
-        with simulator(model) as sim:
+        with make_sim(model.net) as sim:
             first = {n: x[:, :10] for n, x in feeds.items()}
             sim.run_steps(10, input_feeds=first)
             if disturb:
@@ -438,12 +435,12 @@ def test_spiking_state_is_carried_over_to_the_trained_network() -> None:
         assert step < 0.3 * np.abs(before).max()
 
 
-def test_training_is_reproducible() -> None:
+def test_training_is_reproducible(make_sim: Any) -> None:
     model = Model()
     inputs, targets = model.inputs(), model.targets()
 
     def curve(seed: int) -> list[float]:
-        with simulator(model, seed=seed) as sim:
+        with make_sim(model.net, seed=seed) as sim:
             losses: list[float] = sim.train(inputs, targets, "adam", n_epochs=3)["loss"]
             return losses
 
@@ -451,22 +448,22 @@ def test_training_is_reproducible() -> None:
     assert curve(1) != curve(2)  # another order of the items
 
 
-def test_float32_learns_what_float64_does() -> None:
+def test_float32_learns_what_float64_does(make_sim: Any) -> None:
     model = Model()
     inputs, targets = model.inputs(), model.targets()
     curves = []
     for dtype in ("float32", "float64"):
-        with simulator(model, dtype=dtype) as sim:
+        with make_sim(model.net, dtype=dtype) as sim:
             curves.append(sim.train(inputs, targets, SGD(0.05), n_epochs=3)["loss"])
     np.testing.assert_allclose(*curves, rtol=1e-5)
 
 
-def test_training_needs_no_minibatch_and_no_compiler() -> None:
+def test_training_needs_no_minibatch_and_no_compiler(make_sim: Any) -> None:
     model = Model()
     inputs, targets = model.inputs(), model.targets()
     losses = []
     for options in ({"minibatch_size": None}, {"minibatch_size": 1, "jit": False}):
-        with simulator(model, **options) as sim:
+        with make_sim(model.net, **options) as sim:
             losses.append(sim.train(inputs, targets, SGD(0.01))["loss"])
     np.testing.assert_allclose(*losses, rtol=1e-9)
 
@@ -541,9 +538,9 @@ def test_a_progress_bar_shows_epoch_and_loss(
     assert capsys.readouterr().out == ""
 
 
-def test_a_closed_simulator_does_not_train() -> None:
+def test_a_closed_simulator_does_not_train(make_sim: Any) -> None:
     model = Model()
-    with simulator(model) as sim:
+    with make_sim(model.net) as sim:
         pass
     with pytest.raises(SimulatorClosed):
         sim.train(model.inputs(), model.targets(), "sgd")
