@@ -267,3 +267,41 @@ def test_a_node_cannot_write_signals_while_it_is_run(make_sim: Any) -> None:
         sim.signals[bias] = 7
         sim.run_steps(3)
         assert (sim.signals[bias] == 7).all()
+
+
+def test_an_array_that_was_read_before_training_shows_what_training_has_found() -> None:
+    tf = pytest.importorskip("tensorflow")
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node([0.5])
+        ens = nengo.Ensemble(10, 1, neuron_type=nengo.RectifiedLinear())
+        rule = nengo.Connection(
+            ens, nengo.Node(size_in=1), learning_rule_type=nengo.PES(), synapse=None
+        )
+        nengo.Connection(u, ens, synapse=None)
+        probe = nengo.Probe(rule.post)
+    data = {u: np.ones((4, 3, 1))}, {probe: np.ones((4, 3, 1))}
+    with simulator(net, "tensorflow") as sim:
+        bias = sim.model.sig[ens.neurons]["bias"]
+        weights = sim.model.sig[rule]["weights"]
+        held, first = sim.signals[weights], np.array(sim.signals[bias])
+        seen = []
+        watch = tf.keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: seen.append(sim.signals[bias].copy())
+        )
+        sim.train(*data, tf.keras.optimizers.SGD(1e-9), n_epochs=2, callbacks=[watch])
+        trained = sim.data[ens].bias
+        assert (trained != first).any()
+        assert (seen[0] != first).any()
+        np.testing.assert_array_equal(seen[1], trained)
+        np.testing.assert_array_equal(sim.signals[bias], trained)
+        np.testing.assert_array_equal(held, sim.data[rule].weights)
+        # To write one element does not take back what training has made of the others.
+        loss = sim.loss(*data)
+        sim.signals[bias[:1]] = trained[:1]
+        written = sim.signals[bias]
+        written.setflags(write=True)
+        written[1] = trained[1]
+        assert sim.loss(*data) == loss
+        written[0] = 7.0
+        sim.loss(*data)
+        np.testing.assert_array_equal(sim.data[ens].bias, [7.0, *trained[1:]])

@@ -118,7 +118,7 @@ class TrainingMethods(SimulatorBase):
             held_out = self._training_data(*validation_data, objective)
 
         def on_epoch_end() -> dict[str, float]:
-            self._use_parameters()
+            self._show_parameters()
             return {} if held_out is None else {"val_loss": self._loss(*held_out)}
 
         bar = self.progress_bar if progress_bar is None else progress_bar
@@ -148,7 +148,7 @@ class TrainingMethods(SimulatorBase):
                 )
             finally:
                 if learning.n_epochs > fit_options.first_epoch:
-                    self._use_parameters()
+                    self._show_parameters()
         if profiler is not None and path is not None:
             self._report(profiler.seen, learning.differentiable, path, data.n_steps)
         self._event("trained", begin, epochs=len(history["loss"]))
