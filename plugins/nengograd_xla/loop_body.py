@@ -93,20 +93,21 @@ class LoopBody:
         operands = function.read_operands(index, arrays)
         results = [y + next(taps) for y in function.call(index, operands)]
         function.put(function.program.blocks[index], results, arrays, (self.batch,))
-        return [self._with_batch(operands[j]) for j in self._tapped[index]]
+        return [self._with_rows(operands[j], self.batch) for j in self._tapped[index]]
 
     def _tapped_results(self, consts: Arrays, residuals: Arrays) -> Arrays:
         arrays: dict[Hashable, Any] = dict(zip(self.consts, consts, strict=True))
+        rows = residuals[0].shape[0]  # each block of a loop reads something that changes
         function, remaining, results = self.function, iter(residuals), []
         for index, changing in self._tapped.items():
             operands = [
                 next(remaining) if j in changing else function.read_operand(index, j, arrays)
                 for j in range(len(function.program.blocks[index].operands))
             ]
-            results += function.call(index, operands)
+            # What is made of shared operands alone, such as the next state of a delay, is the
+            # same in each row.
+            results += [self._with_rows(y, rows) for y in function.call(index, operands)]
         return results
 
-    def _with_batch(self, x: Any) -> Any:
-        if len(x.shape) > 1:
-            return x
-        return self.function.xp.broadcast_to(x, (self.batch, x.shape[0]))
+    def _with_rows(self, x: Any, rows: int) -> Any:
+        return x if len(x.shape) > 1 else self.function.xp.broadcast_to(x, (rows, x.shape[0]))

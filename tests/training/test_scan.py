@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import nengograd
+from fuzz.own_types import PLUGIN, Echo
 
 tf = pytest.importorskip("tensorflow")
 
@@ -119,3 +120,27 @@ def test_a_long_run_trains_in_intervals_as_it_does_at_once(monkeypatch: pytest.M
             values = (built.bias, built.encoders, weights)
             learned.append([*history["loss"], *(np.square(value).sum() for value in values)])
     np.testing.assert_allclose(learned[0], learned[1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("minibatch_size", [None, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_loop_may_make_its_next_state_of_parameters_alone(
+    dtype: str, minibatch_size: int | None
+) -> None:
+    gain, rate, n_steps = 0.5, 0.1, 9
+    with nengo.Network(seed=0) as net:
+        ens = nengo.Ensemble(1, 1, bias=[3.0], gain=[1.0], neuron_type=nengo.LIFRate())
+        probe = nengo.Probe(ens.neurons, "input", synapse=Echo(gain))
+    options = {"dtype": dtype, "minibatch_size": minibatch_size, "plugins": [PLUGIN]}
+    targets = {probe: np.zeros((minibatch_size or 1, n_steps, 1))}
+    with nengo.Simulator(net, progress_bar=False) as reference:
+        reference.run_steps(n_steps)
+        output = reference.data[probe]
+    with nengograd.Simulator(net, backend="tensorflow", progress_bar=False, **options) as sim:
+        losses = sim.train({}, targets, tf.keras.optimizers.SGD(rate))["loss"]
+        bias = sim.data[ens].bias
+    np.testing.assert_allclose(losses, [np.mean(output**2)], rtol=1e-6)
+    # The output is the bias times a number in each step.
+    slope = 2 * np.sum(output**2) / 3.0 / n_steps
+    assert slope > 0
+    np.testing.assert_allclose(bias, [3.0 - rate * slope], rtol=1e-6)

@@ -88,6 +88,11 @@ class SimulatorBase:
             runner.change_program(program, self._compile(program), self._parameter_arrays())
         runner.set_parameters(learning.arrays(program))
 
+    def _show_parameters(self) -> None:
+        """The same, also for signals that users have read before."""
+        self._use_parameters()
+        self._signals.refresh()
+
     def _signal_values(self) -> SignalValues:
         """What signals hold; it does not keep the simulator alive."""
         me = weakref.proxy(self)
