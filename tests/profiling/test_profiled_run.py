@@ -181,7 +181,6 @@ def test_an_error_ends_the_measurement_and_keeps_what_has_run(tmp_path):
 
 
 @pytest.mark.parametrize("size_in", [0, 1])
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_profiled_run_is_fed_and_records_as_any_other(backend, size_in, tmp_path):
     with nengo.Network(seed=0) as net:
         # With an input, unconnected here, a node runs on the host.
@@ -204,7 +203,6 @@ def test_a_profiled_run_is_fed_and_records_as_any_other(backend, size_in, tmp_pa
     assert sim.profile.steps == 6
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_stop_between_two_chunks_ends_the_measurement(backend, tmp_path, monkeypatch):
     """Ctrl-C may arrive while data are put away, outside what the backend runs."""
     net = make_network()

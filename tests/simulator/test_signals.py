@@ -269,7 +269,10 @@ def test_a_node_cannot_write_signals_while_it_is_run(make_sim: Any) -> None:
         assert (sim.signals[bias] == 7).all()
 
 
-def test_an_array_that_was_read_before_training_shows_what_training_has_found() -> None:
+@pytest.mark.needs("tensorflow")
+def test_an_array_that_was_read_before_training_shows_what_training_has_found(
+    make_sim: Any,
+) -> None:
     tf = pytest.importorskip("tensorflow")
     with nengo.Network(seed=0) as net:
         u = nengo.Node([0.5])
@@ -280,7 +283,7 @@ def test_an_array_that_was_read_before_training_shows_what_training_has_found() 
         nengo.Connection(u, ens, synapse=None)
         probe = nengo.Probe(rule.post)
     data = {u: np.ones((4, 3, 1))}, {probe: np.ones((4, 3, 1))}
-    with simulator(net, "tensorflow") as sim:
+    with make_sim(net) as sim:
         bias = sim.model.sig[ens.neurons]["bias"]
         weights = sim.model.sig[rule]["weights"]
         held, first = sim.signals[weights], np.array(sim.signals[bias])
