@@ -735,6 +735,8 @@ def learned(draw: st.DrawFn, specs: Sequence[Any], smooth: bool) -> Conn | None:
             k, transform = mid, draw(_choice(["none", "scalar", "diag"]))
     pre = Ref(i, pre_part, None if whole else draw(picks(pre_size, n)))
     post = Ref(j, part, None if whole else draw(picks(post_size, k)))
+    # Between neurons, too, Nengo has the error of what their ensemble represents.
+    error_size = specs[j].dims if part == "neurons" else k
     return Conn(
         pre,
         post,
@@ -742,7 +744,7 @@ def learned(draw: st.DrawFn, specs: Sequence[Any], smooth: bool) -> Conn | None:
         draw(optional_synapses if j > i else synapses),
         function,
         "LstsqL2(weights=True)" if kind == "weights" else None,
-        tuple(draw(wired(specs, rule, k)) for rule in rules),
+        tuple(draw(wired(specs, rule, error_size)) for rule in rules),
         _flow(pre_part, n),
         seed,
     )
