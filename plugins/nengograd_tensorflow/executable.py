@@ -20,7 +20,7 @@ from .compiled import CompiledFunction
 from .devices import on_device
 from .library import tf
 from .namespace import make_namespace
-from .tracing import Tracer, named_block
+from .tracing import TensorFlowTracer, named_block
 
 __all__ = ["State", "TensorFlowExecutable", "any_nan"]
 
@@ -73,10 +73,10 @@ class TensorFlowExecutable(Executable):
         self.jit = options.jit is not False
         self._device = device
         self._predicate: Any = None
-        self._tracer: Tracer | None = None
+        self._tracer: TensorFlowTracer | None = None
         self._functions: list[CompiledFunction] = []
         with self.on_device():
-            xp = make_namespace(options.dtype, self._once)
+            xp = make_namespace(options.dtype, self._materialize)
             self.function = StepFunction(program, registry, options, xp, self._fence, named_block)
             self.constants = {
                 a.id: tf.constant(a.initial, dtype=self.dtype) for a in self.function.constants()
@@ -125,7 +125,7 @@ class TensorFlowExecutable(Executable):
         finally:
             self._predicate = None
 
-    def _once(self, x: Any) -> Any:
+    def _materialize(self, x: Any) -> Any:
         """Keep the compiler from computing a tensor anew for each result it is part of.
 
         XLA does so if the operation in the end is cheap to its count. A division is not; this
@@ -187,7 +187,7 @@ class TensorFlowExecutable(Executable):
 
     def start_measuring(self, folder: str | None = None) -> None:
         """Note each instruction from here on."""
-        self._tracer = Tracer(folder)
+        self._tracer = TensorFlowTracer(folder)
 
     def stop_measuring(self) -> Measured:
         """What each block has taken."""

@@ -131,14 +131,16 @@ class _Numbers:
         return tf.broadcast_to(value, x.shape)
 
 
-def make_namespace(dtype: np.dtype[Any], once: Callable[[Any], Any] = lambda x: x) -> Namespace:
+def make_namespace(
+    dtype: np.dtype[Any], materialize: Callable[[Any], Any] = lambda x: x
+) -> Namespace:
     """The namespace for simulations of one dtype.
 
     Parameters
     ----------
     dtype : numpy.dtype
         Python numbers become arrays of it, where they meet no other arrays.
-    once : callable
+    materialize : callable
         Returns a tensor that is computed once, however many read it.
     """
     numbers = _Numbers(dtype)
@@ -150,5 +152,5 @@ def make_namespace(dtype: np.dtype[Any], once: Callable[[Any], Any] = lambda x: 
         clip=numbers.clip,
         full_like=numbers.full_like,
         segment_sum=_segment_sum,
-        once=lambda x: once(numbers.lifted(x)),
+        materialize=lambda x: materialize(numbers.lifted(x)),
     )

@@ -27,7 +27,7 @@ from .loops import TensorFlowLoops
 from .namespace import make_namespace
 from .optimizers import Optimizers
 from .tensor_nodes import outside_of_compiler, warn_of_nodes
-from .tracing import Tracer, named_block
+from .tracing import TensorFlowTracer, named_block
 
 __all__ = ["TensorFlowTrainer"]
 
@@ -80,7 +80,7 @@ class TensorFlowTrainer(Trainer):
         self._kept: Kept | None = None
         self._names: list[str] = []
         self._n_batches = 0
-        self._tracer: Tracer | None = None
+        self._tracer: TensorFlowTracer | None = None
         self._sums: dict[Any, Callable[..., Any]] = {}
 
     def read(self) -> dict[int, NDArray[Any]]:
@@ -132,7 +132,7 @@ class TensorFlowTrainer(Trainer):
 
     def start_measuring(self, folder: str | None = None) -> None:
         """Note each instruction of the gradients from here on."""
-        self._tracer = Tracer(folder)
+        self._tracer = TensorFlowTracer(folder)
 
     def stop_measuring(self) -> Measured:
         """What each block has taken, forward and backward."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from nengograd.program.loops import Stage
+from nengograd.program.loops import Component
 from nengograd.run.step_function import StepFunction
 
 from .loops import Arrays, Body
@@ -27,7 +27,7 @@ class LoopBody:
         State -> function that reads its next value from a table of arrays.
     batch : int
         Size of the minibatch.
-    stage : Stage
+    component : Component
         The loop: its states are the carry.
     consts : list of tuple
         Block and operand of what is prepared once and read in all steps.
@@ -42,7 +42,7 @@ class LoopBody:
     function: StepFunction
     updates: Mapping[int, Callable[[Mapping[Any, Any]], Any]]
     batch: int
-    stage: Stage
+    component: Component
     consts: list[tuple[int, int]]
     xs: list[int]
     ys: list[int]
@@ -65,7 +65,7 @@ class LoopBody:
                 for j, view in enumerate(blocks[block].operands)
                 if (block, j) not in consts and self.function.is_batched(view)
             ]
-            for block in self.stage.blocks
+            for block in self.component.blocks
             if block in with_consts
         }
 
@@ -75,16 +75,16 @@ class LoopBody:
         arrays: dict[Hashable, Any] = {
             **self.constants,
             **dict(zip(self.consts, consts, strict=True)),
-            **dict(zip(self.stage.states, carry, strict=True)),
+            **dict(zip(self.component.states, carry, strict=True)),
             **dict(zip(self.xs, x, strict=True)),
         }
         remaining, residuals = iter(taps), []
-        for block in self.stage.blocks:
+        for block in self.component.blocks:
             if block in self._tapped:
                 residuals += self._run_tapped(block, arrays, remaining)
             else:
                 self.function.run_block(block, arrays)
-        after = [self.updates[state](arrays) for state in self.stage.states]
+        after = [self.updates[state](arrays) for state in self.component.states]
         return after, [arrays[i] for i in self.ys], residuals
 
     def _run_tapped(self, index: int, arrays: dict[Hashable, Any], taps: Any) -> Arrays:

@@ -14,7 +14,7 @@ import numpy as np
 
 from nengograd.plugin.executable import Options
 from nengograd.plugin.registry import Registry
-from nengograd.program.loops import Stage, stages
+from nengograd.program.loops import Component, components
 from nengograd.program.program import Program
 from nengograd.program.views import View
 from nengograd.run.step_function import Scope, StepFunction
@@ -27,8 +27,8 @@ __all__ = ["OverTime"]
 _MOST_BYTES = 2**27
 """What is computed in all steps may take this much; above it, steps run in intervals."""
 
-Needed = list[tuple[Stage, list[int]]]
-"""Stages, each with those of its arrays that others read."""
+Needed = list[tuple[Component, list[int]]]
+"""Components, each with those of its arrays that others read."""
 
 
 class OverTime:
@@ -70,7 +70,7 @@ class OverTime:
         self._starts = {i: self.function.reader(v) for i, v in program.starts.items()}
         self._outputs = [self.function.reader(view) for view in program.outputs]
         self._input = next((a.id for a in program.by_role("input")), None)
-        self._stages = stages(program)
+        self._components = components(program)
 
     def _constant(self, value: Any) -> Any:
         return self.xp.asarray(np.asarray(value, self._dtype))
@@ -99,7 +99,7 @@ class OverTime:
         views = [self.program.outputs[i] for i in probes]
         needed = self._needed({source for view in views for source in view.sources})
         ids = list(parameters)
-        states = [state for stage, _ in needed for state in stage.states]
+        states = [state for component, _ in needed for state in component.states]
 
         def run(consts: Arrays, carry: Arrays, xs: Any, steps: int) -> tuple[Arrays, Arrays]:
             arrays = {**self._constants, **dict(zip(ids, consts, strict=True))}
@@ -116,8 +116,8 @@ class OverTime:
     def _interval(self, needed: Needed, steps: int) -> int:
         """How many steps to run at once."""
         arrays, blocks = self.program.arrays, self.program.blocks
-        made = [i for stage, _ in needed for b in stage.blocks for i in blocks[b].outputs]
-        states = [i for stage, _ in needed for i in stage.states]
+        made = [i for component, _ in needed for b in component.blocks for i in blocks[b].outputs]
+        states = [i for component, _ in needed for i in component.states]
         size = self.batch * sum(arrays[i].size for i in [*made, *states]) * self._dtype.itemsize
         return steps if steps * size <= _MOST_BYTES else max(math.isqrt(steps), 1)
 
@@ -135,13 +135,13 @@ class OverTime:
         if self._input is not None:
             arrays[self._input] = self.xp.reshape(inputs, (rows, inputs.shape[-1]))
         end: dict[int, Any] = {}
-        for stage, gives in needed:
-            if stage.is_loop:
-                end.update(self._run_loop(stage, gives, arrays, begin, steps))
-            elif stage.blocks:
-                self.function.run_block(stage.blocks[0], arrays, (rows,))
+        for component, gives in needed:
+            if component.is_loop:
+                end.update(self._run_loop(component, gives, arrays, begin, steps))
+            elif component.blocks:
+                self.function.run_block(component.blocks[0], arrays, (rows,))
             else:
-                state = stage.states[0]
+                state = component.states[0]
                 end[state] = self._run_delay(state, arrays, begin[state], rows)
         return end
 
@@ -154,26 +154,26 @@ class OverTime:
         return outputs
 
     def _needed(self, wanted: set[int]) -> Needed:
-        """Stages that lead to the wanted arrays, each with those of its own that others read."""
+        """Components that lead to the wanted arrays, each with its arrays that others read."""
         needed = []
         wanted = set(wanted)
-        for stage in reversed(self._stages):
-            gives = sorted(wanted & self._owns(stage))
+        for component in reversed(self._components):
+            gives = sorted(wanted & self._owns(component))
             if gives:
-                needed.append((stage, gives))
-                wanted |= self._reads(stage)
+                needed.append((component, gives))
+                wanted |= self._reads(component)
         return needed[::-1]
 
-    def _owns(self, stage: Stage) -> set[int]:
-        made = {i for b in stage.blocks for i in self.program.blocks[b].outputs}
-        return made | set(stage.states)
+    def _owns(self, component: Component) -> set[int]:
+        made = {i for b in component.blocks for i in self.program.blocks[b].outputs}
+        return made | set(component.states)
 
-    def _views(self, stage: Stage) -> list[View]:
-        views = [v for b in stage.blocks for v in self.program.blocks[b].operands]
-        return [*views, *(self.program.updates[state] for state in stage.states)]
+    def _views(self, component: Component) -> list[View]:
+        views = [v for b in component.blocks for v in self.program.blocks[b].operands]
+        return [*views, *(self.program.updates[state] for state in component.states)]
 
-    def _reads(self, stage: Stage) -> set[int]:
-        return {source for view in self._views(stage) for source in view.sources}
+    def _reads(self, component: Component) -> set[int]:
+        return {source for view in self._views(component) for source in view.sources}
 
     def _initial(self, state: int, parameters: Mapping[int, Any]) -> Any:
         """A state before the first step: the same for all items, in part of parameters."""
@@ -195,34 +195,36 @@ class OverTime:
 
     def _run_loop(
         self,
-        stage: Stage,
+        component: Component,
         gives: list[int],
         arrays: dict[Any, Any],
         begin: Mapping[int, Any],
         steps: int,
     ) -> dict[int, Any]:
         """Blocks and states that need each other, step by step."""
-        body = self._loop_body(stage, gives, arrays)
+        body = self._loop_body(component, gives, arrays)
         ys, carry = self._loops.scan(
             body.body(),
             steps,
             [arrays[key] for key in body.consts],
-            [begin[state] for state in stage.states],
+            [begin[state] for state in component.states],
             [self._by_step(i, arrays, steps) for i in body.xs],
         )
         for identity, y in zip(gives, ys, strict=True):
             arrays[identity] = self.xp.reshape(y, (steps * self.batch, y.shape[-1]))
-        return dict(zip(stage.states, carry, strict=True))
+        return dict(zip(component.states, carry, strict=True))
 
-    def _loop_body(self, stage: Stage, gives: list[int], arrays: Mapping[Any, Any]) -> LoopBody:
-        views = [v for v in self._views(stage) if self.function.is_batched(v)]
-        reads = {source for view in views for source in view.sources} - self._owns(stage)
+    def _loop_body(
+        self, component: Component, gives: list[int], arrays: Mapping[Any, Any]
+    ) -> LoopBody:
+        views = [v for v in self._views(component) if self.function.is_batched(v)]
+        reads = {source for view in views for source in view.sources} - self._owns(component)
         constants = {i: arrays[i] for i in reads if i in self._constants}
         xs = sorted(reads - set(constants))
-        inside = set(stage.blocks)
+        inside = set(component.blocks)
         consts = [key for key in arrays if isinstance(key, tuple) and key[0] in inside]
         return LoopBody(
-            self.function, self._updates, self.batch, stage, consts, xs, gives, constants
+            self.function, self._updates, self.batch, component, consts, xs, gives, constants
         )
 
     def _by_step(self, identity: int, arrays: Mapping[Any, Any], steps: int) -> Any:

@@ -78,7 +78,7 @@ class Leak(nengo.Process):
 
 
 class LeakBuilder(ProcessBuilder):
-    def prepare(self, process: Any, shape: Any, dt: float) -> Any:
+    def key_and_params(self, process: Any, shape: Any, dt: float) -> Any:
         return None, {"tau": process.tau}
 
     def rows(self, name: str, initial: Any, shape: Any) -> int:
@@ -105,7 +105,7 @@ class Gain(nengo.synapses.Synapse):
 
 
 class GainBuilder(LeakBuilder):
-    def prepare(self, process: Any, shape: Any, dt: float) -> Any:
+    def key_and_params(self, process: Any, shape: Any, dt: float) -> Any:
         return None, {"gain": process.gain}
 
     def step(self, xp: Any, u: Any, state: Any, params: Any, dt: float) -> Any:
@@ -135,7 +135,7 @@ class Delay(nengo.synapses.Synapse):
 
 
 class DelayBuilder(LeakBuilder):
-    def prepare(self, process: Any, shape: Any, dt: float) -> Any:
+    def key_and_params(self, process: Any, shape: Any, dt: float) -> Any:
         return None, {}
 
     def rows(self, name: str, initial: Any, shape: Any) -> int:
@@ -231,14 +231,14 @@ def test_processes_that_compare_equal_are_told_apart_as_sources_and_on_the_host(
 class SelfKey(LeakBuilder):
     """Its key is the process."""
 
-    def prepare(self, process: Any, shape: Any, dt: float) -> Any:
+    def key_and_params(self, process: Any, shape: Any, dt: float) -> Any:
         return (process, "leak"), {"tau": process.tau}
 
 
 class SelfParam(LeakBuilder):
     """It hands the process on."""
 
-    def prepare(self, process: Any, shape: Any, dt: float) -> Any:
+    def key_and_params(self, process: Any, shape: Any, dt: float) -> Any:
         return None, {"process": process}
 
     def step(self, xp: Any, u: Any, state: Any, params: Any, dt: float) -> Any:
@@ -250,7 +250,7 @@ class SelfParam(LeakBuilder):
 class FunctionParam(SelfParam):
     """It hands a function on."""
 
-    def prepare(self, process: Any, shape: Any, dt: float) -> Any:
+    def key_and_params(self, process: Any, shape: Any, dt: float) -> Any:
         return None, {"change": lambda u, y: (u - y) / process.tau}
 
     def step(self, xp: Any, u: Any, state: Any, params: Any, dt: float) -> Any:
@@ -278,9 +278,9 @@ def test_a_process_used_twice_is_prepared_once() -> None:
     class Counting(LeakBuilder):
         calls = 0
 
-        def prepare(self, process: Any, shape: Any, dt: float) -> Any:
+        def key_and_params(self, process: Any, shape: Any, dt: float) -> Any:
             self.calls += 1
-            return super().prepare(process, shape, dt)
+            return super().key_and_params(process, shape, dt)
 
     leak, builder = Leak(0.01), Counting()
     with nengo.Network() as net:

@@ -333,7 +333,7 @@ class Past(nengo.Process):
 class PastBuilder(ProcessBuilder):
     """Past."""
 
-    def prepare(self, process, shape, dt):
+    def key_and_params(self, process, shape, dt):
         """One number."""
         return None, {"gain": process.gain}
 

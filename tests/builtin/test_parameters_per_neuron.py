@@ -214,7 +214,7 @@ class Leaks(nengo.Process):
 class LeaksBuilder(ProcessBuilder):
     per_element = ("tau",)
 
-    def prepare(self, process: Any, shape: Any, dt: float) -> Any:
+    def key_and_params(self, process: Any, shape: Any, dt: float) -> Any:
         return None, {"tau": process.tau}
 
     def rows(self, name: str, initial: Any, shape: Any) -> int:
@@ -252,7 +252,7 @@ class TapsBuilder(LeaksBuilder):
 
     per_element = ()
 
-    def prepare(self, process: Any, shape: Any, dt: float) -> Any:
+    def key_and_params(self, process: Any, shape: Any, dt: float) -> Any:
         return None, {"taps": process.taps}
 
     def rows(self, name: str, initial: Any, shape: Any) -> int:
@@ -286,7 +286,7 @@ class Centre(nengo.Process):
 
 
 class CentreBuilder(LeaksBuilder):
-    def prepare(self, process: Any, shape: Any, dt: float) -> Any:
+    def key_and_params(self, process: Any, shape: Any, dt: float) -> Any:
         return None, {}
 
     def rows(self, name: str, initial: Any, shape: Any) -> int:

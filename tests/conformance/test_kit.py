@@ -268,7 +268,7 @@ def test_a_derivative_that_is_not_finite_is_caught():
 
 
 def test_a_neuron_without_a_builder_is_told_so():
-    with pytest.raises(ConformanceError, match="no plugin offers a builder of Root"):
+    with pytest.raises(ConformanceError, match="no plugin has a builder of Root"):
         check_neuron(Root(), backends=["numpy"])
 
 
@@ -283,8 +283,8 @@ class Forgetful(type(PROCESSES[nengo.Lowpass])):
 class FixedFilter(type(PROCESSES[nengo.Lowpass])):
     """Right for one length of the step."""
 
-    def prepare(self, process, shape, dt):
-        return super().prepare(process, shape, 0.001)
+    def key_and_params(self, process, shape, dt):
+        return super().key_and_params(process, shape, 0.001)
 
 
 class FirstFilter(type(PROCESSES[nengo.Lowpass])):
@@ -484,7 +484,7 @@ class Leak(nengo.Process):
 class LeakBuilder(ProcessBuilder):
     per_element = ("tau",)
 
-    def prepare(self, process, shape, dt):
+    def key_and_params(self, process, shape, dt):
         return None, {"tau": process.tau}
 
     def rows(self, name, initial, shape):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nengograd.program.dependencies import components, followers_of, topological
+from nengograd.program.dependencies import followers_of, strong_components, topological
 
 graphs = st.integers(1, 8).flatmap(
     lambda n: st.lists(st.lists(st.integers(0, n - 1), unique=True), min_size=n, max_size=n)
@@ -49,7 +49,7 @@ def test_of_what_could_come_next_the_lowest_rank_does() -> None:
 @settings(deadline=None)
 @given(graphs)
 def test_components_are_what_needs_each_other(needs: list[list[int]]) -> None:
-    component, before = components(needs)
+    component, before = strong_components(needs)
     for i in range(len(needs)):
         for j in range(len(needs)):
             mutual = i == j or (j in reach(needs, i) and i in reach(needs, j))

@@ -29,7 +29,7 @@ class Named(NeuronBuilder):
 
 
 @dataclass(frozen=True)
-class Offers:
+class Plain:
     """A plugin with one builder for one type; all such plugins compare equal."""
 
     name: Any = field(compare=False)
@@ -40,13 +40,13 @@ class Offers:
         return {self.kind: Named(self.name)}
 
 
-class First(Offers):
+class First(Plain):
     @hookimpl(tryfirst=True)
     def nengograd_neurons(self, backend: str) -> Any:
         return {self.kind: Named(self.name)}
 
 
-class Last(Offers):
+class Last(Plain):
     @hookimpl(trylast=True)
     def nengograd_neurons(self, backend: str) -> Any:
         return {self.kind: Named(self.name)}
@@ -71,21 +71,21 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_tryfirst_settles_who_goes_first_among_equals() -> None:
-    for plugins in ((Offers(1), First(2)), (First(2), Offers(1))):
+    for plugins in ((Plain(1), First(2)), (First(2), Plain(1))):
         assert neurons(*plugins) == {nengo.LIF: Named(2)}
-    with pytest.raises(ValidationError, match=r"Both .* offer LIF"):
+    with pytest.raises(ValidationError, match=r"Both .* return a result for LIF"):
         neurons(First(1), First(2))
 
 
 def test_tryfirst_does_not_go_before_plugins_given_by_hand() -> None:
-    found = neurons(Offers("mine"), points=[installed("a", First("theirs"))])
+    found = neurons(Plain("mine"), points=[installed("a", First("theirs"))])
     assert found == {nengo.LIF: Named("mine")}
 
 
-def test_trylast_counts_where_nobody_else_has_an_offer() -> None:
-    ours = installed("builtin", Offers("ours"), "nengograd")
+def test_trylast_counts_where_there_is_no_other_result() -> None:
+    ours = installed("builtin", Plain("ours"), "nengograd")
     assert neurons(Last("mine"), points=[ours]) == {nengo.LIF: Named("ours")}
-    assert neurons(Last("mine"), Offers("other")) == {nengo.LIF: Named("other")}
+    assert neurons(Last("mine"), Plain("other")) == {nengo.LIF: Named("other")}
     assert neurons(Last("mine")) == {nengo.LIF: Named("mine")}
 
 
@@ -138,18 +138,18 @@ STYLES = pytest.mark.parametrize("style", [new_style, old_style])
 
 
 @STYLES
-def test_a_wrapper_changes_what_others_offer_and_precedence_stays(style: Any) -> None:
+def test_a_wrapper_changes_what_others_return_and_precedence_stays(style: Any) -> None:
     def timed(results: Any) -> Any:
         return [{k: Timed(v.name) for k, v in mapping.items()} for mapping in results]
 
     points = [
-        installed("builtin", Offers("general"), "nengograd"),
-        installed("numpy", Offers("special"), "nengograd"),
-        installed("tanh", Offers("theirs", nengo.Tanh)),
+        installed("builtin", Plain("general"), "nengograd"),
+        installed("numpy", Plain("special"), "nengograd"),
+        installed("tanh", Plain("theirs", nengo.Tanh)),
     ]
     found = neurons(style(timed), points=points)
     assert found == {nengo.LIF: Timed("special"), nengo.Tanh: Timed("theirs")}
-    assert neurons(style(timed), Offers("mine"), points=points)[nengo.LIF] == Timed("mine")
+    assert neurons(style(timed), Plain("mine"), points=points)[nengo.LIF] == Timed("mine")
 
 
 @STYLES
@@ -157,7 +157,7 @@ def test_what_a_wrapper_adds_is_its_own(style: Any) -> None:
     def added(results: Any) -> Any:
         return [*results, {nengo.Sigmoid: Named("added")}, None]
 
-    plugins = PluginManager([style(added)], points=[installed("a", Offers("theirs"))])
+    plugins = PluginManager([style(added)], points=[installed("a", Plain("theirs"))])
     registry = make_registry(plugins, "numpy")
     assert registry.neurons == {nengo.LIF: Named("theirs"), nengo.Sigmoid: Named("added")}
     origins = registry.origins["neurons"]
@@ -183,7 +183,7 @@ def test_a_wrapper_may_join_or_change_mappings_in_place_and_no_other_model_sees_
         results[0][nengo.LIF] = Timed("changed")
         return results
 
-    ours = installed("builtin", Offers("ours", nengo.Tanh), "nengograd")
+    ours = installed("builtin", Plain("ours", nengo.Tanh), "nengograd")
     both = {nengo.LIF: Named("theirs"), nengo.Tanh: Named("ours")}
     assert neurons(style(joined), Keeps(), points=[ours]) == both
     assert neurons(style(in_place), Keeps()) == {nengo.LIF: Timed("changed")}
@@ -269,7 +269,7 @@ def test_a_wrapper_that_fails_is_reported_and_harms_no_other(
 
     plugin = Plugin()
     with pytest.warns(NengoWarning, match=f"'Plugin #0' .*nengograd_neurons.*{complaint}") as seen:
-        assert neurons(plugin, Offers("good")) == {nengo.LIF: Named("good")}
+        assert neurons(plugin, Plain("good")) == {nengo.LIF: Named("good")}
     assert len(seen) == 1
 
 
@@ -280,7 +280,7 @@ def test_a_wrapper_that_cannot_yield_is_reported() -> None:
             return {}
 
     with pytest.warns(NengoWarning, match="wrapper of nengograd_neurons .* one yield"):
-        assert neurons(Plugin(), Offers("good")) == {nengo.LIF: Named("good")}
+        assert neurons(Plugin(), Plain("good")) == {nengo.LIF: Named("good")}
 
 
 # -- names
@@ -305,7 +305,7 @@ def test_a_hook_may_be_implemented_under_another_name() -> None:
 
 
 def test_a_hook_that_is_optional_need_not_exist() -> None:
-    class Plugin(Offers):
+    class Plugin(Plain):
         @hookimpl(optionalhook=True)
         def nengograd_of_the_future(self) -> Any:
             raise AssertionError
@@ -318,7 +318,7 @@ def test_a_hook_that_is_optional_need_not_exist() -> None:
 
 
 def test_plugins_that_compare_equal_are_two() -> None:
-    one, other = Offers(1, nengo.LIF), Offers(2, nengo.Tanh)
+    one, other = Plain(1, nengo.LIF), Plain(2, nengo.Tanh)
     assert one == other
     assert neurons(one, other) == {nengo.LIF: Named(1), nengo.Tanh: Named(2)}
     # And one that is installed may be given by hand as well.
@@ -352,7 +352,7 @@ def disabled_by(advice: str) -> set[str]:
 
 @pytest.mark.parametrize("name", ["short", "with a blank", "with,comma"])
 def test_the_advice_to_leave_out_an_installed_plugin_works(name: str) -> None:
-    points = [broken(name), installed("good", Offers("good"))]
+    points = [broken(name), installed("good", Plain("good"))]
     with pytest.warns(NengoWarning, match="cannot be imported") as seen:
         PluginManager(points=points)
     with warnings.catch_warnings():
@@ -390,7 +390,7 @@ def test_the_advice_to_leave_out_a_plugin_given_by_hand_works() -> None:
 
 @pytest.mark.parametrize("names", [("a", "b"), ("same", "same"), ("a blank", "b")])
 def test_the_advice_to_choose_between_two_installed_plugins_works(names: tuple[str, str]) -> None:
-    plugins = [Offers(1), Offers(2)]
+    plugins = [Plain(1), Plain(2)]
     points = [
         installed(name, plugin, dist)
         for name, plugin, dist in zip(names, plugins, ("one-dist", "other-dist"), strict=True)
@@ -409,11 +409,11 @@ def test_the_advice_to_choose_between_two_installed_plugins_works(names: tuple[s
 
 def test_the_advice_to_choose_between_two_plugins_given_by_hand_works() -> None:
     with pytest.raises(ValidationError, match=r"Both .*#0.* and .*#1") as caught:
-        neurons(Offers(1), Offers(2))
+        neurons(Plain(1), Plain(2))
     assert "take it out of plugins=[...]" not in str(caught.value)
     assert DISABLE not in str(caught.value)
     assert "take the other out of plugins=[...]" in str(caught.value)
-    assert neurons(Offers(1)) == {nengo.LIF: Named(1)}
+    assert neurons(Plain(1)) == {nengo.LIF: Named(1)}
 
 
 @pytest.mark.parametrize(
@@ -429,13 +429,13 @@ def test_what_a_hook_is_told_to_return_is_accepted(wrong: Any, right: Any) -> No
     class Plugin:
         @hookimpl
         def nengograd_neurons(self, backend: str) -> Any:
-            return self.offer
+            return self.result
 
     plugin = Plugin()
-    plugin.offer = wrong
+    plugin.result = wrong
     with pytest.warns(NengoWarning, match="returned from nengograd_neurons"):
         assert neurons(plugin) == {}
-    plugin.offer = right
+    plugin.result = right
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert neurons(plugin) == {nengo.LIF: Named("LIF")}

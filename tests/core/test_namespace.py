@@ -45,7 +45,7 @@ OF_ONE: dict[str, Callable[[float], Any]] = {
     "zeros_like": lambda x: 0.0,
     "ones_like": lambda x: 1.0,
     "stop_gradient": lambda x: x,
-    "once": lambda x: x,
+    "materialize": lambda x: x,
 }
 SHIFTS = {"acosh": 1.0, "abs": -0.5, "sign": -0.5, "floor": -0.5, "ceil": -0.5, "asin": -0.5}
 OF_TWO: dict[str, Callable[[float, float], float]] = {

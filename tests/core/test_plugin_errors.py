@@ -19,7 +19,7 @@ from nengograd.builtin.processes import LinearFilterBuilder
 
 
 def plugin(**hooks: Any) -> Any:
-    """A plugin that offers neurons, processes, rules or passes."""
+    """A plugin with neurons, processes, rules or passes."""
 
     class Mistaken:
         @hookimpl
@@ -74,9 +74,9 @@ def filters(**methods: Any) -> dict[str, Any]:
         (cells(key=boom), ["Cells, the builder of LIF", "KeyError: 'boom'"]),
         (cells(key=lambda self, neurons: [1]), ["Cells", "hashable"]),
         (cells(params=("tau_x",)), ["Cells, the builder of LIF", "no attribute 'tau_x'"]),
-        (filters(prepare=boom), ["Filters, the builder of Lowpass", "KeyError: 'boom'"]),
-        (filters(prepare=lambda *_: {"a": 1.0}), ["Filters", "a pair", "returned a dict"]),
-        (filters(prepare=lambda *_: ([1], {})), ["Filters", "hashable"]),
+        (filters(key_and_params=boom), ["Filters, the builder of Lowpass", "KeyError: 'boom'"]),
+        (filters(key_and_params=lambda *_: {"a": 1.0}), ["Filters", "a pair", "returned a dict"]),
+        (filters(key_and_params=lambda *_: ([1], {})), ["Filters", "hashable"]),
         (filters(rows=lambda *_: 2), ["Filters", "'X' has 2 rows", "it has 2 elements"]),
         ({"lowering": {Copy: boom}}, ["lowering rule of Copy", "KeyError: 'boom'"]),
         ({"lowering": {Copy: lambda op, to: None}}, ["lowering rule of Copy", "has not written"]),
@@ -140,9 +140,9 @@ def test_what_a_step_returns_wrongly_is_named_with_its_plugin(
         (cells(accepts=lambda self, neurons: False), ["Cells", "accepts has returned False"]),
         (cells(states=("voltage",)), ["['voltage']", "['refractory_time', 'voltage']"]),
         (cells(draw=staticmethod(lambda rng, n: np.zeros(n))), ["draw"]),
-        (filters(prepare=lambda *_: None), ["Filters", "prepare has returned None"]),
+        (filters(key_and_params=lambda *_: None), ["Filters", "key_and_params has returned None"]),
     ],
-    ids=["accepts", "states", "draw", "prepare"],
+    ids=["accepts", "states", "draw", "key_and_params"],
 )
 def test_a_builder_that_does_not_run_its_type_is_told_why(hooks: Any, words: list[str]) -> None:
     with pytest.warns(NengoWarning, match="runs on the host") as seen:

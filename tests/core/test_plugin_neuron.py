@@ -88,7 +88,7 @@ class Saturating(nengo.synapses.Synapse):
 
 
 class SaturatingBuilder(ProcessBuilder):
-    def prepare(
+    def key_and_params(
         self, process: Any, shape: tuple[int, ...], dt: float
     ) -> tuple[Hashable, dict[str, Any]] | None:
         # A very fast one would not be stable: its own code may deal with it.

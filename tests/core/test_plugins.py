@@ -72,7 +72,7 @@ class Plugin:
     """A plugin without hooks."""
 
 
-def offers(**hooks: Any) -> Any:
+def plugin_with(**hooks: Any) -> Any:
     """A plugin whose hooks return, or raise, what is given."""
     plugin = Plugin()
 
@@ -97,7 +97,7 @@ def offers(**hooks: Any) -> Any:
 
 
 def point(name: str, dist: str = "nengograd", plugin: Any = None, **hooks: Any) -> Point:
-    return Point(name, plugin if plugin is not None else offers(**hooks), Distribution(dist))
+    return Point(name, plugin if plugin is not None else plugin_with(**hooks), Distribution(dist))
 
 
 def neurons(plugins: PluginManager) -> dict[type, Any]:
@@ -205,7 +205,7 @@ def test_a_plugin_may_be_an_object_that_cannot_be_hashed() -> None:
 
 
 def test_an_entry_point_without_a_distribution_is_listed_as_unknown() -> None:
-    plugins = PluginManager(points=[Point("a", offers(), dist=None)])
+    plugins = PluginManager(points=[Point("a", plugin_with(), dist=None)])
     assert plugins.plugins[0].distribution == "unknown"
 
 
@@ -236,7 +236,7 @@ def test_a_hook_that_returns_what_it_must_not_is_reported_and_left_out(
     ("version", "cure"), [(API_VERSION + 1, "upgrade nengograd"), (0, "upgrade the plugin")]
 )
 def test_a_plugin_for_another_version_of_the_hooks_is_left_out(version: int, cure: str) -> None:
-    plugin = offers(neurons={nengo.LIF: Named("other")})
+    plugin = plugin_with(neurons={nengo.LIF: Named("other")})
     plugin.nengograd_api = version
     with pytest.warns(NengoWarning, match=f"version {version} .* version {API_VERSION}: {cure}"):
         plugins = PluginManager(points=[point("a", "other-dist", plugin)])
@@ -244,7 +244,7 @@ def test_a_plugin_for_another_version_of_the_hooks_is_left_out(version: int, cur
 
 
 def test_a_plugin_may_say_for_which_version_of_the_hooks_it_was_written() -> None:
-    plugin = offers(neurons={nengo.LIF: Named("same")})
+    plugin = plugin_with(neurons={nengo.LIF: Named("same")})
     plugin.nengograd_api = API_VERSION
     assert neurons(PluginManager([plugin], points=[])) == {nengo.LIF: Named("same")}
 
@@ -299,7 +299,7 @@ def test_plugins_given_by_hand_come_first() -> None:
         point("a", neurons={nengo.LIF: Named("ours")}),
         point("b", "other-dist", neurons={nengo.LIF: Named("theirs")}),
     ]
-    plugins = PluginManager([offers(neurons={nengo.LIF: Named("mine")})], points=points)
+    plugins = PluginManager([plugin_with(neurons={nengo.LIF: Named("mine")})], points=points)
     assert neurons(plugins) == {nengo.LIF: Named("mine")}
 
 
@@ -308,7 +308,7 @@ def test_a_plugin_given_by_hand_settles_a_quarrel_of_others() -> None:
         point("a", "one-dist", neurons={nengo.LIF: Named(1)}),
         point("b", "other-dist", neurons={nengo.LIF: Named(2)}),
     ]
-    plugins = PluginManager([offers(neurons={nengo.LIF: Named("mine")})], points=points)
+    plugins = PluginManager([plugin_with(neurons={nengo.LIF: Named("mine")})], points=points)
     assert neurons(plugins) == {nengo.LIF: Named("mine")}
 
 
@@ -332,7 +332,7 @@ def test_hooks_learn_for_which_backend_they_are_asked() -> None:
 
 
 def test_a_hook_may_return_nothing() -> None:
-    plugins = PluginManager([offers(neurons=None)], points=[])
+    plugins = PluginManager([plugin_with(neurons=None)], points=[])
     assert neurons(plugins) == {}
 
 
@@ -387,7 +387,7 @@ def backend_info(*requires: str, **what: Any) -> BackendInfo:
 
 
 def with_backends(**infos: BackendInfo) -> PluginManager:
-    return PluginManager([offers(backends=infos)], points=[])
+    return PluginManager([plugin_with(backends=infos)], points=[])
 
 
 def test_an_unknown_backend_is_an_error_that_lists_the_known() -> None:

@@ -19,7 +19,7 @@ from nengo.exceptions import ValidationError
 
 import nengograd
 from nengograd.diagram import draw
-from nengograd.program.loops import stages
+from nengograd.program.loops import components
 
 pytest.importorskip("igraph")
 
@@ -165,7 +165,7 @@ def test_gathers_are_dashed_and_slices_are_not(sim, picture) -> None:
 
 
 def test_blocks_that_need_each_other_have_one_color_of_their_own(sim, picture) -> None:
-    loop = [s for s in stages(sim.program) if s.is_loop and len(s.blocks) > 1]
+    loop = [s for s in components(sim.program) if s.is_loop and len(s.blocks) > 1]
     assert len(loop) == 1
     inside = {f"block-{number}" for number in loop[0].blocks}
     (color,) = {fill(picture.boxes[key]) for key in inside}
@@ -187,7 +187,7 @@ def test_two_loops_have_two_colors(make_sim: Any) -> None:
             nengo.Connection(node, node, transform=np.ones((size, size)), synapse=synapse)
     with make_sim(net) as sim:
         text = draw(sim.program)
-    loops = [s for s in stages(sim.program) if s.is_loop and len(s.blocks) > 1]
+    loops = [s for s in components(sim.program) if s.is_loop and len(s.blocks) > 1]
     boxes = Picture(text).of("block")
     colors = [{fill(boxes[f"block-{number}"]) for number in loop.blocks} for loop in loops]
     assert [len(found) for found in colors] == [1, 1]

@@ -87,7 +87,7 @@ class HostSteep(Steep):
 
 
 class LeakBuilder(ProcessBuilder):
-    def prepare(self, process: Any, shape: Any, dt: float) -> Any:
+    def key_and_params(self, process: Any, shape: Any, dt: float) -> Any:
         return None, {"tau": float(process.tau)}
 
     def rows(self, name: str, initial: Any, shape: Any) -> int:
@@ -100,7 +100,7 @@ class LeakBuilder(ProcessBuilder):
 
 
 class EchoBuilder(ProcessBuilder):
-    def prepare(self, process: Any, shape: Any, dt: float) -> Any:
+    def key_and_params(self, process: Any, shape: Any, dt: float) -> Any:
         return None, {"gain": float(process.gain)}
 
     def rows(self, name: str, initial: Any, shape: Any) -> int:

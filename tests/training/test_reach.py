@@ -88,7 +88,7 @@ class DelayLine(nengo.Process):
 
 
 class DelayLineBuilder(ProcessBuilder):
-    def prepare(self, process: Any, shape: Any, dt: float) -> Any:
+    def key_and_params(self, process: Any, shape: Any, dt: float) -> Any:
         return None, {}
 
     def rows(self, name: str, initial: Any, shape: Any) -> int:

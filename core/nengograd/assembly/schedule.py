@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..program.dependencies import components, followers_of, topological
+from ..program.dependencies import followers_of, strong_components, topological
 from ..program.program import Op
 from .graph import Graph
 
@@ -155,7 +155,7 @@ def _loops(needs: list[list[int]], delayed: list[list[int]]) -> tuple[list[int],
     """
     n, n_ops = len(delayed), len(needs)
     every = [sorted({*delayed[i], *(needs[i] if i < n_ops else ())}) for i in range(n)]
-    component, before = components(every)
+    component, before = strong_components(every)
     count = len(before)
     is_loop = np.bincount(component[:n_ops], minlength=count) > 1
     passed = [0] * count

@@ -27,7 +27,7 @@ from ..assembly.lowering import Lowering, stored_elements
 from ..plugin.merging import sort_params
 from ..program.operators import Dot, Outer, Product
 from ..program.program import Served
-from ..program.sources import ConstantSource, DrawSource, KeySource
+from ..program.sources import ConstantSource, RandomSource, SeedSource
 from ..program.views import View
 from ..tensor_node import SimTensorNode
 
@@ -190,7 +190,7 @@ def lower_neurons(op: Any, to: Lowering) -> Any:
         return False
     operands = [to.read(op.J), *(to.before(state[name]) for name in builder.states)]
     if builder.draw is not None:
-        source = DrawSource(size, None, f"{type(neurons).__name__} draws", op, builder.draw)
+        source = RandomSource(size, None, f"{type(neurons).__name__} draws", op, builder.draw)
         operands.append(to.input(source))
     values = {name: getattr(neurons, name) for name in builder.params}
     params = sort_params(values, (size,), builder.params)
@@ -218,7 +218,7 @@ def lower_process(op: Any, to: Lowering) -> Any:
     if builder is None or op.input.shape != op.output.shape:
         return False
     prepared = to.once(
-        (process, op.input.shape), lambda: builder.prepare(process, op.input.shape, to.dt)
+        (process, op.input.shape), lambda: builder.key_and_params(process, op.input.shape, to.dt)
     )
     if prepared is None:
         return False
@@ -289,7 +289,7 @@ def _process_states(op: Any, builder: Any, to: Lowering) -> list[_ProcessState]:
 
 
 def _key_and_params(prepared: Any) -> tuple[Any, Mapping[str, Any]]:
-    """What a builder's prepare has returned, if it is right."""
+    """What a builder's key_and_params has returned, if it is right."""
     if not isinstance(prepared, tuple) or len(prepared) != 2:
         what = f"a {type(prepared).__name__}"
     elif not isinstance(prepared[1], Mapping):
@@ -297,7 +297,8 @@ def _key_and_params(prepared: Any) -> tuple[Any, Mapping[str, Any]]:
     else:
         return prepared
     raise TypeError(
-        f"prepare has to return a pair, the key and a dict of numbers, or None; it returned {what}"
+        f"key_and_params has to return a pair, the key and a dict of numbers, or None; it "
+        f"returned {what}"
     )
 
 
@@ -382,7 +383,7 @@ def lower_tensor_node(op: SimTensorNode, to: Lowering) -> None:
     operands = [to.read(signal) for signal in (op.input, op.time) if signal is not None]
     has_key = function.is_random(training)
     if has_key:
-        operands.append(to.input(KeySource(2, None, f"{op.node}.key", op)))
+        operands.append(to.input(SeedSource(2, None, f"{op.node}.key", op)))
     states = list(op.states.values())
     operands += [to.before(signal) for signal in states]
     operands += [to.read(op.weights[name]) for name in function.names]

@@ -160,7 +160,7 @@ def _lif_step(
     # The voltage moves only in the part of the step that is not refractory.
     refractory = refractory - dt
     active = xp.clip(dt - refractory, 0.0, dt)
-    voltage = xp.once(voltage - (J - voltage) * xp.expm1(-active / params.tau_rc))
+    voltage = xp.materialize(voltage - (J - voltage) * xp.expm1(-active / params.tau_rc))
     spiked = voltage > 1.0
     # The time of the spike within the step follows from how far the voltage has come.
     overshoot = xp.where(spiked, voltage - 1.0, 0.0)

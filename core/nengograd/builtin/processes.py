@@ -46,7 +46,7 @@ class LinearFilterBuilder(ProcessBuilder):
     where they are the same.
     """
 
-    def prepare(
+    def key_and_params(
         self, process: Any, shape: tuple[int, ...], dt: float
     ) -> tuple[Hashable, dict[str, Any]] | None:
         """Find the form that Nengo would choose, and its numbers."""
@@ -118,7 +118,7 @@ class TriangleBuilder(ProcessBuilder):
     # The place in the ring is one number per synapse.
     merges = False
 
-    def prepare(
+    def key_and_params(
         self, process: Any, shape: tuple[int, ...], dt: float
     ) -> tuple[Hashable, dict[str, Any]] | None:
         """Taps and the two coefficients of the recursion."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from nengo.exceptions import ValidationError
 
 from ..profile import Profile
-from ..program.loops import stages
+from ..program.loops import components
 from ..program.program import Array, Block, Program
 from ..program.views import View
 from ..run.recording import without_address
@@ -229,13 +229,13 @@ def host_lines(box: Box) -> list[str]:
 
 def _mark_loops(program: Program, boxes: dict[str, Box]) -> None:
     """Number the loops of several blocks, the largest first, and mark those of one."""
-    loops = [stage for stage in stages(program) if stage.is_loop]
-    loops.sort(key=lambda stage: (-len(stage.blocks), stage.blocks, stage.states))
-    for loop, stage in enumerate(loops):
-        keys = [f"block {number}" for number in stage.blocks]
-        keys += [f"{when} {state}" for state in stage.states for when in ("state", "next")]
+    loops = [component for component in components(program) if component.is_loop]
+    loops.sort(key=lambda component: (-len(component.blocks), component.blocks, component.states))
+    for loop, component in enumerate(loops):
+        keys = [f"block {number}" for number in component.blocks]
+        keys += [f"{when} {state}" for state in component.states for when in ("state", "next")]
         for key in keys:
-            if key in boxes and len(stage.blocks) > 1:
+            if key in boxes and len(component.blocks) > 1:
                 boxes[key].loop = loop
             elif key in boxes:
                 boxes[key].own_loop = True

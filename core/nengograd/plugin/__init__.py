@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..program.files import load_program as load_program
     from ..program.files import save_program as save_program
-    from ..program.loops import Stage as Stage
-    from ..program.loops import stages as stages
+    from ..program.loops import Component as Component
+    from ..program.loops import components as components
     from ..program.nan import has_nan as has_nan
     from ..program.nan import what_is_not_finite as what_is_not_finite
     from ..program.operators import AddOuter as AddOuter
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from ..program.segments import Segment as Segment
     from ..program.segments import split as split
     from ..program.sources import ConstantSource as ConstantSource
-    from ..program.sources import DrawSource as DrawSource
-    from ..program.sources import KeySource as KeySource
     from ..program.sources import OperatorSource as OperatorSource
+    from ..program.sources import RandomSource as RandomSource
+    from ..program.sources import SeedSource as SeedSource
     from ..program.sources import Source as Source
     from ..program.sources import TimeSource as TimeSource
     from ..program.views import View as View
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from .manager import PluginManager as PluginManager
     from .manager import get_manager as get_manager
     from .manager import get_registry as get_registry
+    from .manager import make_registry as make_registry
     from .measuring import MOST_SPANS as MOST_SPANS
     from .measuring import Measurable as Measurable
     from .measuring import Measured as Measured
@@ -79,12 +80,8 @@ if TYPE_CHECKING:
     from .trainer import Trainer as Trainer
 
 _HOMES = {
-    "nengograd.assembly.assemble": ("assemble",),
     "nengograd.assembly.graph": ("Graph",),
-    "nengograd.assembly.layout": ("lay_out",),
-    "nengograd.assembly.lowering": ("Lowering", "Training", "lower"),
-    "nengograd.assembly.schedule": ("schedule",),
-    "nengograd.builtin.processes": ("LinearFilterBuilder",),
+    "nengograd.assembly.lowering": ("Lowering", "Training"),
     "nengograd.plugin.backend": (
         "FIRST_PROCESS", "Backend", "BackendInfo", "Capabilities", "check_process",
     ),
@@ -95,14 +92,16 @@ _HOMES = {
     "nengograd.plugin.calls": ("PluginInfo",),
     "nengograd.plugin.executable": ("Executable", "Host", "Options", "PartialRun"),
     "nengograd.plugin.hookspecs": ("hookimpl",),
-    "nengograd.plugin.manager": ("PluginManager", "get_manager", "get_registry"),
+    "nengograd.plugin.manager": (
+        "PluginManager", "get_manager", "get_registry", "make_registry",
+    ),
     "nengograd.plugin.measuring": ("MOST_SPANS", "Measurable", "Measured", "Span", "Stopwatch"),
     "nengograd.plugin.namespace": ("NAMES", "Namespace", "make_namespace", "numpy_namespace"),
     "nengograd.plugin.registry": ("Registry",),
     "nengograd.plugin.tensor_function": ("TensorFunction", "as_bytes", "from_bytes", "is_real"),
     "nengograd.plugin.trainer": ("BatchSpec", "FitOptions", "LossTerm", "StepResult", "Trainer"),
     "nengograd.program.files": ("load_program", "save_program"),
-    "nengograd.program.loops": ("Stage", "stages"),
+    "nengograd.program.loops": ("Component", "components"),
     "nengograd.program.nan": ("has_nan", "what_is_not_finite"),
     "nengograd.program.operators": (
         "AddOuter", "Detach", "Dot", "Outer", "Product", "Sum", "Total",
@@ -110,7 +109,7 @@ _HOMES = {
     "nengograd.program.program": ("Array", "Block", "Op", "Program", "Served"),
     "nengograd.program.segments": ("Segment", "split"),
     "nengograd.program.sources": (
-        "ConstantSource", "DrawSource", "KeySource", "OperatorSource", "Source", "TimeSource",
+        "ConstantSource", "RandomSource", "SeedSource", "OperatorSource", "Source", "TimeSource",
     ),
     "nengograd.program.views": ("View",),
     "nengograd.run.step_function": ("Scope", "StepFunction", "has_batch"),

@@ -263,7 +263,7 @@ class ProcessBuilder(ABC):
     per_element: tuple[str, ...] = ()
 
     @abstractmethod
-    def prepare(
+    def key_and_params(
         self, process: Any, shape: tuple[int, ...], dt: float
     ) -> tuple[Hashable, dict[str, Any]] | None:
         """Turn a process into a merge key and parameters.
@@ -324,7 +324,7 @@ class ProcessBuilder(ABC):
         state : dict of lists of (..., n) arrays
             Rows of each state signal.
         params : namespace
-            The parameters that `prepare` has returned.
+            The parameters that `key_and_params` has returned.
         dt : float
             Length of the step, in seconds.
 

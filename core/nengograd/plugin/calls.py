@@ -1,7 +1,7 @@
 """Calls of hooks through pluggy; a plugin that fails does not affect the others.
 
 What is registered with pluggy are guards of a plugin's functions: they report an error in place
-of raising it, and note which plugin an offer comes from. So wrappers and all that pluggy's
+of raising it, and note which plugin a result comes from. So wrappers and all that pluggy's
 options say of the order of calls work as in any other project that has hooks.
 """
 
@@ -17,9 +17,9 @@ from typing import Any
 import pluggy
 
 from . import hookspecs
-from .checks import wrong_offer
+from .checks import wrong_result
 
-__all__ = ["BY_HAND", "HookCalls", "Offer", "PluginInfo"]
+__all__ = ["BY_HAND", "HookCalls", "HookResult", "PluginInfo"]
 
 FIRST_PARTY = "nengograd"
 BY_HAND = "plugins=[...]"
@@ -45,8 +45,8 @@ class PluginInfo:
 
 
 @dataclass(frozen=True)
-class Offer:
-    """What a plugin offers for one key.
+class HookResult:
+    """The result of a plugin's hook for one key.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class _Implementation:
 
     @property
     def rank(self) -> tuple[int, ...]:
-        """Precedence of what it offers."""
+        """Precedence of its results."""
         if self.info.distribution == BY_HAND:
             origin = 3
         elif not self.info.first_party:
@@ -88,23 +88,23 @@ class _Notes:
     """Whose the entries of the mappings are that one call of a hook has returned so far."""
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[int, Any], Offer] = {}
-        self._by_value: dict[tuple[Any, int], Offer] = {}
+        self._entries: dict[tuple[int, Any], HookResult] = {}
+        self._by_value: dict[tuple[Any, int], HookResult] = {}
         self._kept: list[Any] = []  # an id may not pass on to another object
 
-    def add(self, mapping: Mapping[Any, Any], offers: Mapping[Any, Offer]) -> None:
-        """Note the offer behind each entry of a mapping."""
+    def add(self, mapping: Mapping[Any, Any], results: Mapping[Any, HookResult]) -> None:
+        """Note the result that each entry of a mapping is."""
         self._kept.append(mapping)
-        for key, offer in offers.items():
-            self._entries[id(mapping), key] = offer
-            self._by_value.setdefault((key, id(offer.value)), offer)
+        for key, result in results.items():
+            self._entries[id(mapping), key] = result
+            self._by_value.setdefault((key, id(result.value)), result)
 
-    def entry(self, mapping: Any, key: Any) -> Offer | None:
+    def entry(self, mapping: Any, key: Any) -> HookResult | None:
         """What a mapping had for a key when it was noted."""
         return self._entries.get((id(mapping), key))
 
-    def find(self, mapping: Any, key: Any, value: Any) -> Offer | None:
-        """The offer that an entry is, perhaps of a copy of the mapping."""
+    def find(self, mapping: Any, key: Any, value: Any) -> HookResult | None:
+        """The result that an entry is, perhaps of a copy of the mapping."""
         own = self.entry(mapping, key)
         if own is not None and own.value is value:
             return own
@@ -157,8 +157,8 @@ class HookCalls:
         info.hooks = sorted({implementation.hook for implementation in found} & set(known))
         return True
 
-    def collect(self, hook: str, **arguments: Any) -> dict[Any, list[Offer]]:
-        """What plugins offer through a hook, by key.
+    def collect(self, hook: str, **arguments: Any) -> dict[Any, list[HookResult]]:
+        """The results of a hook, by key.
 
         Parameters
         ----------
@@ -169,15 +169,15 @@ class HookCalls:
         """
         outer, self._notes = self._notes, _Notes()
         try:
-            offers: dict[Any, list[Offer]] = {}
+            results: dict[Any, list[HookResult]] = {}
             for mapping in getattr(self._pm.hook, hook)(**arguments):
                 for key, value in mapping.items():
                     found = self._notes.find(mapping, key, value)
                     assert found is not None
-                    same = offers.setdefault(key, [])
+                    same = results.setdefault(key, [])
                     if not any(found.value is x.value and found.info is x.info for x in same):
                         same.append(found)
-            return offers
+            return results
         finally:
             self._notes = outer
 
@@ -219,12 +219,12 @@ class HookCalls:
         """A copy of what a hook has returned, whose entries are noted."""
         if not _returns_mapping(of.hook):
             return None
-        wrong = wrong_offer(of.hook, result)
+        wrong = wrong_result(of.hook, result)
         if wrong:
             self._report(of.info, f"returned from {of.hook} {wrong}")
             return None
         mapping = dict(result or {})
-        self._notes.add(mapping, {k: Offer(v, of.info, of.rank) for k, v in mapping.items()})
+        self._notes.add(mapping, {k: HookResult(v, of.info, of.rank) for k, v in mapping.items()})
         return mapping
 
     def _guard_wrapper(self, of: _Implementation) -> Callable[..., Any]:
@@ -279,7 +279,7 @@ class HookCalls:
         if not _returns_mapping(of.hook):
             return before
         wrong = None if isinstance(after, list) else f"a {type(after).__name__}; a list is needed"
-        wrongs = [wrong] if wrong else [wrong_offer(of.hook, mapping) for mapping in after]
+        wrongs = [wrong] if wrong else [wrong_result(of.hook, mapping) for mapping in after]
         if any(wrongs):
             reason = next(reason for reason in wrongs if reason)
             self._report(of.info, f"returned from its wrapper of {of.hook} {reason}")
@@ -287,12 +287,12 @@ class HookCalls:
         made: list[Any] = [mapping for mapping in after if mapping is not None]
         paired = before if len(before) == len(made) else [None] * len(made)
         for mapping, old in zip(made, paired, strict=True):
-            offers = {}
+            results = {}
             for key, value in mapping.items():
                 found, replaced = self._notes.find(mapping, key, value), self._notes.entry(old, key)
                 rank = of.rank if replaced is None else replaced.rank
-                offers[key] = found or Offer(value, of.info, rank)
-            self._notes.add(mapping, offers)
+                results[key] = found or HookResult(value, of.info, rank)
+            self._notes.add(mapping, results)
         return made
 
     def _break(self, of: _Implementation, reason: str) -> None:

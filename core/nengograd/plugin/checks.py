@@ -8,7 +8,7 @@ from typing import Any
 from .backend import BackendInfo
 from .builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
 
-__all__ = ["wrong_offer"]
+__all__ = ["wrong_result"]
 
 _VALUES: dict[str, type] = {
     "nengograd_backends": BackendInfo,
@@ -19,21 +19,21 @@ _VALUES: dict[str, type] = {
 _BY_NAME = ("nengograd_backends", "nengograd_passes")
 
 
-def wrong_offer(hook: str, offer: Any) -> str | None:
+def wrong_result(hook: str, result: Any) -> str | None:
     """What is wrong with what a hook has returned, or None.
 
     Parameters
     ----------
     hook : str
         Name of the hook.
-    offer : object
+    result : object
         A mapping, or None for nothing.
     """
-    if offer is None:
+    if result is None:
         return None
-    if not isinstance(offer, Mapping):
-        return f"a {type(offer).__name__}; a dict is needed"
-    for key, value in offer.items():
+    if not isinstance(result, Mapping):
+        return f"a {type(result).__name__}; a dict is needed"
+    for key, value in result.items():
         if hook in _BY_NAME:
             if not isinstance(key, str):
                 return f"the key {key!r}; its keys are names"

@@ -13,7 +13,7 @@ from nengo.exceptions import NengoWarning, ValidationError
 
 from . import hookspecs
 from .backend import BackendInfo
-from .calls import BY_HAND, HookCalls, Offer, PluginInfo
+from .calls import BY_HAND, HookCalls, HookResult, PluginInfo
 from .registry import Registry
 
 __all__ = ["PluginInfo", "PluginManager", "get_manager", "get_registry", "make_registry"]
@@ -94,20 +94,20 @@ class PluginManager:
     def collect(self, hook: str, **arguments: Any) -> dict[Any, tuple[Any, PluginInfo]]:
         """Join the mappings that a hook returns, by precedence.
 
-        What is marked ``trylast`` counts only where nobody else has an offer. Then plugins
+        A result that is marked ``trylast`` is used only where there is no other. Then plugins
         given by hand come before installed ones, those before our own, and among ours a
         backend's before the general ones; of what is left, that marked ``tryfirst``.
 
         Raises
         ------
         nengo.exceptions.ValidationError
-            If two plugins offer something for one key, and neither goes first.
+            If two plugins have results of equal precedence for one key.
         """
         chosen: dict[Any, tuple[Any, PluginInfo]] = {}
-        for key, offers in self._calls.collect(hook, **arguments).items():
-            best = max(offer.rank for offer in offers)
+        for key, results in self._calls.collect(hook, **arguments).items():
+            best = max(result.rank for result in results)
             # pluggy calls first what was registered last; people read names in order.
-            first, *others = [offer for offer in reversed(offers) if offer.rank == best]
+            first, *others = [result for result in reversed(results) if result.rank == best]
             if others:
                 raise _conflict(hook, key, first, others[0])
             chosen[key] = first.value, first.info
@@ -215,8 +215,8 @@ def _how_to_leave_out(info: PluginInfo, others: Sequence[PluginInfo] = ()) -> st
     return f"set {DISABLE}={','.join([*_disabled(), name])}"
 
 
-def _conflict(hook: str, key: Any, one: Offer, other: Offer) -> ValidationError:
-    """Two plugins offer something for one key."""
+def _conflict(hook: str, key: Any, one: HookResult, other: HookResult) -> ValidationError:
+    """The error about two results of equal precedence."""
     infos = [one.info, other.info]
     if infos[0].distribution == infos[1].distribution == BY_HAND:
         cure = f"take the other out of {BY_HAND}"
@@ -227,7 +227,8 @@ def _conflict(hook: str, key: Any, one: Offer, other: Offer) -> ValidationError:
             f"{BY_HAND}"
         )
     return ValidationError(
-        f"Both {one.info} and {other.info} offer {getattr(key, '__name__', key)} through {hook}. "
+        f"Both {one.info} and {other.info} return a result for "
+        f"{getattr(key, '__name__', key)} from {hook}. "
         f"Choose one: {cure}.",
         attr=hook,
     )

@@ -28,11 +28,12 @@ NAMES = (
     *("isfinite", "isnan", "logical_and", "logical_or", "logical_not"),
     *("zeros_like", "ones_like", "full_like", "asarray", "broadcast_to"),
     *("reshape", "concat", "stack", "take", "permute_dims", "matrix_transpose"),
-    *("sum", "max", "any", "all", "matmul", "einsum", "segment_sum", "stop_gradient", "once"),
+    *("sum", "max", "any", "all", "matmul", "einsum", "segment_sum"),
+    *("stop_gradient", "materialize"),
 )
 """The functions of ``xp``. Not in the standard are ``einsum``, ``segment_sum(x, ids, n)``,
-``stop_gradient(x)``, which is x but a constant to differentiation, and ``once(x)``, which is x: it
-asks a compiler that fuses operations not to compute x anew for each result it is part of."""
+``stop_gradient(x)``, which is x but a constant to differentiation, and ``materialize(x)``, which is
+x: it asks a compiler that fuses operations not to compute x anew for each result that needs it."""
 
 
 class Namespace(SimpleNamespace):
@@ -184,7 +185,7 @@ def make_namespace(dtype: Any) -> Namespace:
         reshape=lambda x, shape: lifted(x).reshape(shape),
         stack=lambda arrays, axis=0: np.stack([lifted(x) for x in arrays], axis=axis),
         stop_gradient=lifted,
-        once=lifted,
+        materialize=lifted,
     )
 
 

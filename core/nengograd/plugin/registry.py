@@ -47,7 +47,7 @@ class Registry:
     passes: dict[str, Callable[..., Any]] = field(default_factory=dict)
     origins: dict[str, Mapping[Any, Any]] = field(default_factory=dict)
 
-    def behind(self, block: Block) -> tuple[Any, Any]:
+    def implementation(self, block: Block) -> tuple[Any, Any]:
         """The builder of a block that runs on the device, and the plugin it comes from.
 
         Parameters
@@ -84,7 +84,7 @@ class Registry:
         Raises
         ------
         nengo.exceptions.BuildError
-            If no plugin offers one for this backend.
+            If no plugin has one for this backend.
         """
         if served is None:
             return None
@@ -97,11 +97,11 @@ class Registry:
         return found if served.gradient is None else stand_in(found, served)
 
     def _origin_of(self, kind: type) -> Any:
-        """The plugin behind the builder of a neuron type or a process."""
+        """The plugin that has the builder of a neuron type or a process."""
         hooks = (self.origins.get(hook, {}) for hook in ("neurons", "processes"))
         return next((origins[kind] for origins in hooks if kind in origins), None)
 
-    def offered(self, operator: Any) -> tuple[Any, Any]:
+    def hook_result(self, operator: Any) -> tuple[Any, Any]:
         """The builder for the neurons or the process of a Nengo operator, and its plugin.
 
         Returns
@@ -156,7 +156,7 @@ class Registry:
 
     def _who_lowers(self, operator: Any) -> str:
         rule_of = self.origins.get("lowering", {}).get(type(operator))
-        builder, origin = self.offered(operator)
+        builder, origin = self.hook_result(operator)
         if origin is not None and (rule_of is None or rule_of.first_party):
             served = getattr(operator, "neurons", None)
             served = getattr(operator, "process", None) if served is None else served

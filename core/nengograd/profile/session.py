@@ -21,7 +21,14 @@ from .cost import bytes_moved, operations
 from .machine import this_machine
 from .report import BlockCost, Profile
 
-__all__ = ["DEFAULT_PATH", "Observed", "ProfiledRun", "TrainingWatch", "profile_path", "summarize"]
+__all__ = [
+    "DEFAULT_PATH",
+    "Measurement",
+    "ProfiledRun",
+    "ProfiledTraining",
+    "profile_path",
+    "summarize",
+]
 
 DEFAULT_PATH = "nengograd_profile.json"
 
@@ -42,7 +49,7 @@ def profile_path(profile: bool | str | Path | None) -> Path | None:
 
 
 @dataclass
-class Observed:
+class Measurement:
     """What was measured of a run or a training.
 
     Attributes
@@ -80,12 +87,12 @@ class ProfiledRun:
 
     Attributes
     ----------
-    seen : Observed
+    seen : Measurement
         What was measured, once the run is over.
     """
 
     def __init__(self, runner: Runner, folder: str | None):
-        self.seen = Observed()
+        self.seen = Measurement()
         self._runner = runner
         self._folder = folder
 
@@ -124,7 +131,7 @@ def _accounted(measured: Measured) -> float:
     return sum(measured.blocks.values()) + sum(measured.rest.values())
 
 
-class TrainingWatch:
+class ProfiledTraining:
     """Measures the second half of a training's minibatches.
 
     The first minibatch compiles; those after it run as ever up to the middle.
@@ -136,12 +143,12 @@ class TrainingWatch:
 
     Attributes
     ----------
-    seen : Observed
+    seen : Measurement
         What was measured, once training is over.
     """
 
     def __init__(self, folder: str | None):
-        self.seen = Observed()
+        self.seen = Measurement()
         self._folder = folder
         self._trainer: Trainer | None = None
         self._total = self._begun = 0
@@ -182,7 +189,7 @@ class TrainingWatch:
 
 
 def summarize(
-    seen: Observed,
+    seen: Measurement,
     program: Program,
     build: Build,
     options: Options,
@@ -193,7 +200,7 @@ def summarize(
 
     Parameters
     ----------
-    seen : Observed
+    seen : Measurement
         What was measured.
     program : Program
         What has run.
@@ -257,5 +264,5 @@ def _builder(block: Block, registry: Registry) -> tuple[str, str]:
     """Class and distribution of what runs a block."""
     if block.host:
         return "Python on the host", ""
-    builder, origin = registry.behind(block)
+    builder, origin = registry.implementation(block)
     return type(builder).__name__, origin.distribution if origin else ""

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["components", "followers_of", "topological"]
+__all__ = ["followers_of", "strong_components", "topological"]
 
 Needs = Sequence[Iterable[int]]
 """For each node the nodes that it needs, or for each those that need it."""
@@ -65,7 +65,7 @@ def topological(followers: Needs, rank: Sequence[int] | None = None) -> list[int
     return order
 
 
-def components(needs: Needs) -> tuple[list[int], list[list[int]]]:
+def strong_components(needs: Needs) -> tuple[list[int], list[list[int]]]:
     """Find the strongly connected components: nodes that need each other.
 
     Parameters

@@ -22,7 +22,7 @@ from ..npz import NpzFile, damage, open_npz, write_npz
 from . import operators
 from .plain import Named, Part, Record, named_class, plain, qualified_name
 from .program import Array, Block, Op, Program, Served
-from .sources import ConstantSource, DrawSource, KeySource, OperatorSource, Source, TimeSource
+from .sources import ConstantSource, OperatorSource, RandomSource, SeedSource, Source, TimeSource
 from .views import ZERO, View
 
 __all__ = ["load_program", "save_program"]
@@ -31,7 +31,7 @@ _HEADER = "nengograd_program"
 _VERSION = 1
 _DTYPES = "fiubc"
 _ROLES = ("constant", "parameter", "state", "input", "block")
-_SOURCES = (ConstantSource, DrawSource, KeySource, OperatorSource, Source, TimeSource)
+_SOURCES = (ConstantSource, RandomSource, SeedSource, OperatorSource, Source, TimeSource)
 _RECORDS = {qualified_name(c): c for c in (Program, Block, Op, Array, Served, *_SOURCES)}
 _OPERATORS = {qualified_name(c): c for c in (getattr(operators, n) for n in operators.__all__)}
 

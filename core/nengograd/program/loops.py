@@ -1,4 +1,4 @@
-"""Stages: which blocks of a program can run over many steps at once.
+"""Loops of a program, and the components that can run over many steps at once.
 
 Blocks and states that need each other, through the step or from step to step, form a loop
 and have to run one step after the other. All else can run over any number of steps at once: a
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .dependencies import components, followers_of, topological
+from .dependencies import followers_of, strong_components, topological
 from .program import Program
 
-__all__ = ["Stage", "stages"]
+__all__ = ["Component", "components"]
 
 
 @dataclass(frozen=True)
-class Stage:
+class Component:
     """Blocks and states that run together.
 
     Attributes
@@ -27,7 +27,7 @@ class Stage:
         Ids of state arrays.
     is_loop : bool
         Whether they need each other, so that one step has to follow the other. If not,
-        the stage is one block or one state.
+        the component is one block or one state.
     """
 
     blocks: tuple[int, ...]
@@ -35,8 +35,8 @@ class Stage:
     is_loop: bool
 
 
-def stages(program: Program) -> list[Stage]:
-    """Split a program into stages, each after those it reads from.
+def components(program: Program) -> list[Component]:
+    """Split a program into its components, each after those it reads from.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def stages(program: Program) -> list[Stage]:
 
     Returns
     -------
-    stages : list of Stage
+    components : list of Component
         Each block and each state of the program is in one.
     """
     n_blocks = len(program.blocks)
@@ -57,7 +57,7 @@ def stages(program: Program) -> list[Stage]:
     reads = [{s for v in block.operands for s in v.sources} for block in program.blocks]
     reads += [set(program.updates[state].sources) for state in states]
     needs = [sorted({node[s] for s in found if s in node}) for found in reads]
-    component, before = components(needs)
+    component, before = strong_components(needs)
     members: list[list[int]] = [[] for _ in before]
     for i, c in enumerate(component):
         members[c].append(i)
@@ -68,6 +68,6 @@ def stages(program: Program) -> list[Stage]:
         is_loop = len(own) > 1 or own[0] in needs[own[0]]
         blocks = tuple(i for i in own if i < n_blocks)
         found.append(
-            Stage(blocks, tuple(states[i - n_blocks] for i in own[len(blocks) :]), is_loop)
+            Component(blocks, tuple(states[i - n_blocks] for i in own[len(blocks) :]), is_loop)
         )
     return found

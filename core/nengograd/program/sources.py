@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .failures import say_where
 from .plain import LABEL, REFERENCE
 
-__all__ = ["ConstantSource", "DrawSource", "KeySource", "OperatorSource", "Source", "TimeSource"]
+__all__ = ["ConstantSource", "RandomSource", "SeedSource", "OperatorSource", "Source", "TimeSource"]
 
 StepFunction = Callable[[int], NDArray[Any]]
 """Takes the number of the step, returns ``(size,)`` or ``(minibatch_size, size)``."""
@@ -37,7 +37,7 @@ class Source:
     label : str
         For people.
     operator : object
-        The Nengo operator behind it, where there is one.
+        The Nengo operator that it was made from, if any.
     """
 
     size: int
@@ -98,7 +98,7 @@ class TimeSource(Source):
 
 
 @dataclass(eq=False)
-class DrawSource(Source):
+class RandomSource(Source):
     """The random numbers of a neuron type whose draws do not depend on its state."""
 
     draw: Callable[[np.random.RandomState, int], NDArray[Any]] | None = field(
@@ -116,7 +116,7 @@ class DrawSource(Source):
 
 
 @dataclass(eq=False)
-class KeySource(Source):
+class SeedSource(Source):
     """Whole numbers below 2**24 for each step, the same for all items of a minibatch.
 
     They are the seed of what a function on tensors draws. Training draws new ones for each

@@ -16,7 +16,7 @@ from ..plugin.builders import NeuronBuilder
 from ..plugin.executable import Host, Options
 from ..plugin.registry import Registry
 from ..program.program import Program
-from ..program.sources import DrawSource, KeySource, Source
+from ..program.sources import RandomSource, SeedSource, Source
 from .host import HostRunner, item_generator
 from .inputs import NO_FEEDS, Feeds, Inputs
 
@@ -49,7 +49,7 @@ def warn_about_host(program: Program, registry: Registry) -> None:
             continue
         named.add((kind, hook))
         what = kind.__name__
-        builder, origin = registry.offered(op)
+        builder, origin = registry.hook_result(op)
         if builder is None:
             reason = f"{what} has no builder for the backend {registry.backend!r}"
             cure = f"a plugin can make it fast with the hook {hook}"
@@ -67,7 +67,7 @@ def warn_about_host(program: Program, registry: Registry) -> None:
 def _why_declined(builder: Any, op: Any) -> str:
     """Why a builder runs an operator's type but not this one."""
     if not isinstance(builder, NeuronBuilder):
-        return "its prepare has returned None, or input and output differ in shape"
+        return "its key_and_params has returned None, or input and output differ in shape"
     if set(builder.states) != set(op.state):
         return f"its states are {sorted(builder.states)}, and those of the type {sorted(op.state)}"
     if bool(op.state_extra) != (builder.draw is not None):
@@ -132,14 +132,14 @@ class Runtime:
         self._runners = runners
         rngs: dict[Source, Generators] = {}
         for source, _, _ in program.sources:
-            if isinstance(source, KeySource):
+            if isinstance(source, SeedSource):
                 # Nengo has no such draws: they take nothing from its generators.
                 place = positions[id(source.operator)]
                 rngs[source] = [np.random.RandomState([seed % 2**32, place])]
             else:
                 rngs[source] = self._source_generators(source, own_rngs)
         for source, found in rngs.items():
-            is_random = isinstance(source, (DrawSource, KeySource))
+            is_random = isinstance(source, (RandomSource, SeedSource))
             if is_random or id(source.operator) in own_rngs:
                 self._note(positions[id(source.operator)], found)
         self._inputs = Inputs(program.sources, self._dt, rngs, options.batch, options.dtype)
@@ -172,7 +172,7 @@ class Runtime:
     def _source_generators(
         self, source: Source, known: dict[int, np.random.RandomState]
     ) -> Generators:
-        if isinstance(source, DrawSource):
+        if isinstance(source, RandomSource):
             (rng,) = source.operator.state_extra.values()
             return [item_generator(rng, i) for i in range(self._items)]
         if id(source.operator) in known:

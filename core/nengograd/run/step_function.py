@@ -270,7 +270,7 @@ class StepFunction:
 
 def _name(block: Block, registry: Registry) -> str:
     """The builder of a block and its plugin, as error messages name them."""
-    builder, origin = registry.behind(block)
+    builder, origin = registry.implementation(block)
     return f"{type(builder).__name__}, the builder of {block.label} ({origin or 'unknown plugin'}),"
 
 

@@ -15,7 +15,7 @@ from ..assembly.build import Build
 from ..plugin.executable import Executable, Options
 from ..plugin.manager import PluginManager
 from ..profile import Profile, save_profile
-from ..profile.session import Observed, summarize
+from ..profile.session import Measurement, summarize
 from ..program.program import Program
 from ..run.recording import Recording
 from ..run.runner import Runner
@@ -70,7 +70,7 @@ class SimulatorBase:
         return executable
 
     def _report(
-        self, seen: Observed, program: Program, path: Path, steps: int | None = None
+        self, seen: Measurement, program: Program, path: Path, steps: int | None = None
     ) -> None:
         """Keep and write a profile of a run or, if it has steps per minibatch, of a training."""
         options = self.options if steps is None else self.options.with_minibatch()

@@ -10,9 +10,9 @@ from nengo.exceptions import ValidationError
 
 from ..arguments.table import check_arguments
 from ..plugin.trainer import FitOptions, LossTerm
-from ..profile.session import TrainingWatch, profile_path
+from ..profile.session import ProfiledTraining, profile_path
 from ..training.data import TrainingData, training_data
-from ..training.evaluation import evaluate
+from ..training.evaluation import compute_loss
 from ..training.fit import fit
 from ..training.gradcheck import check_gradients
 from ..training.losses import Objective
@@ -111,7 +111,7 @@ class TrainingMethods(SimulatorBase):
         check_arguments("Simulator.train", locals())
         self._take_writes()
         path = profile_path(profile)
-        profiler = TrainingWatch(self._folder) if path else None
+        profiler = ProfiledTraining(self._folder) if path else None
         data, terms = self._training_data(inputs, targets, objective)
         held_out = None
         if validation_data is not None:
@@ -196,7 +196,7 @@ class TrainingMethods(SimulatorBase):
 
     def _loss(self, data: TrainingData, terms: list[LossTerm]) -> float:
         runner, stop = self._runner, self._learning.settings.stop_at_nan
-        return evaluate(
+        return compute_loss(
             self._build, runner.program, runner.executable, data, terms, self.seed, stop
         )
 

@@ -12,9 +12,10 @@ import nengo
 import numpy as np
 from nengo.exceptions import SimulationError, ValidationError
 
-from .. import TensorNode, configure_settings
 from ..arguments.table import check_arguments
+from ..config import configure_settings
 from ..plugin import Backend, get_manager, get_registry
+from ..tensor_node import TensorNode
 from .conformance import ConformanceError, assert_same, make_suite, run_checks
 from .interruption import interrupted
 from .training import TrainingChecks

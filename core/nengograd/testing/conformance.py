@@ -12,9 +12,9 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
-from .. import Simulator
 from ..arguments.table import check_arguments
 from ..plugin import Context, get_manager, get_registry, has_batch, numpy_namespace
+from ..simulator.simulator import Simulator
 
 __all__ = [
     "OTHER_DT",

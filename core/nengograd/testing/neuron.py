@@ -13,8 +13,8 @@ from nengo.exceptions import NengoWarning
 from nengo.neurons import RatesToSpikesNeuronType
 from numpy.typing import NDArray
 
-from .. import configure_settings
 from ..arguments.table import check_arguments
+from ..config import configure_settings
 from ..plugin import get_registry, make_namespace, numpy_namespace
 from .conformance import (
     OTHER_DT,
@@ -110,7 +110,7 @@ class NeuronConformance(Conformance):
         builder = get_registry(backend, self.plugins).neurons.get(type(self.neuron))
         if builder is None:
             raise ConformanceError(
-                f"no plugin offers a builder of {type(self.neuron).__name__} through "
+                f"no plugin has a builder of {type(self.neuron).__name__} through "
                 "nengograd_neurons; is the distribution installed, or given as plugins?"
             )
         return builder

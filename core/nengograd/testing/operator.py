@@ -58,7 +58,7 @@ class OperatorConformance(Conformance):
             hosts = [b.ops[0].operator for b in sim.program.host_blocks]
             if any(type(op) is self.operator for op in hosts):
                 raise ConformanceError(
-                    f"{self.operator.__name__} runs on the host: no plugin offers a rule through "
+                    f"{self.operator.__name__} runs on the host: no plugin has a rule in "
                     "nengograd_lowering, or the rule has returned False"
                 )
 

@@ -93,8 +93,8 @@ class ProcessConformance(Conformance):
         with self.open(self._network(self.process), backend) as sim:
             if sim.program.host_blocks:
                 raise ConformanceError(
-                    f"{type(self.process).__name__} runs on the host: no plugin offers a builder "
-                    "through nengograd_processes, or the builder's prepare has returned None"
+                    f"{type(self.process).__name__} runs on the host: no plugin has a builder "
+                    "through nengograd_processes, or the builder's key_and_params has returned None"
                 )
 
     def test_outputs_are_those_of_its_own_step(self, backend: str) -> None:
@@ -134,8 +134,8 @@ class ProcessConformance(Conformance):
             if self.other is not None and len(blocks) != 1:
                 raise ConformanceError(
                     f"two processes of {name} became {len(blocks)} blocks; what they may differ "
-                    "in belongs into the params that prepare returns, not into the key, as numbers "
-                    "or, if per_element names them, as arrays of one number per element"
+                    "in belongs into the params that key_and_params returns, not into the key, as "
+                    "numbers or, if per_element names them, as arrays of one number per element"
                 )
             sim.run_steps(self.steps)
             for probe, process in zip(net.outputs, (self.process, other), strict=True):

@@ -16,7 +16,7 @@ from ..config import Settings
 from ..plugin.executable import Options
 from ..plugin.trainer import BatchSpec, LossTerm
 from ..program.program import Program
-from ..program.sources import KeySource
+from ..program.sources import SeedSource
 from ..run.inputs import Feeds, check_node, numbers
 from ..run.recording import probe_names
 from ..run.runtime import Runtime
@@ -318,7 +318,7 @@ class Batches:
     def _draw_keys(self, inputs: NDArray[Any], seed: list[int]) -> None:
         rng = np.random.RandomState(seed)
         for source, at, length in self._program.sources:
-            if isinstance(source, KeySource):
+            if isinstance(source, SeedSource):
                 inputs[..., at : at + length] = source.draw(rng, self.n_steps)
 
     def _sources(self, number: int) -> NDArray[Any]:

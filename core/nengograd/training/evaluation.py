@@ -14,10 +14,10 @@ from ..run.inputs import Feeds
 from ..run.runner import Runner
 from .data import TrainingData
 
-__all__ = ["evaluate"]
+__all__ = ["compute_loss"]
 
 
-def evaluate(
+def compute_loss(
     build: Build,
     program: Program,
     executable: Executable,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..plugin.trainer import FitOptions, LossTerm
-from ..profile.session import TrainingWatch
+from ..profile.session import ProfiledTraining
 from .data import Batches, TrainingData
 from .epochs import run_epochs
 from .model import TrainableModel
@@ -23,7 +23,7 @@ def fit(
     options: FitOptions,
     seed: int,
     on_epoch_end: Callable[[], Mapping[str, float]] | None = None,
-    profiler: TrainingWatch | None = None,
+    profiler: ProfiledTraining | None = None,
 ) -> dict[str, list[float]]:
     """Train a model; see `nengograd.Simulator.train`.
 
@@ -47,7 +47,7 @@ def fit(
     on_epoch_end : callable, optional
         Called after each epoch, before the callbacks, when the model has the values of that epoch.
         Returns further figures of it.
-    profiler : TrainingWatch, optional
+    profiler : ProfiledTraining, optional
         Measures.
 
     Returns

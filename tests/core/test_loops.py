@@ -12,7 +12,7 @@ from core.tools import build
 from nengograd.assembly.assemble import assemble
 from nengograd.assembly.lowering import Training
 from nengograd.plugin.manager import get_registry
-from nengograd.program.loops import Stage, stages
+from nengograd.program.loops import Component, components
 from nengograd.program.program import Program
 
 
@@ -62,26 +62,28 @@ def dependencies(program: Program) -> tuple[dict[int, int], np.ndarray]:
     return makers, reach
 
 
-def places(stage: Stage, makers: dict[int, int]) -> list[int]:
-    return [*stage.blocks, *(makers[state] for state in stage.states)]
+def places(component: Component, makers: dict[int, int]) -> list[int]:
+    return [*component.blocks, *(makers[state] for state in component.states)]
 
 
 @settings(max_examples=40, deadline=None)
 @given(rate_networks())
-def test_stages_are_the_loops_in_an_order_that_works(net: nengo.Network) -> None:
+def test_components_are_the_loops_in_an_order_that_works(net: nengo.Network) -> None:
     program = over_time(net)
-    found = stages(program)
+    found = components(program)
     makers, reach = dependencies(program)
-    assert sorted(i for stage in found for i in stage.blocks) == list(range(len(program.blocks)))
-    assert sorted(s for stage in found for s in stage.states) == sorted(program.updates)
+    assert sorted(i for component in found for i in component.blocks) == list(
+        range(len(program.blocks))
+    )
+    assert sorted(s for component in found for s in component.states) == sorted(program.updates)
     done: set[int] = set()
-    for stage in found:
-        own = places(stage, makers)
+    for component in found:
+        own = places(component, makers)
         for i in own:
             assert set(np.flatnonzero(reach[i])) <= done | set(own)
             same = [j for j in range(len(reach)) if (reach[i, j] and reach[j, i]) or i == j]
             assert sorted(same) == sorted(own)
-        assert stage.is_loop == bool(reach[own[0], own[0]])
+        assert component.is_loop == bool(reach[own[0], own[0]])
         done |= set(own)
 
 
@@ -89,7 +91,9 @@ def test_stages_are_the_loops_in_an_order_that_works(net: nengo.Network) -> None
 @given(rate_networks())
 def test_a_block_is_in_a_loop_only_where_each_of_its_operators_is(net: nengo.Network) -> None:
     program = over_time(net)
-    in_loops = {i for stage in stages(program) if stage.is_loop for i in stage.blocks}
+    in_loops = {
+        i for component in components(program) if component.is_loop for i in component.blocks
+    }
     for index in in_loops:
         block = program.blocks[index]
         for op in block.ops:
@@ -144,11 +148,13 @@ def test_products_of_layers_are_in_no_loop(synapse: float | None) -> None:
         nengo.Connection(x, y, synapse=synapse)
         nengo.Probe(y, synapse=0.01)
     program = over_time(net)
-    in_loops = [b for stage in stages(program) if stage.is_loop for b in stage.blocks]
+    in_loops = [
+        b for component in components(program) if component.is_loop for b in component.blocks
+    ]
     names = {program.blocks[i].ops[0].name for i in in_loops}
     assert names <= {"Lowpass", "AdaptiveLIFRate"}
     # Each filter and each adapting population is a loop of its own.
-    assert all(len(stage.blocks) == 1 for stage in stages(program) if stage.is_loop)
+    assert all(len(component.blocks) == 1 for component in components(program) if component.is_loop)
 
 
 def test_a_delay_of_one_step_is_no_loop() -> None:
@@ -157,6 +163,6 @@ def test_a_delay_of_one_step_is_no_loop() -> None:
         x = nengo.Node(size_in=2)
         nengo.Connection(u, x, synapse=0)
         nengo.Probe(x)
-    found = stages(over_time(net))
-    assert [len(stage.states) for stage in found if stage.states] == [1]
-    assert not any(stage.is_loop for stage in found)
+    found = components(over_time(net))
+    assert [len(component.states) for component in found if component.states] == [1]
+    assert not any(component.is_loop for component in found)
