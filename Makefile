@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 found. Install one, or say PYTHON=/path/to/python." >&2; exit 2; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing nengograd and its tools into $(VENV) (a few minutes, once) ..."
-	@$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[$(EXTRA),dev]"
+	@$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[$(EXTRA),jax,dev]"
 	@touch $(STAMP)
 
 demo: $(STAMP) ## simulate a controlled oscillator with every backend, and compare

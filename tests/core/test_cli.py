@@ -54,8 +54,8 @@ def test_plugins_are_listed_with_distribution_and_hooks(
 def test_backends_are_listed_with_their_state(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "plugins", "--backend", "numpy")
     backends = sections(out)["Backends"]
-    assert [line.split()[0] for line in backends] == ["numpy", "tensorflow"]
-    assert "usable" in backends[0]
+    assert [line.split()[0] for line in backends] == ["jax", "numpy", "tensorflow"]
+    assert "usable" in backends[1]
     assert sum("the default" in line for line in backends) == 1
 
 
@@ -63,16 +63,16 @@ def test_builders_are_listed_by_hook_and_plugin(capsys: pytest.CaptureFixture[st
     _, out, _ = run(capsys, "plugins", "--backend", "numpy")
     lines = sections(out)["Builders of numpy"]
 
-    def offered(hook: str) -> str:
+    def listed(hook: str) -> str:
         return " ".join(line for line in lines if line.startswith(hook))
 
-    assert "nengograd/builtin:" in offered("operators")
-    assert "SimNeurons" in offered("operators")
+    assert "nengograd/builtin:" in listed("operators")
+    assert "SimNeurons" in listed("operators")
     for name in ("LIF", "Tanh", "Izhikevich"):
-        assert name in offered("neurons").replace(",", "").split()
-    assert "Lowpass" in offered("processes")
-    assert "Copy" in offered("lowering")
-    assert "10-fold" in offered("passes")
+        assert name in listed("neurons").replace(",", "").split()
+    assert "Lowpass" in listed("processes")
+    assert "Copy" in listed("lowering")
+    assert "10-fold" in listed("passes")
 
 
 def test_one_backend_can_be_asked_for_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,7 +93,7 @@ def test_an_unknown_backend_is_status_2_and_lists_the_known(
 def test_what_is_disabled_is_not_listed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(DISABLE, "tensorflow")
+    monkeypatch.setenv(DISABLE, "tensorflow jax")
     status, out, _ = run(capsys, "plugins")
     assert status == 0
     assert "tensorflow" not in out
@@ -133,10 +133,10 @@ def test_a_wrong_command_is_status_2(
 
 
 def test_a_backend_that_lacks_its_packages_is_listed_with_how_to_get_them() -> None:
-    # As on a machine without TensorFlow.
+    # As on a machine without TensorFlow and JAX.
     script = """
 import sys
-sys.modules["tensorflow"] = None
+sys.modules["tensorflow"] = sys.modules["jax"] = None
 from nengograd.cli import COMMANDS, main
 sys.exit(main(["plugins"]))
 """

@@ -261,7 +261,11 @@ OBJECTIVE = Rule(
 )
 OPTIMIZER = Rule(
     "an optimizer of the backend or its name",
-    lambda value: isinstance(value, str) or not isinstance(value, (*_PLAIN, Mapping, list, tuple)),
+    # An optimizer may be a named tuple of functions; a plain tuple is none.
+    lambda value: (
+        isinstance(value, str)
+        or not (isinstance(value, (*_PLAIN, Mapping, list)) or type(value) is tuple)
+    ),
 )
 CALLBACKS = Rule(
     "a sequence of callbacks",

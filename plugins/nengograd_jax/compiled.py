@@ -1,0 +1,83 @@
+"""A function of arrays that is compiled once, ahead of its first call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+__all__ = ["CompiledFunction"]
+
+
+class CompiledFunction:
+    """A function compiled for arrays of given shapes, when it is first called.
+
+    Arrays that the function has in its closure become arguments of the compiled function. As
+    constants inside of it they would be copied into the program, and folded by the compiler.
+
+    Parameters
+    ----------
+    function : callable
+        Of arrays; returns a list of arrays.
+    name : str
+        What tracers call it.
+    specs : sequence of jax.ShapeDtypeStruct, or of lists of them
+        Shapes and dtypes of the arguments.
+    device : jax.Device
+        Where it runs.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        specs: Sequence[Any],
+        device: Any,
+    ):
+        self.name = name
+        self.compilations = 0
+        self._function = function
+        self._specs = list(specs)
+        self._device = device
+        self._closure: list[Any] = []
+        self._compiled: Any = None
+
+    def _compile(self) -> Any:
+        self.compilations += 1
+        traced = jax.make_jaxpr(self._function)(*self._specs)
+        self._closure = [jax.device_put(x, self._device) for x in traced.consts]
+
+        def run(closure: Any, *arguments: Any) -> Any:
+            return jax.core.eval_jaxpr(traced.jaxpr, closure, *jax.tree.leaves(arguments))
+
+        run.__name__ = self.name
+        place = jax.sharding.SingleDeviceSharding(self._device)
+        return jax.jit(run, in_shardings=place).lower(self._closure, *self._specs).compile()
+
+    @property
+    def compiled(self) -> Any:
+        """JAX's compiled function."""
+        if self._compiled is None:
+            self._compiled = self._compile()
+        return self._compiled
+
+    def __call__(self, *arrays: Any) -> list[Any]:
+        """Call it; what it returns comes as a flat list."""
+        compiled = self.compiled
+        results: list[Any] = compiled(self._closure, *arrays)
+        return results
+
+    def warm_up(self) -> None:
+        """Compile it, by a call with zeros."""
+        self(*jax.tree.map(lambda spec: np.zeros(spec.shape, spec.dtype), self._specs))
+
+    def close(self) -> None:
+        """Free what was compiled."""
+        self._compiled = self._function = None
+        self._closure = []
+
+    def text(self) -> str:
+        """XLA's optimized program."""
+        return str(self.compiled.as_text())

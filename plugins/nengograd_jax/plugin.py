@@ -1,0 +1,34 @@
+"""What the JAX backend tells nengograd about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from nengograd.plugin.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from nengograd.plugin.backend import Backend, BackendInfo
+
+
+def _load() -> Backend:
+    from .backend import JaxBackend
+
+    return JaxBackend()
+
+
+@hookimpl
+def nengograd_backends() -> Mapping[str, BackendInfo]:
+    """The backend ``jax``."""
+    from nengograd.plugin.backend import BackendInfo, Capabilities
+
+    return {
+        "jax": BackendInfo(
+            _load,
+            requires=("jax",),
+            install='pip install "nengograd[jax]"',
+            capabilities=Capabilities(differentiate=True, write_graph=True, profile=True),
+            family="xla",
+            preference=5,
+        )
+    }

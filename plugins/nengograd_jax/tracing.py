@@ -1,0 +1,44 @@
+"""Measuring compiled functions with JAX's own profiler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from nengograd_xla.attribution import Event
+from nengograd_xla.hlo import block_scope
+from nengograd_xla.tracer import Tracer
+
+__all__ = ["JaxTracer", "named_block"]
+
+
+def named_block(index: int) -> Any:
+    """The context in which a block is traced."""
+    return jax.named_scope(block_scope(index))
+
+
+class JaxTracer(Tracer):
+    """One measurement."""
+
+    errors = (RuntimeError,)
+
+    def begin(self, folder: str) -> None:
+        """Start JAX's profiler."""
+        jax.profiler.start_trace(folder)
+
+    def end(self) -> None:
+        """Stop it."""
+        jax.profiler.stop_trace()
+
+    def events(self, path: Path) -> Iterator[Event]:
+        """What happened on each thread of the host."""
+        data = jax.profiler.ProfileData.from_file(str(path))
+        for plane in data.planes:
+            for number, line in enumerate(plane.lines):
+                for event in line.events:
+                    module = str(dict(event.stats).get("hlo_module", ""))
+                    start, seconds = event.start_ns * 1e-9, event.duration_ns * 1e-9
+                    yield Event(event.name, start, seconds, number, module)

@@ -1,0 +1,226 @@
+"""Training: gradients of a program over time, and optimizers that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from numpy.typing import NDArray
+
+from nengograd.plugin.executable import Options
+from nengograd.plugin.measuring import Measured
+from nengograd.plugin.registry import Registry
+from nengograd.plugin.trainer import BatchSpec, FitOptions, LossTerm, StepResult, Trainer
+from nengograd.program.nan import what_is_not_finite
+from nengograd.program.program import Program
+from nengograd_xla.attribution import Traced
+from nengograd_xla.overtime import OverTime
+
+from .loops import JaxLoops
+from .namespace import make_namespace
+from .optimizers import find_optimizer
+from .precision import precision
+from .tracing import JaxTracer, named_block
+
+__all__ = ["JaxTrainer"]
+
+
+class JaxTrainer(Trainer):
+    """A program on a device, with its parameters and the state of an optimizer.
+
+    Parameters
+    ----------
+    program : Program
+        One that was assembled to be differentiated.
+    registry : Registry
+        Finds the builders.
+    options : Options
+        With a minibatch.
+    device : jax.Device
+        Where it computes.
+    """
+
+    def __init__(self, program: Program, registry: Registry, options: Options, device: Any):
+        self._program = program
+        self._tracer: JaxTracer | None = None
+        self._device = device
+        self._dtype = options.dtype
+        with self._context():
+            xp = make_namespace(options.dtype)
+            self._over_time = OverTime(program, registry, options, xp, JaxLoops(), named_block)
+        self._xp = xp
+        self._parameters: dict[int, Any] = {}
+        self.set_parameters({a.id: np.asarray(a.initial) for a in program.by_role("parameter")})
+        self._named: dict[str, Any] = {}
+        self._states: dict[int, tuple[Any, Any]] = {}
+        self._updates: dict[Any, tuple[Any, Any]] = {}
+        self._sums: dict[Any, Callable[..., Any]] = {}
+        self._optimizer: Any = None
+        self._update: Any = None
+        self._names: list[str] = []
+
+    def _context(self) -> Any:
+        return precision(self._dtype)
+
+    def read(self) -> dict[int, NDArray[Any]]:
+        """The parameter arrays, by id."""
+        return {i: np.asarray(x) for i, x in self._parameters.items()}
+
+    def set_parameters(self, values: Mapping[int, NDArray[Any]]) -> None:
+        """Change parameter arrays, by id."""
+        with self._context():
+            for identity, value in values.items():
+                array = np.array(value, self._dtype)
+                self._parameters[identity] = jax.device_put(array, self._device)
+
+    def start_over(self) -> None:
+        """Forget the slots of optimizers that were given by name."""
+        for optimizer in self._named.values():
+            self._states.pop(id(optimizer), None)
+        self._named.clear()
+
+    # -- minimizing
+
+    def compile(
+        self, optimizer: Any, losses: Sequence[LossTerm], spec: BatchSpec, options: FitOptions
+    ) -> None:
+        """Prepare `step`; see `Trainer.compile`."""
+        self._optimizer = self._find(optimizer)
+        self._names = [term.name for term in losses]
+        with self._context():
+            if id(self._optimizer) not in self._states:
+                state = self._optimizer.init(self._parameters)
+                self._states[id(self._optimizer)] = state, self._optimizer
+            state, _ = self._states[id(self._optimizer)]
+            terms = tuple(map(_identity, losses))
+            key = (id(self._optimizer), spec, terms, options.stop_at_nan)
+            if key not in self._updates:
+                update = self._make_update(
+                    self._optimizer, list(losses), spec.inputs[0], options.stop_at_nan
+                )
+                inputs = jax.ShapeDtypeStruct(spec.inputs, self._dtype)
+                targets = [jax.ShapeDtypeStruct(shape, self._dtype) for shape in spec.targets]
+                compiled = jax.jit(update).lower(self._parameters, state, inputs, targets).compile()
+                # What ids belong to is kept along, so that no other object gets them.
+                self._updates[key] = compiled, (self._optimizer, losses)
+        self._update, _ = self._updates[key]
+
+    def _find(self, optimizer: Any) -> Any:
+        if not isinstance(optimizer, str):
+            return find_optimizer(optimizer)
+        if optimizer not in self._named:
+            self._named[optimizer] = find_optimizer(optimizer)
+        return self._named[optimizer]
+
+    def step(self, inputs: NDArray[Any], targets: list[NDArray[Any]]) -> StepResult:
+        """Change the parameters by one minibatch; see `Trainer.step`."""
+        state, optimizer = self._states[id(self._optimizer)]
+        with self._context():
+            parameters, state, figures, slopes, is_finite = self._update(
+                self._parameters, state, inputs, targets
+            )
+            losses, weights = np.asarray(figures)
+            problem = ""
+            if not is_finite:
+                by_id = {i: np.asarray(x) for i, x in slopes.items()}
+                by_name = dict(zip(self._names, losses, strict=True))
+                problem = what_is_not_finite(self._program, by_name, by_id, 1)
+        self._parameters = parameters
+        self._states[id(optimizer)] = state, optimizer
+        return StepResult(losses, weights, problem)
+
+    def _make_update(
+        self, optimizer: Any, terms: list[LossTerm], steps: int, stop_at_nan: bool
+    ) -> Callable[..., Any]:
+        outputs = [term.output for term in terms]
+
+        def mean_loss(parameters: Any, inputs: Any, targets: Any) -> Any:
+            recorded = self._over_time.run(parameters, inputs, steps, outputs)
+            found = [
+                term.loss(self._xp, jnp.moveaxis(x[term.steps], 0, 1), target)
+                for term, x, target in zip(terms, recorded, targets, strict=True)
+            ]
+            losses = jnp.stack([jnp.asarray(loss, self._dtype) for loss, _ in found])
+            weights = jnp.stack([jnp.asarray(weight, self._dtype) for _, weight in found])
+            return losses.mean(), jnp.stack([losses, weights])
+
+        def update(parameters: Any, state: Any, inputs: Any, targets: Any) -> Any:
+            slopes, figures = jax.grad(mean_loss, has_aux=True)(parameters, inputs, targets)
+            changes, after = optimizer.update(slopes, state, parameters)
+            changed = optax.apply_updates(parameters, changes)
+            if not stop_at_nan:
+                return changed, after, figures, slopes, True
+            is_finite = _all_finite((figures, slopes, changed))
+
+            def chosen(new: Any, old: Any) -> Any:
+                return jnp.where(is_finite, new, old)
+
+            parameters = jax.tree.map(chosen, changed, parameters)
+            return parameters, jax.tree.map(chosen, after, state), figures, slopes, is_finite
+
+        return update
+
+    # -- measuring
+
+    def start_measuring(self, folder: str | None = None) -> None:
+        """Note each instruction of the updates from here on."""
+        self._tracer = JaxTracer(folder)
+
+    def stop_measuring(self) -> Measured:
+        """What each block has taken, forward and backward."""
+        tracer, self._tracer = self._tracer, None
+        assert tracer is not None
+        traced = Traced("update", self._update.as_text)
+        with self._context():
+            return tracer.stop([traced], self._over_time.function.build_seconds)
+
+    # -- gradients
+
+    def differentiate(
+        self,
+        parameters: Mapping[int, NDArray[Any]],
+        inputs: NDArray[Any],
+        weights: Mapping[int, NDArray[Any]],
+    ) -> tuple[float, dict[int, NDArray[Any]], NDArray[Any]]:
+        """Differentiate a weighted sum of outputs; see `Trainer.differentiate`."""
+        outputs = sorted(weights)
+        key = (len(inputs), tuple(outputs))
+        if key not in self._sums:
+            self._sums[key] = jax.jit(
+                jax.value_and_grad(self._sum(len(inputs), outputs), argnums=(0, 1))
+            )
+        with self._context():
+            total, (by_parameters, by_inputs) = self._sums[key](
+                {i: np.asarray(x, self._dtype) for i, x in parameters.items()},
+                np.asarray(inputs, self._dtype),
+                [np.asarray(weights[i], self._dtype) for i in outputs],
+            )
+        return (
+            float(total),
+            {i: np.asarray(x) for i, x in by_parameters.items()},
+            np.asarray(by_inputs),
+        )
+
+    def _sum(self, steps: int, outputs: list[int]) -> Callable[..., Any]:
+        def weighted_sum(parameters: Any, inputs: Any, weights: Any) -> Any:
+            recorded = self._over_time.run(parameters, inputs, steps, outputs)
+            return sum(jnp.sum(x * w) for x, w in zip(recorded, weights, strict=True))
+
+        return weighted_sum
+
+
+def _identity(term: LossTerm) -> Any:
+    """What two terms share if their losses are the same."""
+    given = term.loss.given
+    loss = given if isinstance(given, str) else id(given)
+    return term.output, loss, term.steps.tobytes()
+
+
+def _all_finite(tree: Any) -> Any:
+    """Whether all numbers in some arrays are finite."""
+    found = [jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]
+    return jnp.stack(found).all()

@@ -1,0 +1,239 @@
+"""Programs with host blocks: compiled segments, small ones on NumPy, and Python between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nengograd.plugin.executable import Host, Options, PartialRun
+from nengograd.plugin.manager import make_registry
+from nengograd.plugin.measuring import Stopwatch
+from nengograd.plugin.namespace import make_namespace
+from nengograd.plugin.registry import Registry
+from nengograd.program.program import Block, Program
+from nengograd.program.segments import Segment, split
+from nengograd.run.step_function import StepFunction
+
+__all__ = ["Compile", "SegmentedStep"]
+
+Compile = Callable[[Callable[..., Any], str, Sequence[int]], Callable[..., Sequence[Any]]]
+"""``compile(function, name, needs)``: a function of the arrays with the ids ``needs``, compiled."""
+
+_CALL = 30e-6
+_CROSSING = 2e-6
+_BLOCK = 2e-6
+_NEURONS = 20e-6
+_ELEMENT = 0.7e-9
+"""Seconds: of calling a compiled function, of an array that goes there or comes back, of a block
+and of neurons on NumPy, and of an element beyond what the compiled function takes. They were
+measured once; a rule decides by them, so that a script gives the same numbers wherever it runs."""
+
+
+class SegmentedStep:
+    """Runs one step after the other: each segment compiled or on NumPy, host blocks in Python.
+
+    Where a segment is small, calling a compiled function takes longer than NumPy needs for it.
+
+    Parameters
+    ----------
+    program : Program
+        One with host blocks.
+    registry : Registry
+        Finds the builders.
+    options : Options
+        dtype and minibatch.
+    function : StepFunction
+        The program's blocks on the backend's arrays, for tracing.
+    fixed : callable
+        ``fixed()`` returns the table of what is the same in all steps, while tracing.
+    compile : callable
+        See `Compile`.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        registry: Registry,
+        options: Options,
+        function: StepFunction,
+        fixed: Callable[[], dict[Any, Any]],
+        compile: Compile,
+    ):
+        self._program = program
+        self._registry = registry
+        self._options = options
+        self._function = function
+        self._fixed = fixed
+        self.watch: Stopwatch | None = None
+        self.segments = split(program)
+        self._input_id = next((a.id for a in program.by_role("input")), None)
+        self._on_host = _HostSide(program, registry, options)
+        self._readers = [function.reader(view) for view in program.outputs]
+        self._updates = {i: function.updater(view) for i, view in program.updates.items()}
+        self._compiled: dict[int, Callable[..., Sequence[Any]]] = {}
+        for number, segment in enumerate(self.segments):
+            if not self._is_small(segment):
+                name = f"segment{number}_of_step"
+                self._compiled[number] = compile(self._runner(segment), name, segment.needs)
+
+    def _is_small(self, segment: Segment) -> bool:
+        """Whether NumPy takes less time for a segment than calling a compiled function does."""
+        crossing = len(segment.needs) + len(segment.gives)
+        if segment.host is None:
+            crossing += len(self._program.updates) + len(self._program.outputs)
+        blocks = [self._program.blocks[i] for i in segment.blocks]
+        numpy = sum(map(self._seconds, blocks))
+        return numpy < _CALL + _CROSSING * crossing
+
+    def _seconds(self, block: Block) -> float:
+        items = int(np.prod(self._options.batch))
+        sizes = [view.size for view in block.operands]
+        sizes += [self._program.arrays[i].size for i in block.outputs]
+        call = _NEURONS if self._registry.operators[block.kind].fenced else _BLOCK
+        return call + _ELEMENT * items * sum(sizes)
+
+    def _runner(self, segment: Segment) -> Callable[..., list[Any]]:
+        """The function of a segment, to be traced."""
+        batch = self._options.batch
+
+        def run(*needed: Any) -> list[Any]:
+            arrays = {**self._fixed(), **dict(zip(segment.needs, needed, strict=True))}
+            for index in segment.blocks:
+                self._function.run_block(index, arrays)
+            if segment.host is not None:
+                operands = self._function.read_operands(segment.host, arrays)
+                return [*(arrays[i] for i in segment.gives), *operands]
+            xp = self._function.xp
+            state = [read(arrays) for read in self._updates.values()]
+            return [
+                *state,
+                *(
+                    xp.broadcast_to(read(arrays), (*batch, view.size))
+                    for read, view in zip(self._readers, self._program.outputs, strict=True)
+                ),
+            ]
+
+        return run
+
+    def set_parameters(self, values: Mapping[int, NDArray[Any]]) -> None:
+        """Change what segments on NumPy read; the backend changes what the others read."""
+        self._on_host.set_parameters(values)
+
+    def run(
+        self,
+        state: dict[int, Any],
+        inputs: NDArray[Any],
+        n: int,
+        first: int,
+        host: Host,
+        make_state: Callable[[dict[int, Any]], Any],
+    ) -> tuple[Any, list[NDArray[Any]]]:
+        """Run n steps; see `nengograd.plugin.Executable.run`.
+
+        Parameters
+        ----------
+        state : dict
+            State arrays by id: NumPy's or the backend's, in any mixture.
+        inputs, n, first, host
+            As for `Executable.run`.
+        make_state : callable
+            Makes the backend's state of such a dict.
+        """
+        batch = self._options.batch
+        records = [
+            np.empty((n, *batch, view.size), dtype=self._options.dtype)
+            for view in self._program.outputs
+        ]
+        for i in range(n):
+            try:
+                state, outputs = self._step(state, inputs[i], first + i, host)
+            except BaseException as error:
+                raise PartialRun(make_state(state), [r[:i] for r in records], i) from error
+            for record, output in zip(records, outputs, strict=True):
+                record[i] = output
+        return make_state(state), records
+
+    def _step(
+        self, state: dict[int, Any], inputs: NDArray[Any], step: int, host: Host
+    ) -> tuple[dict[int, Any], Sequence[Any]]:
+        table: dict[Any, Any] = {**self._on_host.fixed, **state}
+        if self._input_id is not None:
+            table[self._input_id] = inputs
+        for number, segment in enumerate(self.segments):
+            compiled = self._compiled.get(number)
+            if compiled is None:
+                operands = self._on_host.run(segment, table, self.watch)
+            else:
+                results = compiled(*(table[i] for i in segment.needs))
+                if segment.host is None:
+                    count = len(self._updates)
+                    after = dict(zip(self._updates, results[:count], strict=True))
+                    return after, results[count:]
+                table.update(zip(segment.gives, results, strict=False))
+                operands = [np.asarray(x) for x in results[len(segment.gives) :]]
+            if segment.host is not None:
+                with self._part(segment.host):
+                    made = host(number, step, operands)
+                self._on_host.put(segment.host, made, table)
+        return self._on_host.end(table)
+
+    def _part(self, index: int) -> AbstractContextManager[None]:
+        """Time a host block, if anything is timed."""
+        if self.watch is None:
+            return nullcontext()
+        return self.watch.part(index, self._program.blocks[index].label)
+
+
+class _HostSide:
+    """The program's blocks on NumPy, for small segments and for what goes to host blocks.
+
+    Attributes
+    ----------
+    fixed : dict
+        The table of what is the same in all steps.
+    """
+
+    def __init__(self, program: Program, registry: Registry, options: Options):
+        self._program = program
+        self._dtype = options.dtype
+        numpy = make_registry(registry.manager, "numpy")
+        self._function = StepFunction(program, numpy, options, make_namespace(options.dtype))
+        self._constants = {
+            a.id: np.asarray(a.initial, options.dtype) for a in self._function.constants()
+        }
+        self._outputs = [self._function.reader(view) for view in program.outputs]
+        self._updates = {i: self._function.updater(v) for i, v in program.updates.items()}
+        self.fixed: dict[Any, Any] = {}
+        self.set_parameters({a.id: np.asarray(a.initial) for a in program.by_role("parameter")})
+
+    def set_parameters(self, values: Mapping[int, NDArray[Any]]) -> None:
+        self._constants.update({i: np.array(x, self._dtype) for i, x in values.items()})
+        self.fixed = {**self._constants, **self._function.hoist(self._constants)}
+
+    def run(
+        self, segment: Segment, table: dict[Any, Any], watch: Stopwatch | None
+    ) -> list[NDArray[Any]]:
+        """Run a segment's blocks; return the operands of the host block after it."""
+        for i in segment.needs:
+            table[i] = np.asarray(table[i])
+        for index in segment.blocks:
+            if watch is None:
+                self._function.run_block(index, table)
+            else:
+                with watch.part(index, self._program.blocks[index].label):
+                    self._function.run_block(index, table)
+        return [] if segment.host is None else self._function.read_operands(segment.host, table)
+
+    def put(self, index: int, results: Sequence[Any], table: dict[Any, Any]) -> None:
+        """Put what a host block has made into the table."""
+        cast = [np.asarray(x, self._dtype) for x in results]
+        self._function.put(self._program.blocks[index], cast, table)
+
+    def end(self, table: Mapping[Any, Any]) -> tuple[dict[int, Any], list[Any]]:
+        """The next state, and what is recorded."""
+        state = {i: read(table) for i, read in self._updates.items()}
+        return state, [read(table) for read in self._outputs]
