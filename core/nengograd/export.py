@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import nengo
 import numpy as np
 from nengo.connection import FunctionInfo
-from nengo.exceptions import SimulatorClosed, ValidationError
+from nengo.exceptions import NotAddedToNetworkWarning, SimulatorClosed, ValidationError
 from nengo.solvers import NoSolver
 from numpy.typing import NDArray
 
@@ -58,10 +59,7 @@ def to_network(sim: Any, learned: bool = False, item: int | None = None) -> neng
     if original is None:
         raise ValidationError("the simulator was made from a model alone", attr="sim")
     built = _now(sim, item) if learned else sim.data.__getitem__
-    with warnings.catch_warnings():
-        # Nengo's copies of nodes without an output warn of something that nobody asked for.
-        warnings.filterwarnings("ignore", message="'Node.size_out' is being overwritten")
-        network = original.copy(add_to_container=False)
+    network = _copied(original)
     network.seed = original.seed
     for kind in ("ensembles", "nodes", "connections", "probes"):
         pairs = zip(getattr(original, f"all_{kind}"), getattr(network, f"all_{kind}"), strict=True)
@@ -119,6 +117,22 @@ def _write_ensemble(ens: nengo.Ensemble, built: Any) -> None:
     ens.normalize_encoders = False
     ens.encoders = built.encoders
     ens.gain, ens.bias = built.gain, built.bias
+
+
+def _copied(original: nengo.Network) -> nengo.Network:
+    """A copy of a network that shares the layers and functions of its tensor nodes.
+
+    A layer is called with weights that are given to it, and Keras can copy only those whose class
+    it knows.
+    """
+    nodes = [node for node in original.all_nodes if isinstance(node, TensorNode)]
+    shared = {id(x): x for node in nodes for x in (node.tensor_func, node.function)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=NotAddedToNetworkWarning)
+        # Nengo's copies of nodes without an output warn of something that nobody asked for.
+        warnings.filterwarnings("ignore", message="'Node.size_out' is being overwritten")
+        network: nengo.Network = deepcopy(original, shared)
+    return network
 
 
 def _write_tensor_node(

@@ -219,3 +219,29 @@ def test_learned_weights_go_back_to_nengo_on_request(
             found = again.signals[changing(again, new)]
             np.testing.assert_allclose(found, weights, rtol=1e-6, atol=1e-9)
     assert not np.allclose(initial, learned, rtol=1e-3)
+
+
+@pytest.mark.needs("tensorflow")
+def test_a_layer_that_keras_does_not_know_by_name_goes_back_with_its_weights(make_sim: Any) -> None:
+    keras = pytest.importorskip("keras")
+
+    class Shifted(keras.layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.scale = self.add_weight(shape=(3,))
+            self.shift = self.add_weight(
+                shape=(3,), dtype="int32", initializer="ones", trainable=False
+            )
+
+        def call(self, x: Any) -> Any:
+            return x * self.scale + keras.ops.cast(self.shift, x.dtype)
+
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node([0.1, 0.2, 0.3])
+        probe = nengo.Probe(nengograd.Layer(keras.Sequential([Shifted()]))(u, shape_in=(3,)))
+    with make_sim(net) as sim:
+        sim.run_steps(3)
+        expected = sim.data[probe]
+        network = nengograd.to_network(sim)
+    with nengo.Simulator(network, progress_bar=False) as plain:
+        plain.run_steps(3)
+    np.testing.assert_array_equal(plain.data[network.all_probes[0]], expected)
