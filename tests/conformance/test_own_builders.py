@@ -266,6 +266,11 @@ class TestTensorFlow(BackendConformance):
         return tf.tanh(x)
 
 
+@pytest.mark.needs("jax")
+class TestJax(BackendConformance):
+    name = "jax"
+
+
 class TestDifferences(BackendConformance):
     name = "differences"
     plugins = (differences.plugin(),)

@@ -138,9 +138,9 @@ def test_each_loss_and_metric_of_keras_gets_its_arguments_in_its_order(
     ids=["mae", "kl", "poisson", "mape", "binary", "categorical", "sum", "function", "tf.function"],
 )
 def test_a_loss_is_what_evaluate_of_keras_gives(model: Any, make_sim: Make, make: Any) -> None:
-    model = keras_model()
-    model.compile(loss=make())
-    expected = model.evaluate(INPUT, TARGET, batch_size=2, verbose=0)
+    theirs = keras_model()
+    theirs.compile(loss=make())
+    expected = theirs.evaluate(INPUT, TARGET, batch_size=2, verbose=0)
     for dtype in ("float32", "float64"):
         sim = make_sim(model.net, minibatch_size=2, dtype=dtype)
         assert sim.loss({model.u: INPUT}, {model.p: TARGET}, make()) == pytest.approx(
@@ -168,9 +168,9 @@ def test_a_metric_is_what_evaluate_of_keras_gives_in_each_call(
     model: Any, make_sim: Make, make: Any
 ) -> None:
     metric, ours = make(), make()
-    model = keras_model()
-    model.compile(loss="mse", metrics=[metric])
-    figures = model.evaluate(INPUT, TARGET, batch_size=2, verbose=0, return_dict=True)
+    theirs = keras_model()
+    theirs.compile(loss="mse", metrics=[metric])
+    figures = theirs.evaluate(INPUT, TARGET, batch_size=2, verbose=0, return_dict=True)
     expected = figures[metric.name]
     for dtype in ("float32", "float64"):
         sim = make_sim(model.net, minibatch_size=2, dtype=dtype)
@@ -212,9 +212,9 @@ def test_training_for_a_loss_of_keras_goes_as_in_keras(model: Any, dtype: str) -
         return tf.reduce_mean(y_pred - tf.cast(y_true, y_pred.dtype) * tf.math.log(y_pred + 1e-7))
 
     for make in (keras.losses.Poisson, lambda: function):
-        model = keras_model()
-        model.compile(SGD(0.1), loss=make())
-        expected = model.fit(INPUT, TARGET, batch_size=2, epochs=3, shuffle=False, verbose=0)
+        theirs = keras_model()
+        theirs.compile(SGD(0.1), loss=make())
+        expected = theirs.fit(INPUT, TARGET, batch_size=2, epochs=3, shuffle=False, verbose=0)
         options: Any = {"dtype": dtype, "minibatch_size": 2, "progress_bar": False}
         with nengograd.Simulator(model.net, backend="tensorflow", **options) as sim:
             history = sim.train(
@@ -222,7 +222,7 @@ def test_training_for_a_loss_of_keras_goes_as_in_keras(model: Any, dtype: str) -
             )
             assert history["loss"] == pytest.approx(expected.history["loss"], rel=1e-5)
             weights = sim.data[model.connection].weights
-            np.testing.assert_allclose(weights, model.get_weights()[0].T, rtol=1e-5)
+            np.testing.assert_allclose(weights, theirs.get_weights()[0].T, rtol=1e-5)
 
 
 def test_a_metric_is_nothing_to_train_for(model: Any) -> None:
