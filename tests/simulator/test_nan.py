@@ -180,6 +180,32 @@ def test_the_item_of_a_minibatch_is_named(make_sim: Callable) -> None:
     assert sim.data[probe].shape == (3, 3, 1)
 
 
+@pytest.mark.parametrize("minibatch", [None, 2])
+def test_a_nan_that_a_process_on_the_host_returns_is_passed_on_as_in_nengo(
+    make_sim: Callable, minibatch: int | None
+) -> None:
+    class Listener(nengo.Process):
+        def make_step(self, shape_in: Any, shape_out: Any, dt: Any, rng: Any, state: Any) -> Any:
+            def step(t: float, x: Any) -> None:
+                """Return nothing, of which NumPy makes NaN."""
+
+            return step
+
+    with nengo.Network() as net:
+        heard = nengo.Node(Listener(), size_in=2)
+        nengo.Connection(nengo.Node([1.0, 2.0]), heard, synapse=None)
+        probe = nengo.Probe(heard)
+    with nengo.Simulator(net, progress_bar=False) as reference:
+        reference.run_steps(4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sim = make_sim(net, minibatch_size=minibatch)
+    sim.run_steps(4)
+    data = sim.data[probe] if minibatch is None else sim.data[probe][1]
+    np.testing.assert_array_equal(data, reference.data[probe])
+    assert np.isnan(data).all()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_setting_passes_nan_on(make_sim: Callable, dtype: str) -> None:
     net = diverging(stop_at_nan=False)

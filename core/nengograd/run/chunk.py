@@ -221,9 +221,11 @@ class NanWatch:
 
 
 def _has_given(program: Program, values: Mapping[int, NDArray[Any]]) -> bool:
-    """Whether a step began with NaN."""
+    """Whether a step began with NaN, or the host's code, which has its own check, gave one."""
     roles = ("constant", "parameter", "state", "input")
-    return any(has_nan(x) for i, x in values.items() if program.arrays[i].role in roles)
+    given = {i for i, array in program.arrays.items() if array.role in roles}
+    given |= {i for block in program.host_blocks for i in block.outputs}
+    return any(has_nan(x) for i, x in values.items() if i in given)
 
 
 def _is_nan(executable: Executable, ran: Ran) -> bool:
