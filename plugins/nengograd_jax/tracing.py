@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax._src.profiler import _profile_state
 
 from nengograd_xla.attribution import Event
 from nengograd_xla.hlo import block_scope
@@ -31,7 +32,12 @@ class JaxTracer(Tracer):
 
     def end(self) -> None:
         """Stop it."""
-        jax.profiler.stop_trace()
+        try:
+            jax.profiler.stop_trace()
+        except BaseException:
+            # JAX keeps a session whose file it could not write, and would begin no other one.
+            _profile_state.reset()
+            raise
 
     def events(self, path: Path) -> Iterator[Event]:
         """What happened on each thread of the host."""
