@@ -1,6 +1,6 @@
 # `make demo` and `make test` need only Python (3.11 to 3.13) and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format nengo-suite nengo-suite-float32 fuzz soak plugins-test docs docs-test bench clean
+.PHONY: help demo test lint format nengo-suite nengo-suite-float32 fuzz soak plugins-test docs docs-test bench gpu-wheels gpu-check clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
@@ -91,6 +91,15 @@ bench: $(STAMP) ## time everything beside its peers, into benchmarks/RESULTS.md 
 	@$(BIN)/python benchmarks/compare.py --peers .peers
 	@$(BIN)/python benchmarks/training.py --peers .peers
 	@$(BIN)/python -m pytest -q benchmarks --benchmark-columns=median,iqr,rounds
+
+GPU_PYTHON ?= python3
+ARGS ?=
+
+gpu-wheels: $(STAMP) ## what a machine with JAX but without a network lacks for `make gpu-check`
+	@$(BIN)/python benchmarks/gpu/wheels.py build/gpu-check/wheels
+
+gpu-check: ## kit, tests and benchmark rows on a machine with a GPU, beside the card's bounds
+	@$(GPU_PYTHON) benchmarks/gpu/check.py $(ARGS)
 
 clean: ## remove the environment and what tools have left
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
