@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dis
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from . import diagram, dists, plot, profile
+from . import dists
 from .config import configure_settings
 from .dists import Glorot, He, TruncatedNormal, VarianceScaling
-from .export import to_network
 from .nengodl import IN_MODULE
 from .neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
 from .plugin.hookspecs import hookimpl
@@ -39,15 +38,28 @@ __all__ = [
     "to_network",
 ]
 
-try:
-    __version__ = version("nengograd")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0"
+_LATER = {
+    "diagram": "nengograd.diagram",
+    "plot": "nengograd.plot",
+    "profile": "nengograd.profile",
+    "to_network": "nengograd.export",
+}
+"""Where public names are that most scripts do without, imported at their first use."""
 
-if not TYPE_CHECKING:  # a type checker should go on finding names that do not exist
+if TYPE_CHECKING:
+    __version__: str
+    from . import diagram, plot, profile
+    from .export import to_network
+else:  # a type checker should go on finding names that do not exist
 
     def __getattr__(name: str) -> object:
-        """Advise who looks for a name of NengoDL."""
+        """Find what is imported at its first use, and advise who looks for a name of NengoDL."""
+        if name in _LATER:
+            found = import_module(_LATER[name])
+            globals()[name] = value = getattr(found, name, found)
+            return value
+        if name == "__version__":
+            return _version()
         message = f"module {__name__!r} has no attribute {name!r}"
         if name not in IN_MODULE:
             raise AttributeError(message)
@@ -58,3 +70,17 @@ if not TYPE_CHECKING:  # a type checker should go on finding names that do not e
             # AttributeError's, and lets an ImportError pass.
             raise ImportError(message, name=__name__, path=__file__)
         raise AttributeError(message)
+
+
+def _version() -> str:
+    """Read the version off what is installed. The library for that is slow to import."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("nengograd")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0"
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

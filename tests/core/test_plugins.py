@@ -534,9 +534,10 @@ def test_plugins_of_one_simulator_are_not_those_of_the_next() -> None:
 # -- import
 
 
-def modules_after(code: str) -> Sequence[str]:
-    """Modules that a fresh interpreter has imported after running code."""
-    report = "import sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+def modules_after(code: str, whole: bool = False) -> Sequence[str]:
+    """Modules that a fresh interpreter has imported after running code; their first names."""
+    name = "name" if whole else "name.partition('.')[0]"
+    report = f"import sys; print(*sorted({{{name} for name in sys.modules}}))"
     script = textwrap.dedent(code) + "\n" + report
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
@@ -568,3 +569,20 @@ def test_a_simulator_of_one_backend_imports_no_other() -> None:
         """)
     )
     assert not loaded & HEAVY
+
+
+def test_a_run_imports_nothing_for_pictures_or_graphs() -> None:
+    loaded = set(
+        modules_after(
+            """
+            import nengo, nengograd
+            with nengo.Network() as net:
+                nengo.Probe(nengo.Ensemble(10, 1))
+            with nengograd.Simulator(net, backend="numpy", progress_bar=False) as sim:
+                sim.run_steps(2)
+            """,
+            whole=True,
+        )
+    )
+    later = {"diagram", "plot", "export"}
+    assert not loaded & {"scipy.sparse.csgraph", *(f"nengograd.{name}" for name in later)}

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 __all__ = ["followers_of", "strong_components", "topological"]
 
@@ -80,6 +78,10 @@ def strong_components(needs: Needs) -> tuple[list[int], list[list[int]]]:
     before : list of list of int
         For each component those that it needs, itself not among them.
     """
+    # SciPy's graphs take longer to import than a small model to run, and most runs need none.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     found = [list(before) for before in needs]
     rows = np.repeat(np.arange(len(found)), [len(before) for before in found])
     columns = np.array([j for before in found for j in before], dtype=np.int64)
