@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Recorder", "Recording", "SimulationData", "Timeline", "probe_names"]
+__all__ = [
+    "RawData",
+    "RawSamples",
+    "Recorder",
+    "Recording",
+    "SimulationData",
+    "Timeline",
+    "probe_names",
+]
 
 
 def probe_names(probes: Sequence[Any]) -> list[str]:
@@ -47,7 +55,9 @@ class Recorder:
         self.batch = batch
         self.dtype = dtype
         self._pieces: list[NDArray[Any]] = []
-        self._joined: NDArray[Any] | None = None
+        self._shown: tuple[NDArray[Any], NDArray[Any]] | None = (
+            None  # samples, and as users see them
+        )
 
     def add(self, first: int, values: NDArray[Any]) -> None:
         """Keep values of steps ``first, first + 1, ...``, shape (n, [minibatch,] size)."""
@@ -56,38 +66,45 @@ class Recorder:
             values = values[steps % self.period < 1]
         if len(values):
             self._pieces.append(values)
-            self._joined = None
 
     def clear(self) -> None:
         """Forget all samples."""
         self._pieces = []
-        self._joined = None
 
     @property
     def samples(self) -> NDArray[Any]:
         """All samples, time first and flat: (n, [minibatch,] size)."""
-        if not self._pieces:
+        pieces = list(self._pieces)
+        if not pieces:
             return np.zeros((0, *self.batch, int(np.prod(self.shape))), dtype=self.dtype)
-        if len(self._pieces) > 1:
-            self._pieces = [np.concatenate(self._pieces)]
+        if len(pieces) > 1:
+            # A run in another thread may add a piece meanwhile: those joined here alone go.
+            self._pieces[: len(pieces)] = [np.concatenate(pieces)]
         return self._pieces[0]
 
     def restore(self, samples: NDArray[Any]) -> None:
         """Replace all samples by what `samples` returned."""
         self._pieces = [samples] if len(samples) else []
-        self._joined = None
+
+    def drop(self, index: int | slice) -> None:
+        """Forget one sample, or those of a slice, as ``del`` of a list does."""
+        samples = self.samples
+        kept = np.delete(samples, index, axis=0)
+        # The samples are the first piece: those that came since stay.
+        self._pieces[:1] = [kept] if len(kept) else []
 
     @property
     def array(self) -> NDArray[Any]:
         """All samples, read-only: (n, size), or (minibatch, n, size) with minibatches."""
-        if self._joined is None:
-            array = self.samples.view()
+        samples = self.samples
+        if self._shown is None or self._shown[0] is not samples:
+            array = samples.view()
             array = array.reshape(array.shape[:-1] + self.shape)
             if self.batch:
                 array = np.moveaxis(array, 1, 0)
             array.setflags(write=False)
-            self._joined = array
-        return self._joined
+            self._shown = samples, array
+        return self._shown[1]
 
     def __len__(self) -> int:
         return sum(len(piece) for piece in self._pieces)
@@ -161,6 +178,50 @@ class Recording:
         self.clear()
 
 
+class RawSamples(Sequence[NDArray[Any]]):
+    """The samples of a probe as a list of arrays, one per sample, as Nengo keeps them.
+
+    Deleting samples, as programs do that run for long and show what they see, frees their
+    memory; ``sim.data[probe]`` then has those that are left.
+    """
+
+    def __init__(self, recorder: Recorder):
+        self._recorder = recorder
+
+    def __len__(self) -> int:
+        return len(self._recorder)
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[NDArray[Any]]: ...
+    def __getitem__(self, index: int | slice) -> NDArray[Any] | list[NDArray[Any]]:
+        """One sample, or a list of them: each of the probe's shape, the minibatch before it."""
+        samples = self._recorder.samples
+        samples = samples.reshape(samples.shape[:-1] + self._recorder.shape)[index]
+        return list(samples) if isinstance(index, slice) else samples
+
+    def __delitem__(self, index: int | slice) -> None:
+        self._recorder.drop(index)
+
+
+class RawData(Mapping[Any, Any]):
+    """Samples of each probe as a list, and parameters, as ``sim.data.raw``."""
+
+    def __init__(self, data: SimulationData):
+        self._data = data
+
+    def __getitem__(self, key: Any) -> Any:
+        recorder = self._data.recorders.get(key)
+        return self._data[key] if recorder is None else RawSamples(recorder)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+
 class SimulationData(Mapping[Any, Any]):
     """Probe data and parameters by Nengo object, as ``sim.data``.
 
@@ -181,11 +242,16 @@ class SimulationData(Mapping[Any, Any]):
         built: Callable[[Any], Any],
     ):
         self._params = params
-        self._recorders = recorders
+        self.recorders = recorders
         self._built = built
 
+    @property
+    def raw(self) -> RawData:
+        """The same, with the samples of each probe as a list from which one can delete."""
+        return RawData(self)
+
     def __getitem__(self, key: Any) -> Any:
-        recorder = self._recorders.get(key)
+        recorder = self.recorders.get(key)
         return self._built(key) if recorder is None else recorder.array
 
     def __iter__(self) -> Iterator[Any]:
