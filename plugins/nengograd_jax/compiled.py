@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from .flags import CALLED_ONE_BY_ONE
+
 __all__ = ["CompiledFunction"]
 
 
@@ -42,10 +44,16 @@ class CompiledFunction:
         self._specs = list(specs)
         self._device = device
         self._closure: list[Any] = []
+        self._lowered: Any = None
         self._compiled: Any = None
+        self._measured: Any = None
 
     def _compile(self) -> Any:
         self.compilations += 1
+        self._lowered = self._lower()
+        return self._lowered.compile()
+
+    def _lower(self) -> Any:
         traced = jax.make_jaxpr(self._function)(*self._specs)
         self._closure = [jax.device_put(x, self._device) for x in traced.consts]
 
@@ -54,14 +62,28 @@ class CompiledFunction:
 
         run.__name__ = self.name
         place = jax.sharding.SingleDeviceSharding(self._device)
-        return jax.jit(run, in_shardings=place).lower(self._closure, *self._specs).compile()
+        return jax.jit(run, in_shardings=place).lower(self._closure, *self._specs)
 
     @property
     def compiled(self) -> Any:
         """JAX's compiled function."""
+        if self._measured is not None:
+            return self._measured
         if self._compiled is None:
             self._compiled = self._compile()
         return self._compiled
+
+    def start_measuring(self) -> None:
+        """Use a version from here on in which each operation of a loop is called by itself.
+
+        It is slower, and a tracer can see what each operation takes.
+        """
+        if self._compiled is not None:
+            self._measured = self._lowered.compile(compiler_options=CALLED_ONE_BY_ONE)
+
+    def stop_measuring(self) -> None:
+        """Go back to the quick version."""
+        self._measured = None
 
     def __call__(self, *arrays: Any) -> list[Any]:
         """Call it; what it returns comes as a flat list."""
@@ -75,7 +97,7 @@ class CompiledFunction:
 
     def close(self) -> None:
         """Free what was compiled."""
-        self._compiled = self._function = None
+        self._compiled = self._measured = self._lowered = self._function = None
         self._closure = []
 
     def text(self) -> str:

@@ -184,6 +184,9 @@ class _JaxExecutable(Executable):
 
     def start_measuring(self, folder: str | None = None) -> None:
         """Note each instruction from here on."""
+        with self._context():
+            for function in self._functions:
+                function.start_measuring()
         self._tracer = JaxTracer(folder)
 
     def stop_measuring(self) -> Measured:
@@ -191,8 +194,12 @@ class _JaxExecutable(Executable):
         tracer, self._tracer = self._tracer, None
         assert tracer is not None
         traced = [Traced(function.name, function.text) for function in self._functions]
-        with self._context():
-            return tracer.stop(traced, self.function.build_seconds)
+        try:
+            with self._context():
+                return tracer.stop(traced, self.function.build_seconds)
+        finally:
+            for function in self._functions:
+                function.stop_measuring()
 
     # -- the interface of executables
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 def _load() -> Backend:
     from .backend import JaxBackend
+    from .flags import prepare_compiler
 
+    prepare_compiler()
     return JaxBackend()
 
 

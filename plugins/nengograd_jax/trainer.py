@@ -20,6 +20,7 @@ from nengograd.program.program import Program
 from nengograd_xla.attribution import Traced
 from nengograd_xla.overtime import OverTime
 
+from .flags import CALLED_ONE_BY_ONE
 from .loops import JaxLoops
 from .namespace import make_namespace
 from .optimizers import find_optimizer
@@ -57,9 +58,10 @@ class JaxTrainer(Trainer):
         self.set_parameters({a.id: np.asarray(a.initial) for a in program.by_role("parameter")})
         self._named: dict[str, Any] = {}
         self._states: dict[int, tuple[Any, Any]] = {}
-        self._updates: dict[Any, tuple[Any, Any]] = {}
+        self._updates: dict[Any, tuple[Any, Any, Any]] = {}
         self._sums: dict[Any, Callable[..., Any]] = {}
         self._optimizer: Any = None
+        self._lowered: Any = None
         self._update: Any = None
         self._names: list[str] = []
 
@@ -104,10 +106,10 @@ class JaxTrainer(Trainer):
                 )
                 inputs = jax.ShapeDtypeStruct(spec.inputs, self._dtype)
                 targets = [jax.ShapeDtypeStruct(shape, self._dtype) for shape in spec.targets]
-                compiled = jax.jit(update).lower(self._parameters, state, inputs, targets).compile()
+                lowered = jax.jit(update).lower(self._parameters, state, inputs, targets)
                 # What ids belong to is kept along, so that no other object gets them.
-                self._updates[key] = compiled, (self._optimizer, losses)
-        self._update, _ = self._updates[key]
+                self._updates[key] = lowered, lowered.compile(), (self._optimizer, losses)
+        self._lowered, self._update, _ = self._updates[key]
 
     def _find(self, optimizer: Any) -> Any:
         if not isinstance(optimizer, str):
@@ -168,6 +170,9 @@ class JaxTrainer(Trainer):
 
     def start_measuring(self, folder: str | None = None) -> None:
         """Note each instruction of the updates from here on."""
+        with self._context():
+            # Each operation of a loop is called by itself, so that the tracer sees it.
+            self._update = self._lowered.compile(compiler_options=CALLED_ONE_BY_ONE)
         self._tracer = JaxTracer(folder)
 
     def stop_measuring(self) -> Measured:
