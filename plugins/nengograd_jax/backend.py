@@ -14,9 +14,10 @@ from nengograd.plugin.registry import Registry
 from nengograd.plugin.trainer import Trainer
 from nengograd.program.program import Program
 
-from .devices import device_names, find_device
+from .devices import device_names, find_devices
 from .executable import LoopExecutable, SegmentExecutable
 from .namespace import make_namespace
+from .sharding import Placement
 
 __all__ = ["JaxBackend"]
 
@@ -34,14 +35,18 @@ class JaxBackend(Backend):
     def compile(self, program: Program, registry: Registry, options: Options) -> Executable:
         """One compiled loop, or compiled segments around what runs on the host."""
         kind = SegmentExecutable if program.host_blocks else LoopExecutable
-        return kind(program, registry, options, find_device(options.device))
+        return kind(program, registry, options, _placement(options))
 
     def trainer(self, program: Program, registry: Registry, options: Options) -> Trainer:
         """Prepare a program for training."""
         from .trainer import JaxTrainer
 
-        return JaxTrainer(program, registry, options, find_device(options.device))
+        return JaxTrainer(program, registry, options, _placement(options))
 
     def namespace(self, dtype: np.dtype[Any]) -> Namespace:
         """Functions of JAX's arrays."""
         return make_namespace(dtype)
+
+
+def _placement(options: Options) -> Placement:
+    return Placement(find_devices(options.device), options.minibatch_size)

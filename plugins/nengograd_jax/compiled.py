@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from .flags import CALLED_ONE_BY_ONE
+from .sharding import Placement
 
 __all__ = ["CompiledFunction"]
 
@@ -27,7 +28,7 @@ class CompiledFunction:
         What tracers call it.
     specs : sequence of jax.ShapeDtypeStruct, or of lists of them
         Shapes and dtypes of the arguments.
-    device : jax.Device
+    placement : Placement
         Where it runs.
     """
 
@@ -36,13 +37,13 @@ class CompiledFunction:
         function: Callable[..., Any],
         name: str,
         specs: Sequence[Any],
-        device: Any,
+        placement: Placement,
     ):
         self.name = name
         self.compilations = 0
         self._function = function
         self._specs = list(specs)
-        self._device = device
+        self._placement = placement
         self._closure: list[Any] = []
         self._lowered: Any = None
         self._compiled: Any = None
@@ -55,14 +56,15 @@ class CompiledFunction:
 
     def _lower(self) -> Any:
         traced = jax.make_jaxpr(self._function)(*self._specs)
-        self._closure = [jax.device_put(x, self._device) for x in traced.consts]
+        placement = self._placement
+        self._closure = [placement.put(x, placement.whole) for x in traced.consts]
 
         def run(closure: Any, *arguments: Any) -> Any:
             return jax.core.eval_jaxpr(traced.jaxpr, closure, *jax.tree.leaves(arguments))
 
         run.__name__ = self.name
-        place = jax.sharding.SingleDeviceSharding(self._device)
-        return jax.jit(run, in_shardings=place).lower(self._closure, *self._specs)
+        results = [placement.of_result(x.shape) for x in traced.out_avals]
+        return jax.jit(run, out_shardings=results).lower(self._closure, *self._specs)
 
     @property
     def compiled(self) -> Any:
@@ -88,8 +90,13 @@ class CompiledFunction:
     def __call__(self, *arrays: Any) -> list[Any]:
         """Call it; what it returns comes as a flat list."""
         compiled = self.compiled
+        if self._placement.is_shared:
+            arrays = jax.tree.map(self._put, arrays, tuple(self._specs))
         results: list[Any] = compiled(self._closure, *arrays)
         return results
+
+    def _put(self, array: Any, spec: Any) -> Any:
+        return self._placement.put(array, spec.sharding)
 
     def warm_up(self) -> None:
         """Compile it, by a call with zeros."""

@@ -1,4 +1,4 @@
-"""Which devices JAX has, and finding one by name."""
+"""Which devices JAX has, and finding them by name."""
 
 from __future__ import annotations
 
@@ -8,27 +8,44 @@ from typing import Any
 import jax
 from nengo.exceptions import ValidationError
 
-__all__ = ["device_names", "find_device"]
+__all__ = ["device_names", "find_devices"]
 
 
 def device_names() -> list[str]:
-    """Names such as ``/cpu:0``, of all devices that can be computed on."""
+    """Names such as ``/cpu:0``, of all devices of this process that can be computed on."""
     return list(_devices())
 
 
-def find_device(name: str | None) -> Any:
-    """A device by name, by default JAX's own choice.
+def find_devices(device: str | tuple[str, ...] | None) -> list[Any]:
+    """Devices by name; by default JAX's own choice, with ``"all"`` all that it has.
+
+    Where several processes compute together, "all" are those of all processes.
 
     Raises
     ------
     nengo.exceptions.ValidationError
-        If it is not there; the message lists what is.
+        If one is not there, or named twice; the message lists what is.
     """
-    if name is None:
-        return jax.local_devices()[0]
-    match = re.fullmatch(r"/?([a-z]+)(?::(\d+))?", str(name).lower().replace("device:", ""))
+    if device is None:
+        return [jax.local_devices()[0]]
+    if device == "all":
+        return list(jax.devices())
+    names = (device,) if isinstance(device, str) else device
+    found = [_find(name) for name in names]
+    if len(set(found)) < len(found):
+        raise ValidationError(f"{list(names)} names a device twice", attr="device")
+    if len({each.platform for each in found}) > 1:
+        raise ValidationError(
+            f"{list(names)} are devices of different kinds, which cannot share a minibatch",
+            attr="device",
+        )
+    return found
+
+
+def _find(name: str) -> Any:
+    match = re.fullmatch(r"/?([a-z]+)(?::(\d+))?", name.lower().replace("device:", ""))
     devices = _devices()
-    wanted = f"/{match[1]}:{match[2] or 0}" if match else str(name)
+    wanted = f"/{match[1]}:{match[2] or 0}" if match else name
     if wanted not in devices:
         raise ValidationError(
             f"There is no device {name!r}; there are {list(devices)}", attr="device"

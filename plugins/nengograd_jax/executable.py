@@ -25,6 +25,7 @@ from nengograd_xla.segments import SegmentedStep
 from .compiled import CompiledFunction
 from .namespace import make_namespace
 from .precision import precision
+from .sharding import Placement
 from .tracing import JaxTracer, named_block
 
 __all__ = ["LoopExecutable", "SegmentExecutable", "State"]
@@ -67,15 +68,17 @@ class _JaxExecutable(Executable):
         Finds the builders.
     options : Options
         How to run it.
-    device : jax.Device
+    placement : Placement
         Where to run it.
     """
 
-    def __init__(self, program: Program, registry: Registry, options: Options, device: Any):
+    def __init__(
+        self, program: Program, registry: Registry, options: Options, placement: Placement
+    ):
         self.program = program
         self.options = options
         self._registry = registry
-        self._device = device
+        self._placement = placement
         self._tracer: JaxTracer | None = None
         self._functions: list[CompiledFunction] = []
         self._true: Any = None  # while a loop is traced: true, but not to the compiler's knowledge
@@ -103,11 +106,12 @@ class _JaxExecutable(Executable):
     def _context(self) -> Any:
         return precision(self.options.dtype)
 
-    def _spec(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(shape, self.options.dtype)
+    def _spec(self, shape: tuple[int, ...], axis: int | None = None) -> jax.ShapeDtypeStruct:
+        spec: jax.ShapeDtypeStruct = self._placement.spec(shape, self.options.dtype, axis)
+        return spec
 
     def _array_spec(self, identity: int) -> jax.ShapeDtypeStruct:
-        return self._spec((*self.options.batch, self.program.arrays[identity].size))
+        return self._spec((*self.options.batch, self.program.arrays[identity].size), 0)
 
     def _compiled(
         self, function: Callable[..., Any], name: str, specs: Sequence[Any]
@@ -123,7 +127,7 @@ class _JaxExecutable(Executable):
                 self._traced = None
 
         sizes = [self._spec((self.program.arrays[i].size,)) for i in ids]
-        compiled = CompiledFunction(with_parameters, name, [sizes, *specs], self._device)
+        compiled = CompiledFunction(with_parameters, name, [sizes, *specs], self._placement)
         self._functions.append(compiled)
         return lambda *arrays: compiled(list(self._parameters.values()), *arrays)
 
@@ -208,7 +212,7 @@ class _JaxExecutable(Executable):
         with self._context():
             for identity, value in values.items():
                 array = np.array(value, self.options.dtype)
-                self._parameters[identity] = jax.device_put(array, self._device)
+                self._parameters[identity] = self._placement.put(array, self._placement.whole)
 
     def initial_state(self) -> State:
         """The state before the first step."""
@@ -223,12 +227,13 @@ class _JaxExecutable(Executable):
         """A state from what `read` returned."""
         made = [np.array(arrays[i], self.options.dtype) for i in self._state_ids]
         with self._context():
-            on_device = tuple(jax.device_put(x, self._device) for x in made)
+            on_device = tuple(self._placement.put(x, self._placement.along(0)) for x in made)
         return State(on_device, any(bool(np.isnan(x).any()) for x in made))
 
     def read(self, state: State) -> Mapping[int, NDArray[Any]]:
         """The state arrays."""
-        return {i: np.asarray(x) for i, x in zip(self._state_ids, state.arrays, strict=True)}
+        numpy = self._placement.numpy
+        return {i: numpy(x) for i, x in zip(self._state_ids, state.arrays, strict=True)}
 
     def has_nan(self, state: State) -> bool:
         """Whether a state has a NaN."""
@@ -240,7 +245,7 @@ class _JaxExecutable(Executable):
         """What each array holds in one step, operation by operation; see `Executable.values`."""
 
         def call(number: int, operands: list[Any]) -> list[Any]:
-            results = host(number, step, [np.asarray(x) for x in operands])
+            results = host(number, step, [self._placement.numpy(x) for x in operands])
             return [jnp.asarray(x, self.options.dtype) for x in results]
 
         with self._context():
@@ -248,7 +253,7 @@ class _JaxExecutable(Executable):
             if self._input_id is not None:
                 arrays[self._input_id] = jnp.asarray(inputs, self.options.dtype)
             values = self.function.run_all(arrays, call)
-        return {i: np.asarray(x) for i, x in values.items()}
+        return {i: self._placement.numpy(x) for i, x in values.items()}
 
     def write_graph(self, folder: str) -> None:
         """Write XLA's optimized programs as text."""
@@ -268,12 +273,14 @@ class _JaxExecutable(Executable):
 class LoopExecutable(_JaxExecutable):
     """Runs up to ``chunk`` steps per call, in a loop whose trip count is an argument."""
 
-    def __init__(self, program: Program, registry: Registry, options: Options, device: Any):
-        super().__init__(program, registry, options, device)
+    def __init__(
+        self, program: Program, registry: Registry, options: Options, placement: Placement
+    ):
+        super().__init__(program, registry, options, placement)
         self._input_shape = (self.chunk, *options.batch, self._width)
         specs = [
-            jax.ShapeDtypeStruct((), jnp.int32),
-            self._spec(self._input_shape),
+            placement.spec((), jnp.int32),
+            self._spec(self._input_shape, 1),
             *map(self._array_spec, self._state_ids),
         ]
         self._steps = self._compiled(self._loop, "steps", specs)
@@ -335,7 +342,7 @@ class LoopExecutable(_JaxExecutable):
             results = self._steps(np.int32(n), inputs, *state.arrays)
         count = len(state.arrays)
         after = State(tuple(results[:count]), results[count])
-        rows = [np.asarray(output)[:n] for output in results[count + 1 :]]
+        rows = [self._placement.numpy(output)[:n] for output in results[count + 1 :]]
         # A view would keep the memory of the whole chunk, for each step() of a closed loop.
         return after, [x.copy() for x in rows] if n < self.chunk else rows
 
@@ -343,8 +350,10 @@ class LoopExecutable(_JaxExecutable):
 class SegmentExecutable(_JaxExecutable):
     """Runs step by step: segments compiled or on NumPy, host blocks in Python."""
 
-    def __init__(self, program: Program, registry: Registry, options: Options, device: Any):
-        super().__init__(program, registry, options, device)
+    def __init__(
+        self, program: Program, registry: Registry, options: Options, placement: Placement
+    ):
+        super().__init__(program, registry, options, placement)
         self._step = SegmentedStep(
             program, registry, options, self.function, self._fixed, self._compile_segment
         )

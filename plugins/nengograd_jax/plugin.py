@@ -29,7 +29,9 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
             _load,
             requires=("jax",),
             install='pip install "nengograd[jax]"',
-            capabilities=Capabilities(differentiate=True, write_graph=True, profile=True),
+            capabilities=Capabilities(
+                differentiate=True, write_graph=True, profile=True, share=True
+            ),
             family="xla",
             preference=5,
         )

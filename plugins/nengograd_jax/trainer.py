@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -17,6 +18,7 @@ from nengograd.plugin.registry import Registry
 from nengograd.plugin.trainer import BatchSpec, FitOptions, LossTerm, StepResult, Trainer
 from nengograd.program.nan import what_is_not_finite
 from nengograd.program.program import Program
+from nengograd.tensor_node import SimTensorNode
 from nengograd_xla.attribution import Traced
 from nengograd_xla.overtime import OverTime
 
@@ -25,6 +27,7 @@ from .loops import JaxLoops
 from .namespace import make_namespace
 from .optimizers import find_optimizer
 from .precision import precision
+from .sharding import Placement
 from .tracing import JaxTracer, named_block
 
 __all__ = ["JaxTrainer"]
@@ -41,18 +44,24 @@ class JaxTrainer(Trainer):
         Finds the builders.
     options : Options
         With a minibatch.
-    device : jax.Device
+    placement : Placement
         Where it computes.
     """
 
-    def __init__(self, program: Program, registry: Registry, options: Options, device: Any):
+    def __init__(
+        self, program: Program, registry: Registry, options: Options, placement: Placement
+    ):
         self._program = program
         self._tracer: JaxTracer | None = None
-        self._device = device
+        self._placement = placement
         self._dtype = options.dtype
         with self._context():
             xp = make_namespace(options.dtype)
-            self._over_time = OverTime(program, registry, options, xp, JaxLoops(), named_block)
+            # A function of a tensor node may mix items, as the mean over a minibatch does.
+            self._is_apart = all(block.kind is not SimTensorNode for block in program.blocks)
+            n_items = placement.items_of(options.n_items) if self._is_apart else options.n_items
+            own = replace(options, minibatch_size=n_items)
+            self._over_time = OverTime(program, registry, own, xp, JaxLoops(), named_block)
         self._xp = xp
         self._parameters: dict[int, Any] = {}
         self.set_parameters({a.id: np.asarray(a.initial) for a in program.by_role("parameter")})
@@ -77,7 +86,7 @@ class JaxTrainer(Trainer):
         with self._context():
             for identity, value in values.items():
                 array = np.array(value, self._dtype)
-                self._parameters[identity] = jax.device_put(array, self._device)
+                self._parameters[identity] = self._replicated(array)
 
     def start_over(self) -> None:
         """Forget the slots of optimizers that were given by name."""
@@ -95,7 +104,7 @@ class JaxTrainer(Trainer):
         self._names = [term.name for term in losses]
         with self._context():
             if id(self._optimizer) not in self._states:
-                state = self._optimizer.init(self._parameters)
+                state = jax.tree.map(self._replicated, self._optimizer.init(self._parameters))
                 self._states[id(self._optimizer)] = state, self._optimizer
             state, _ = self._states[id(self._optimizer)]
             terms = tuple(map(_identity, losses))
@@ -104,12 +113,17 @@ class JaxTrainer(Trainer):
                 update = self._make_update(
                     self._optimizer, list(losses), spec.inputs[0], options.stop_at_nan
                 )
-                inputs = jax.ShapeDtypeStruct(spec.inputs, self._dtype)
-                targets = [jax.ShapeDtypeStruct(shape, self._dtype) for shape in spec.targets]
-                lowered = jax.jit(update).lower(self._parameters, state, inputs, targets)
+                place = self._placement
+                inputs = place.spec(spec.inputs, self._dtype, 1)
+                targets = [place.spec(shape, self._dtype, 0) for shape in spec.targets]
+                jitted = jax.jit(update, out_shardings=place.whole)
+                lowered = jitted.lower(self._parameters, state, inputs, targets)
                 # What ids belong to is kept along, so that no other object gets them.
                 self._updates[key] = lowered, lowered.compile(), (self._optimizer, losses)
         self._lowered, self._update, _ = self._updates[key]
+
+    def _replicated(self, array: Any) -> Any:
+        return self._placement.put(array, self._placement.whole)
 
     def _find(self, optimizer: Any) -> Any:
         if not isinstance(optimizer, str):
@@ -122,6 +136,9 @@ class JaxTrainer(Trainer):
         """Change the parameters by one minibatch; see `Trainer.step`."""
         state, optimizer = self._states[id(self._optimizer)]
         with self._context():
+            if self._placement.is_shared:
+                put, along = self._placement.put, self._placement.along
+                inputs, targets = put(inputs, along(1)), [put(x, along(0)) for x in targets]
             parameters, state, figures, slopes, is_finite = self._update(
                 self._parameters, state, inputs, targets
             )
@@ -141,7 +158,7 @@ class JaxTrainer(Trainer):
         outputs = [term.output for term in terms]
 
         def mean_loss(parameters: Any, inputs: Any, targets: Any) -> Any:
-            recorded = self._over_time.run(parameters, inputs, steps, outputs)
+            recorded = self._record(parameters, inputs, steps, outputs)
             found = [
                 term.loss(self._xp, jnp.moveaxis(x[term.steps], 0, 1), target)
                 for term, x, target in zip(terms, recorded, targets, strict=True)
@@ -165,6 +182,13 @@ class JaxTrainer(Trainer):
             return parameters, jax.tree.map(chosen, after, state), figures, slopes, is_finite
 
         return update
+
+    def _record(self, parameters: Any, inputs: Any, steps: int, outputs: list[int]) -> Any:
+        def run(parameters: Any, inputs: Any) -> Any:
+            return self._over_time.run(parameters, inputs, steps, outputs)
+
+        record = self._placement.by_device(run) if self._is_apart else run
+        return record(parameters, inputs)
 
     # -- measuring
 
@@ -207,12 +231,12 @@ class JaxTrainer(Trainer):
         return (
             float(total),
             {i: np.asarray(x) for i, x in by_parameters.items()},
-            np.asarray(by_inputs),
+            self._placement.numpy(by_inputs),
         )
 
     def _sum(self, steps: int, outputs: list[int]) -> Callable[..., Any]:
         def weighted_sum(parameters: Any, inputs: Any, weights: Any) -> Any:
-            recorded = self._over_time.run(parameters, inputs, steps, outputs)
+            recorded = self._record(parameters, inputs, steps, outputs)
             return sum(jnp.sum(x * w) for x, w in zip(recorded, weights, strict=True))
 
         return weighted_sum

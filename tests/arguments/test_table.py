@@ -136,6 +136,7 @@ WRONG: dict[rules.Rule, list[Any]] = {
     rules.CALLBACKS: [5, "x", {"a": 1}, True, np.zeros(3)],
     rules.PAIR: [5, "ab", ({},), ({}, {}, {}), ({}, 5), {"a": 1, "b": 2}],
     rules.PLUGINS: ["abc", 5, None, ["abc"], [5], {"a": 1}, True, b"abc", object()],
+    rules.DEVICES: [5, True, b"x", [], [5], [None], {"a"}, object(), None],
     rules.NAMES: ["numpy", 5, [5], {"a"}, True],
     rules.BAR: ["yes", 0, 1, 5, [], object()],
     rules.SETTING: ["yes", 0, 1, [], object()],

@@ -284,6 +284,13 @@ PLUGINS = Rule(
     "a list of plugins, which are modules or objects with hooks",
     lambda value: _is_sequence(value) and not any(isinstance(one, _PLAIN) for one in value),
 )
+DEVICES = Rule(
+    'the name of a device, "all", or a list of names',
+    lambda value: (
+        _is_text(value)
+        or (isinstance(value, (list, tuple)) and len(value) > 0 and all(map(_is_text, value)))
+    ),
+)
 NAMES = Rule(
     "a list of names",
     lambda value: _is_sequence(value) and all(isinstance(name, str) for name in value),

@@ -55,7 +55,7 @@ TABLE: dict[str, dict[str, Rule]] = {
         "seed": optional(rules.SEED),
         "model": optional(rules.MODEL),
         "dtype": optional(rules.DTYPE),
-        "device": optional(rules.TEXT),
+        "device": optional(rules.DEVICES),
         "unroll_simulation": rules.COUNT,
         "minibatch_size": optional(rules.COUNT),
         "tensorboard": rules.FLAG_OR_PATH,

@@ -49,6 +49,9 @@ class Capabilities:
         Whether it can write its compiled graph, for the argument ``tensorboard`` of a simulator.
     profile : bool
         Whether it measures what each block takes; see `Executable.start_measuring`.
+    share : bool
+        Whether it shares the items of a minibatch out over several devices: ``device="all"``, or
+        a tuple of names, in `Options`. One that does refuses sizes that it cannot share out.
     dtypes : tuple of str
         The dtypes that it computes in.
     """
@@ -57,6 +60,7 @@ class Capabilities:
     tensor_functions: bool = False
     write_graph: bool = False
     profile: bool = False
+    share: bool = False
     dtypes: tuple[str, ...] = ("float32", "float64")
 
 

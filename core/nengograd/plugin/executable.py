@@ -25,8 +25,9 @@ class Options:
     ----------
     dtype : numpy.dtype
         float32 or float64.
-    device : str or None
-        Name of the device to run on, as in `Backend.devices`.
+    device : str, tuple of str, or None
+        Name of the device to run on, as in `Backend.devices`. With several names, or ``"all"``,
+        the items of the minibatch are shared out over devices; see `Capabilities.share`.
     minibatch_size : int or None
         Items simulated side by side; None for no batch axis.
     unroll : int
@@ -36,7 +37,7 @@ class Options:
     """
 
     dtype: np.dtype[Any]
-    device: str | None = None
+    device: str | tuple[str, ...] | None = None
     minibatch_size: int | None = None
     unroll: int = 1
     jit: bool | None = None
@@ -45,6 +46,11 @@ class Options:
     def batch(self) -> tuple[int, ...]:
         """Leading axes of states, inputs and outputs."""
         return () if self.minibatch_size is None else (self.minibatch_size,)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the items of a minibatch may be shared out over several devices."""
+        return self.device == "all" or isinstance(self.device, tuple)
 
     @property
     def n_items(self) -> int:

@@ -244,7 +244,7 @@ def summarize(
         model=str(getattr(build.model.toplevel, "label", None) or "network"),
         backend=build.registry.backend,
         dtype=options.dtype.name,
-        device=options.device,
+        device=_named(options.device),
         minibatch_size=options.minibatch_size,
         unit="step" if steps_per_minibatch is None else "minibatch",
         steps=seen.steps,
@@ -266,3 +266,7 @@ def _builder(block: Block, registry: Registry) -> tuple[str, str]:
         return "Python on the host", ""
     builder, origin = registry.implementation(block)
     return type(builder).__name__, origin.distribution if origin else ""
+
+
+def _named(device: str | tuple[str, ...] | None) -> str | None:
+    return ", ".join(device) if isinstance(device, tuple) else device

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ __all__ = ["choose_options", "choose_seed", "new_model"]
 def choose_options(
     settings: Settings,
     dtype: Any,
-    device: str | None,
+    device: str | Sequence[str] | None,
     unroll: int,
     minibatch_size: int | None,
     jit: bool | None,
@@ -27,11 +28,18 @@ def choose_options(
     """How a program is run; the dtype, where none is given, is that of the settings."""
     return Options(
         dtype=float_dtype(settings.dtype if dtype is None else dtype),
-        device=device,
+        device=_devices(device),
         minibatch_size=None if minibatch_size is None else int(minibatch_size),
         unroll=int(unroll),
         jit=None if jit is None else bool(jit),
     )
+
+
+def _devices(device: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
+    if device is None or isinstance(device, str):
+        return device
+    names = tuple(map(str, device))
+    return names[0] if len(names) == 1 else names
 
 
 def new_model(network: Any, dt: float) -> Any:

@@ -51,8 +51,9 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
     dtype : dtype or str, optional
         float32 or float64, as a NumPy or TensorFlow dtype or its name; by default that of
         `configure_settings`, else float32.
-    device : str, optional
-        Where to run, such as ``"/cpu:0"`` or ``"/gpu:0"``.
+    device : str or list of str, optional
+        Where to run, such as ``"/cpu:0"`` or ``"/gpu:0"``. With several, or ``"all"``, the items
+        of the minibatch are shared out over devices, where the backend can do that.
     unroll_simulation : int
         Steps per turn of the backend's loop. Runs execute whole turns. The time to compile does
         not depend on it, and on a CPU the time per step hardly does.
@@ -109,7 +110,7 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
         seed: int | None = None,
         model: Any = None,
         dtype: Any = None,
-        device: str | None = None,
+        device: str | Sequence[str] | None = None,
         unroll_simulation: int = 1,
         minibatch_size: int | None = None,
         tensorboard: bool | str = False,
@@ -141,6 +142,8 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
         self.options = options
         if tensorboard:
             self._plugins.require(self.backend, "write_graph", "write a graph for TensorBoard")
+        if options.is_shared:
+            self._plugins.require(self.backend, "share", "share a minibatch out over devices")
         info = self._plugins.backends[self.backend]
         if options.dtype.name not in info.capabilities.dtypes:
             raise ValidationError(
