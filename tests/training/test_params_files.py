@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -260,3 +261,26 @@ def test_weights_of_layers_are_saved_trainable_or_not(make_sim: Any, tmp_path: P
     assert not np.allclose(expected, different)
     weights = [name for name in loaded.taken if name.startswith("nodes[")]
     assert len(weights) == 2 + 2 + 2
+
+
+@pytest.mark.needs("jax")  # whose callbacks are functions
+def test_what_a_callback_saves_goes_on_with_the_items_in_their_order(
+    make_sim: Callable[..., Any], tmp_path: Path
+) -> None:
+    with nengo.Network(seed=1) as net:
+        drive = nengo.Node([0.0])
+        ens = nengo.Ensemble(10, 1, neuron_type=nengo.Tanh(), seed=2)
+        nengo.Connection(drive, ens, synapse=None)
+        probe = nengo.Probe(ens)
+    x = np.random.RandomState(3).uniform(-1, 1, (12, 1, 1))
+    data: tuple[Any, ...] = ({drive: x}, {probe: x**2}, "sgd")
+
+    def keep(epoch: int, logs: Any) -> None:
+        if epoch == 1:
+            sim.save_params(tmp_path / "half", state=True)
+
+    sim = make_sim(net, minibatch_size=4)
+    whole = sim.train(*data, n_epochs=4, callbacks=[keep])["loss"]
+    other = make_sim(net, minibatch_size=4)
+    other.load_params(tmp_path / "half", state=True)
+    assert other.train(*data, n_epochs=2)["loss"] == pytest.approx(whole[2:], rel=1e-9)

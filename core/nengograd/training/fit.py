@@ -64,6 +64,7 @@ def fit(
     callbacks = trainer.callbacks(options, spec)
 
     def write_back_and_report() -> Mapping[str, float]:
+        model.n_epochs = options.first_epoch + batches.begun
         model.read_trainer(program, trainer)
         return {} if on_epoch_end is None else on_epoch_end()
 
@@ -84,6 +85,6 @@ def fit(
         if profiler is not None:
             profiler.finish()
         if batches.begun:
-            model.n_epochs += batches.begun
+            model.n_epochs = options.first_epoch + batches.begun
             model.read_trainer(program, trainer)
             model.warn_of_nan()
