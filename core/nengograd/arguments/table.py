@@ -228,6 +228,11 @@ TABLE: dict[str, dict[str, Rule]] = {
         "save": optional(rules.PATH),
         "plot": optional(rules.PATH),
     },
+    "nengograd launch": {
+        "processes": rules.COUNT,
+        "script": rules.PATH,
+        "arguments": rules.NAMES,
+    },
     "nengograd explain": {**_COMMAND, "program": rules.FLAG},
     "nengograd graph": {
         **_COMMAND,

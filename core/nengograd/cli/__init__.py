@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from nengo.exceptions import NengoException
 
 from ..arguments.table import check_arguments
-from . import explain, graph, new_plugin, plugins, profile, run
+from . import explain, graph, launch, new_plugin, plugins, profile, run
 from .failures import ScriptError, message, own_traceback
 
 __all__ = ["main"]
 
-COMMANDS = (run, explain, graph, profile, plugins, new_plugin)
+COMMANDS = (run, launch, explain, graph, profile, plugins, new_plugin)
 """Modules, in the order of the help. Each has ``add(subparsers)``."""
 
 

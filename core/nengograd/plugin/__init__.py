@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from .namespace import Namespace as Namespace
     from .namespace import make_namespace as make_namespace
     from .namespace import numpy_namespace as numpy_namespace
+    from .process_group import ProcessGroup as ProcessGroup
     from .registry import Registry as Registry
     from .tensor_function import TensorFunction as TensorFunction
     from .tensor_function import as_bytes as as_bytes
@@ -97,6 +98,7 @@ _HOMES = {
     ),
     "nengograd.plugin.measuring": ("MOST_SPANS", "Measurable", "Measured", "Span", "Stopwatch"),
     "nengograd.plugin.namespace": ("NAMES", "Namespace", "make_namespace", "numpy_namespace"),
+    "nengograd.plugin.process_group": ("ProcessGroup",),
     "nengograd.plugin.registry": ("Registry",),
     "nengograd.plugin.tensor_function": ("TensorFunction", "as_bytes", "from_bytes", "is_real"),
     "nengograd.plugin.trainer": ("BatchSpec", "FitOptions", "LossTerm", "StepResult", "Trainer"),
