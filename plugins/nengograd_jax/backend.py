@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
+from nengo.exceptions import BuildError
 
 from nengograd.plugin.backend import Backend
 from nengograd.plugin.executable import Executable, Options
@@ -14,6 +17,7 @@ from nengograd.plugin.registry import Registry
 from nengograd.plugin.trainer import Trainer
 from nengograd.program.program import Program
 
+from . import processes
 from .devices import device_names, find_devices
 from .executable import LoopExecutable, SegmentExecutable
 from .namespace import make_namespace
@@ -28,20 +32,37 @@ class JaxBackend(Backend):
     name = "jax"
     process = os.getpid()
 
+    def __init__(self) -> None:
+        processes.join()
+
     def devices(self) -> list[str]:
         """Names of JAX's devices in this process."""
         return device_names()
 
     def compile(self, program: Program, registry: Registry, options: Options) -> Executable:
         """One compiled loop, or compiled segments around what runs on the host."""
+        placement = _placement(options)
+        if program.host_blocks and not placement.is_local:
+            raise BuildError(
+                f"{program.host_blocks[0].ops[0].operator} runs as Python within each step, which "
+                "processes cannot do together: choose a device of this process instead of "
+                f"device={options.device!r}, and each simulates all items by itself"
+            )
         kind = SegmentExecutable if program.host_blocks else LoopExecutable
-        return kind(program, registry, options, _placement(options))
+        return kind(program, registry, options, placement)
 
     def trainer(self, program: Program, registry: Registry, options: Options) -> Trainer:
         """Prepare a program for training."""
         from .trainer import JaxTrainer
 
         return JaxTrainer(program, registry, options, _placement(options))
+
+    def call_once(self, options: Options, action: Callable[[], object]) -> None:
+        """Call a function in process 0 alone, where several compute together."""
+        if options.device == "all" and jax.process_count() > 1:
+            processes.call_once(action)
+        else:
+            action()
 
     def namespace(self, dtype: np.dtype[Any]) -> Namespace:
         """Functions of JAX's arrays."""

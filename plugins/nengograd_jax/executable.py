@@ -88,6 +88,8 @@ class _JaxExecutable(Executable):
             self._constants = {
                 a.id: jnp.asarray(a.initial, options.dtype) for a in self.function.constants()
             }
+        initial = [a.initial for a in program.arrays.values() if a.initial is not None]
+        placement.check_same("models", initial)
         self._parameters: dict[int, Any] = {}
         self._traced: dict[int, Any] | None = None
         _JaxExecutable.set_parameters(
@@ -284,6 +286,7 @@ class LoopExecutable(_JaxExecutable):
             *map(self._array_spec, self._state_ids),
         ]
         self._steps = self._compiled(self._loop, "steps", specs)
+        self._is_first = True
 
     def _loop(self, n: Any, inputs: Any, *state: Any) -> list[Any]:
         batch, unroll = self.options.batch, self.options.unroll
@@ -334,6 +337,9 @@ class LoopExecutable(_JaxExecutable):
         self, state: State, inputs: NDArray[Any], n: int, first: int, host: Host
     ) -> tuple[State, list[NDArray[Any]]]:
         """Run n steps; see `Executable.run`."""
+        if self._is_first:
+            self._placement.check_same("inputs of a run", [inputs])
+            self._is_first = False
         if n < self.chunk:
             padded = np.zeros(self._input_shape, dtype=self.options.dtype)
             padded[:n] = inputs

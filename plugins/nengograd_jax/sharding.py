@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -11,6 +11,8 @@ from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
+
+from .processes import check_same
 
 __all__ = ["Placement"]
 
@@ -95,6 +97,11 @@ class Placement:
     def items_of(self, size: int) -> int:
         """How many of some items each device has."""
         return size // len(self.devices)
+
+    def check_same(self, what: str, arrays: Iterable[Any]) -> None:
+        """Check that all processes have the same; see `processes.check_same`."""
+        if not self.is_local:
+            check_same(what, arrays)
 
     def put(self, array: Any, sharding: Any) -> Any:
         """An array on the devices; what lies there already is returned as it is.

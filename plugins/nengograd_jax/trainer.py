@@ -73,6 +73,7 @@ class JaxTrainer(Trainer):
         self._lowered: Any = None
         self._update: Any = None
         self._names: list[str] = []
+        self._is_first = True
 
     def _context(self) -> Any:
         return precision(self._dtype)
@@ -121,6 +122,7 @@ class JaxTrainer(Trainer):
                 # What ids belong to is kept along, so that no other object gets them.
                 self._updates[key] = lowered, lowered.compile(), (self._optimizer, losses)
         self._lowered, self._update, _ = self._updates[key]
+        self._is_first = True
 
     def _replicated(self, array: Any) -> Any:
         return self._placement.put(array, self._placement.whole)
@@ -134,6 +136,9 @@ class JaxTrainer(Trainer):
 
     def step(self, inputs: NDArray[Any], targets: list[NDArray[Any]]) -> StepResult:
         """Change the parameters by one minibatch; see `Trainer.step`."""
+        if self._is_first:
+            self._placement.check_same("training data", [inputs, *targets])
+            self._is_first = False
         state, optimizer = self._states[id(self._optimizer)]
         with self._context():
             if self._placement.is_shared:

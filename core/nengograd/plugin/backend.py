@@ -180,6 +180,19 @@ class Backend(ABC):
         """
         raise _promised(self, "tensor_function", "tensor_functions")
 
+    def call_once(self, options: Options, action: Callable[[], object]) -> None:
+        """Call a function that has an effect outside, such as one that writes a file.
+
+        Parameters
+        ----------
+        options : Options
+            Those of the simulator.
+        action : callable
+            Where several processes compute this simulator together, one of them calls it, and
+            the others wait for that. If it fails, all raise an error.
+        """
+        action()
+
     def namespace(self, dtype: np.dtype[Any]) -> Namespace:
         """The array namespace that users' losses are computed with; by default NumPy's.
 

@@ -50,7 +50,7 @@ def save_file(
         }
     for name, array in arrays.items():
         check_finite(name, array, allow_nonfinite)
-    save(path, arrays, roles, about)
+    sim._build.engine.call_once(sim.options, lambda: save(path, arrays, roles, about))
 
 
 def _conditions(sim: Any) -> dict[str, Any]:
