@@ -17,7 +17,7 @@ from nengograd.plugin.registry import Registry
 from nengograd.plugin.trainer import Trainer
 from nengograd.program.program import Program
 
-from . import processes
+from . import flags, processes
 from .devices import device_names, find_devices
 from .executable import LoopExecutable, SegmentExecutable
 from .namespace import make_namespace
@@ -34,6 +34,7 @@ class JaxBackend(Backend):
 
     def __init__(self) -> None:
         processes.join()
+        flags.start()
 
     def devices(self) -> list[str]:
         """Names of JAX's devices in this process."""

@@ -1,19 +1,27 @@
-"""How XLA compiles on a CPU: loops of small steps as one function.
+"""How JAX starts on a CPU where nengograd is the first to need it in a process.
 
 XLA's runtime for CPUs calls each operation of a loop by itself, which takes longer than what a
 small operation computes. A pass of XLA's makes one function of a loop that moves few bytes. By
 default these are 1 kB; a flag says how many, which XLA reads once, when the first device of a
 process is asked for.
+
+JAX also hands each call to another thread and returns at once. A simulator waits for each result,
+so that it would pay for this without a use.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
+import jax
 from jax.extend.backend import backends
 
-__all__ = ["CALLED_ONE_BY_ONE", "prepare_compiler"]
+__all__ = ["CALLED_ONE_BY_ONE", "start"]
 
+_DISPATCH = "jax_cpu_enable_async_dispatch"
+_FLAGS = "XLA_FLAGS"
 _THRESHOLD = "xla_cpu_small_while_loop_byte_threshold"
 _BYTES = 16_000_000
 """Loops that move more are called operation by operation: they can use all cores."""
@@ -22,21 +30,38 @@ CALLED_ONE_BY_ONE = {"xla_disable_hlo_passes": "small-while-loop-hoisting"}
 """Options of a compilation in which each operation of a loop can be timed."""
 
 
-def prepare_compiler() -> None:
-    """Let XLA compile loops of small steps as one function in this process.
+def start() -> None:
+    """Start JAX, if it has not started, with what serves simulations on a CPU.
 
-    What a user has said in ``XLA_FLAGS`` stays as it is. A process in which JAX has computed before
-    keeps the flags it began with, and small models run slower there.
+    What a user has said in ``XLA_FLAGS`` stays as it is, and the environment is left as it was. A
+    process in which JAX has computed before goes on as it began: small models run slower there.
     """
-    given = os.environ.get("XLA_FLAGS")
+    with _flags(), _calls_in_this_thread():
+        backends()
+
+
+@contextlib.contextmanager
+def _flags() -> Iterator[None]:
+    given = os.environ.get(_FLAGS)
     if _THRESHOLD in (given or ""):
+        yield
         return
     flag = f"--xla_backend_extra_options={_THRESHOLD}={_BYTES}"
-    os.environ["XLA_FLAGS"] = f"{given} {flag}" if given else flag
+    os.environ[_FLAGS] = f"{given} {flag}" if given else flag
     try:
-        backends()
+        yield
     finally:
         if given is None:
-            del os.environ["XLA_FLAGS"]
+            del os.environ[_FLAGS]
         else:
-            os.environ["XLA_FLAGS"] = given
+            os.environ[_FLAGS] = given
+
+
+@contextlib.contextmanager
+def _calls_in_this_thread() -> Iterator[None]:
+    before = jax.config.values[_DISPATCH]
+    jax.config.update(_DISPATCH, False)
+    try:
+        yield
+    finally:
+        jax.config.update(_DISPATCH, before)

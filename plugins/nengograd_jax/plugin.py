@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 def _load() -> Backend:
     from .backend import JaxBackend
-    from .flags import prepare_compiler
 
-    prepare_compiler()
     return JaxBackend()
 
 
