@@ -20,7 +20,7 @@ from .library import PROCESS
 from .loop import LoopExecutable
 from .namespace import make_namespace
 from .segments import SegmentExecutable
-from .tensor_functions import tensor_function
+from .tensor_functions import check_keras, tensor_function
 from .tensor_nodes import outside_of_compiler, warn_of_nodes
 from .trainer import TensorFlowTrainer
 
@@ -50,6 +50,7 @@ class TensorFlowBackend(Backend):
 
     def trainer(self, program: Program, registry: Registry, options: Options) -> Trainer:
         """Prepare a program for training."""
+        check_keras()
         return TensorFlowTrainer(program, registry, options, find_device(options.device))
 
     def tensor_function(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,11 +10,14 @@ import numpy as np
 from nengo.exceptions import BuildError, ValidationError
 from numpy.typing import NDArray
 
+from nengograd_xla.keras_copies import NO_COPY, apart, copied, follow_flags, fresh
+from nengograd_xla.keras_layers import is_float, stateless_call, variables_of
+from nengograd_xla.tensor_functions import Shape, item_shape, unique_names
+
 from .graph_functions import graph_function
 from .graphs import check_graph
-from .keras_copies import NO_COPY, apart, copied, follow_flags
 from .library import tf
-from .tensor_functions import Function, Shape, item_shape
+from .tensor_functions import Function
 
 __all__ = ["KerasFunction"]
 
@@ -42,7 +44,7 @@ class KerasFunction(Function):
         self._copies: dict[tuple[str, int], Any] = {}
         self._is_checked = False
         # Variables that are there before the layer is built are the user's, values included.
-        given = {id(v) for v in _variables(layer)[0]}
+        given = {id(v) for v in variables_of(layer)[0]}
         try:
             out = layer(tf.keras.KerasTensor((1, *shape_in), dtype=layer.compute_dtype))
         except Exception as error:
@@ -52,13 +54,13 @@ class KerasFunction(Function):
                 attr="shape_in",
             ) from error
         self.shape_out = item_shape(out, layer.name)
-        variables, _ = _variables(layer)
+        variables, _ = variables_of(layer)
         self._is_new = [id(v) not in given for v in variables]
         changed, self._draws = self._trace(training=False)
         names = iter(
-            _unique_names([v.name for v, c in zip(variables, changed, strict=True) if not c])
+            unique_names([v.name for v, c in zip(variables, changed, strict=True) if not c])
         )
-        kept = iter(_unique_names([v.name for v, c in zip(variables, changed, strict=True) if c]))
+        kept = iter(unique_names([v.name for v, c in zip(variables, changed, strict=True) if c]))
         self._names = tuple(f"state.{next(kept)}" if c else next(names) for c in changed)
         self.names = tuple(n for n, c in zip(self._names, changed, strict=True) if not c)
         self.states = tuple(n for n, c in zip(self._names, changed, strict=True) if c)
@@ -76,21 +78,21 @@ class KerasFunction(Function):
     @property
     def trainable(self) -> frozenset[str]:
         """Names of the weights that training may change, as the layer says now."""
-        variables, _ = _variables(self._layer)
+        variables, _ = variables_of(self._layer)
         return frozenset(
             name
             for name, v in zip(self._names, variables, strict=True)
-            if name in self.names and v.trainable and self._layer.trainable and _is_float(v)
+            if name in self.names and v.trainable and self._layer.trainable and is_float(v)
         )
 
     def is_random(self, training: bool) -> bool:
         """Whether one of the layer's generators draws."""
-        return len(_variables(self._layer)[1]) > 0 if training else self._draws
+        return len(variables_of(self._layer)[1]) > 0 if training else self._draws
 
     def initial(self, seed: int) -> dict[str, NDArray[Any]]:
         """Values of the variables; those that were not there before the node follow the seed."""
-        own, _ = _variables(self._layer)
-        fresh = _variables(self._fresh(seed))[0] if any(self._is_new) else own
+        own, _ = variables_of(self._layer)
+        fresh = variables_of(self._fresh(seed))[0] if any(self._is_new) else own
         values = {}
         for name, a, b, new in zip(self._names, own, fresh, self._is_new, strict=True):
             values[name] = _as_array(b if new else a).reshape(self.shapes[name])
@@ -98,15 +100,7 @@ class KerasFunction(Function):
 
     def _fresh(self, seed: int) -> Any:
         """The layer with weights drawn from a seed."""
-        # Keras' initializers take the seeds they were not given from here.
-        before = random.getstate()
-        random.seed(seed)
-        try:
-            return copied(self._layer, None, (1, *self._shape_in), carry=False)
-        except NO_COPY:
-            return self._layer  # such as a user's own layer without a configuration
-        finally:
-            random.setstate(before)
+        return fresh(self._layer, (1, *self._shape_in), seed)
 
     def _has_batch_axes(self, variables: Sequence[Any]) -> bool:
         """Whether the first axis of all states is that of the minibatch."""
@@ -114,7 +108,7 @@ class KerasFunction(Function):
             other = copied(self._layer, None, (2, *self._shape_in), carry=False)
         except NO_COPY:
             return False
-        pairs = zip(self._names, variables, _variables(other)[0], strict=True)
+        pairs = zip(self._names, variables, variables_of(other)[0], strict=True)
         return all(
             tuple(a.shape)[:1] == (1,) and tuple(b.shape) == (2, *a.shape[1:])
             for name, a, b in pairs
@@ -157,7 +151,7 @@ class KerasFunction(Function):
         if self.states and rows > 1 and not self._by_batch:
             return self._call_one_by_one(weights, states, x, key, training)
         layer = self._computing(x.dtype.name, rows if self._by_batch else 1)
-        shapes = {n: v.shape for n, v in zip(self._names, _variables(layer)[0], strict=True)}
+        shapes = {n: v.shape for n, v in zip(self._names, variables_of(layer)[0], strict=True)}
         given = dict(zip(self.names, weights, strict=True))
         for name, state in zip(self.states, states, strict=True):
             given[name] = tf.reshape(state, shapes[name])
@@ -189,7 +183,7 @@ class KerasFunction(Function):
         self, layer: Any, values: Sequence[Any], x: Any, key: Any, training: bool
     ) -> tuple[Any, list[Any]]:
         """Call a layer with values of its variables; returns them as they are after it."""
-        variables, keys = _variables(layer)
+        variables, keys = variables_of(layer)
         given = list(zip(variables, values, strict=True))
         for number, variable in enumerate(keys):
             state = tf.convert_to_tensor(variable.value)
@@ -197,7 +191,7 @@ class KerasFunction(Function):
                 # Keras begins with a seed of its own, another one for each layer that is made.
                 state = tf.cast(key + tf.constant([0, number * _DRAWS]), state.dtype)
             given.append((variable, state))
-        y, before, after = _stateless(layer, given, x, training)
+        y, before, after = _called(layer, given, x, training)
         if training:
             for name, v, old, new in zip(self._names, variables, before, after, strict=False):
                 if new is not old and name not in self.states:
@@ -220,12 +214,12 @@ class KerasFunction(Function):
             Whether a call draws random numbers.
         """
         layer = self._layer
-        variables, keys = _variables(layer)
+        variables, keys = variables_of(layer)
         found: list[Any] = []
 
         def run(x: Any, *values: Any) -> Any:
             given = list(zip([*variables, *keys], values, strict=True))
-            y, before, after = _stateless(layer, given, x, training)
+            y, before, after = _called(layer, given, x, training)
             found[:] = [new is not old for new, old in zip(after, before, strict=True)]
             return y, after
 
@@ -237,7 +231,7 @@ class KerasFunction(Function):
         return found[:n], any(found[n:])
 
     def _specs(self) -> list[Any]:
-        variables, _ = _variables(self._layer)
+        variables, _ = variables_of(self._layer)
         specs = [tf.TensorSpec((1, *self._shape_in), self._layer.compute_dtype)]
         return specs + [tf.TensorSpec(v.shape, v.dtype) for v in variables]
 
@@ -253,22 +247,11 @@ _ITEM = 2**20
 """By how much the counts of two items differ, where each draws by itself."""
 
 
-def _stateless(
+def _called(
     layer: Any, given: list[tuple[Any, Any]], x: Any, training: bool
 ) -> tuple[Any, list[Any], list[Any]]:
-    """Call a layer with values for its variables; returns its output, and them before and after."""
-    with tf.keras.StatelessScope(state_mapping=given) as scope, _without_cudnn(layer):
-        before = [scope.get_current_value(v) for v, _ in given]
-        y = _entry(layer)(x, training=training)
-        after = [scope.get_current_value(v) for v, _ in given]
-    if set(scope.state_mapping) - {id(v) for v, _ in given}:
-        raise ValidationError(
-            f"{layer.name} changes a variable that is not its own, or draws random numbers of "
-            "Keras without a seed: make its variables with self.add_weight, and give it a "
-            "keras.random.SeedGenerator as an attribute to draw with",
-            attr="tensor_func",
-        )
-    return y, before, after
+    with _without_cudnn(layer):
+        return stateless_call(layer, given, x, training)
 
 
 @contextlib.contextmanager
@@ -285,55 +268,7 @@ def _without_cudnn(layer: Any) -> Iterator[None]:
             part.use_cudnn = used
 
 
-def _entry(layer: Any) -> Any:
-    """What calls a layer so that all layers within it know whether they are trained.
-
-    A layer whose ``call`` takes no ``training`` does not pass it on by itself; in a Keras model
-    the model does.
-    """
-
-    class Entry(tf.keras.layers.Layer):
-        def call(self, x: Any, training: bool = False) -> Any:
-            return layer(x)
-
-    entry = Entry(autocast=False)
-    entry.built = True
-    return entry
-
-
-def _variables(layer: Any) -> tuple[list[Any], list[Any]]:
-    """A layer's variables, and apart from them the state of its generators of random numbers."""
-    found = {id(v): v for v in layer.weights}
-    found.update((id(v), v) for v in layer.variables)
-    for part in layer._flatten_layers():
-        # Recurrent layers keep their state where `variables` does not look.
-        found.update((id(v), v) for v in _within(list(vars(part).values())))
-    keys = [v for v in found.values() if v.name == "seed_generator_state"]
-    own = [v for v in found.values() if v.name != "seed_generator_state"]
-    return own, keys
-
-
-def _within(value: Any) -> Iterator[Any]:
-    """Variables in lists and dicts."""
-    if isinstance(value, tf.keras.Variable):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _within(item)
-    elif isinstance(value, dict):
-        yield from _within(list(value.values()))
-
-
-def _is_float(variable: Any) -> bool:
-    return bool(tf.as_dtype(variable.dtype).is_floating)
-
-
 def _as_array(variable: Any) -> NDArray[Any]:
     array = np.asarray(variable.numpy())
-    is_native = not _is_float(variable) or array.dtype in (np.float32, np.float64)
+    is_native = not is_float(variable) or array.dtype in (np.float32, np.float64)
     return array if is_native else array.astype(np.float32)
-
-
-def _unique_names(names: list[str]) -> list[str]:
-    """Names of variables, the same in every process: Keras numbers layers as they are made."""
-    return names if len(set(names)) == len(names) else [f"{i}.{n}" for i, n in enumerate(names)]

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from nengograd.plugin.backend import check_process
 from nengograd.plugin.tensor_function import TensorFunction
+from nengograd_xla.tensor_functions import Shape, item_shape
 
 from .graph_functions import graph_function
 from .graphs import check_graph, python_without_gradient, why_not_compiled
 from .library import PROCESS, tf
 
-__all__ = ["Function", "PlainFunction", "Shape", "item_shape", "tensor_function"]
-
-Shape = tuple[int, ...] | None
+__all__ = ["Function", "PlainFunction", "check_keras", "tensor_function"]
 
 
 def tensor_function(function: Callable[..., Any], shape_in: Shape, pass_time: bool) -> Function:
@@ -34,14 +33,21 @@ def tensor_function(function: Callable[..., Any], shape_in: Shape, pass_time: bo
     """
     from .keras_functions import KerasFunction
 
-    _check_keras()
+    check_keras()
     if isinstance(function, tf.keras.layers.Layer):
         return KerasFunction(function, shape_in, pass_time)
     return PlainFunction(function, shape_in, pass_time)
 
 
 @cache
-def _check_keras() -> None:
+def check_keras() -> None:
+    """Refuse Keras where it computes with something else.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If so.
+    """
     name = tf.keras.backend.backend()
     if name != "tensorflow":
         raise ValidationError(
@@ -210,16 +216,3 @@ def _parameters(function: Callable[..., Any]) -> Mapping[str, Any]:
 
 def _name(function: Any) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
-
-
-def item_shape(output: Any, name: str) -> tuple[int, ...]:
-    """The shape of one item's output, from that for a minibatch of 1."""
-    shape = getattr(output, "shape", None)
-    if shape is None or len(shape) < 2 or shape[0] != 1 or None in tuple(shape):
-        found = f"shape {tuple(shape)}" if shape is not None else type(output).__name__
-        raise ValidationError(
-            f"{name} has to return one tensor (minibatch_size, *shape_out) with at least one "
-            f"axis beyond the minibatch; for a minibatch of 1 it returns {found}",
-            attr="tensor_func",
-        )
-    return tuple(int(n) for n in shape[1:])

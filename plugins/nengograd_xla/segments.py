@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -17,6 +17,7 @@ from nengograd.plugin.registry import Registry
 from nengograd.program.program import Block, Program
 from nengograd.program.segments import Segment, split
 from nengograd.run.step_function import StepFunction
+from nengograd.tensor_node import SimTensorNode
 
 __all__ = ["Compile", "SegmentedStep"]
 
@@ -71,7 +72,6 @@ class SegmentedStep:
         self.watch: Stopwatch | None = None
         self.segments = split(program)
         self._input_id = next((a.id for a in program.by_role("input")), None)
-        self._on_host = _HostSide(program, registry, options)
         self._readers = [function.reader(view) for view in program.outputs]
         self._updates = {i: function.updater(view) for i, view in program.updates.items()}
         self._compiled: dict[int, Callable[..., Sequence[Any]]] = {}
@@ -79,6 +79,8 @@ class SegmentedStep:
             if not self._is_small(segment):
                 name = f"segment{number}_of_step"
                 self._compiled[number] = compile(self._runner(segment), name, segment.needs)
+        compiled = {i for number in self._compiled for i in self.segments[number].blocks}
+        self._on_host = _HostSide(program, registry, options, compiled)
 
     def _is_small(self, segment: Segment) -> bool:
         """Whether NumPy takes less time for a segment than calling a compiled function does."""
@@ -86,6 +88,8 @@ class SegmentedStep:
         if segment.host is None:
             crossing += len(self._program.updates) + len(self._program.outputs)
         blocks = [self._program.blocks[i] for i in segment.blocks]
+        if any(block.kind is SimTensorNode for block in blocks):
+            return False  # it computes with the backend's tensors
         numpy = sum(map(self._seconds, blocks))
         return numpy < _CALL + _CROSSING * crossing
 
@@ -191,17 +195,27 @@ class SegmentedStep:
 class _HostSide:
     """The program's blocks on NumPy, for small segments and for what goes to host blocks.
 
+    Parameters
+    ----------
+    program, registry, options
+        As for `SegmentedStep`.
+    compiled : collection of int
+        Indices of blocks that do not run here.
+
     Attributes
     ----------
     fixed : dict
         The table of what is the same in all steps.
     """
 
-    def __init__(self, program: Program, registry: Registry, options: Options):
+    def __init__(
+        self, program: Program, registry: Registry, options: Options, compiled: Collection[int]
+    ):
         self._program = program
         self._dtype = options.dtype
         numpy = make_registry(registry.manager, "numpy")
-        self._function = StepFunction(program, numpy, options, make_namespace(options.dtype))
+        xp = make_namespace(options.dtype)
+        self._function = StepFunction(program, numpy, options, xp, skip=compiled)
         self._constants = {
             a.id: np.asarray(a.initial, options.dtype) for a in self._function.constants()
         }

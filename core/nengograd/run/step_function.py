@@ -8,7 +8,7 @@ calls it once to trace a compiled function.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -52,6 +52,8 @@ class StepFunction:
         ``wrap(block, step) -> step``: lets a backend change how a block is run.
     scope : callable, optional
         ``scope(index)`` is a context in which a block's operands are read and it is called.
+    skip : collection of int, optional
+        Indices of blocks that are never called here, and need no builder.
 
     Attributes
     ----------
@@ -67,6 +69,7 @@ class StepFunction:
         xp: Any,
         wrap: Wrap | None = None,
         scope: Scope | None = None,
+        skip: Collection[int] = (),
     ):
         self.program = program
         self.xp = xp
@@ -77,6 +80,8 @@ class StepFunction:
         self.scope: Scope | None = scope
         self.build_seconds: dict[int, float] = {}
         for index, block in enumerate(program.blocks):
+            if index in skip:
+                continue
             if block.host:
                 self._readers[index] = [self.reader(view) for view in block.operands]
                 continue

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
+import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import keras
 import numpy as np
 
-from .library import tf
+from .keras_layers import is_float
 
-__all__ = ["NO_COPY", "apart", "copied", "follow_flags"]
+__all__ = ["NO_COPY", "apart", "copied", "follow_flags", "fresh"]
 
 NO_COPY = (NotImplementedError, TypeError, ValueError)
 """What Keras raises where it cannot make a layer from a configuration."""
@@ -45,6 +47,22 @@ def copied(layer: Any, dtype: str | None, shape: tuple[int, ...], carry: bool = 
     return copy
 
 
+def fresh(layer: Any, shape: tuple[int, ...], seed: int) -> Any:
+    """A layer like another, with weights drawn from a seed.
+
+    Where Keras cannot make one from the configuration it is the layer itself.
+    """
+    # Keras' initializers take the seeds they were not given from here.
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        return copied(layer, None, shape, carry=False)
+    except NO_COPY:
+        return layer  # such as a user's own layer without a configuration
+    finally:
+        random.setstate(before)
+
+
 def apart(function: Callable[[], Any]) -> Any:
     """Call a function in a thread of its own, outside of all that is being traced in this one.
 
@@ -67,15 +85,15 @@ def _built(layer: Any, dtype: str | None, shape: tuple[int, ...]) -> Any:
         config = _with_dtype(config, dtype)
     # Keras makes the parts of a model by name; it knows a user's classes only if registered.
     makers = {type(p).__name__: _Maker(type(p), dtype) for p in layer._flatten_layers()}
-    before = tf.keras.config.dtype_policy()
-    tf.keras.config.set_dtype_policy(dtype or layer.dtype_policy)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype or layer.dtype_policy)
     try:
-        with tf.keras.utils.custom_object_scope(makers):
+        with keras.utils.custom_object_scope(makers):
             made = makers[type(layer).__name__].from_config(config)
     finally:
-        tf.keras.config.set_dtype_policy(before)
+        keras.config.set_dtype_policy(before)
     try:
-        made(tf.keras.KerasTensor(shape, dtype=made.compute_dtype))
+        made(keras.KerasTensor(shape, dtype=made.compute_dtype))
     finally:
         for part in made._flatten_layers():
             if isinstance(part.build, _CastingBuild):
@@ -147,7 +165,12 @@ def _is_data(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(_is_data(x) for x in value)
     plain = (bool, int, float, str, np.ndarray, np.generic, type(None))
-    return isinstance(value, (*plain, tf.Tensor))
+    return isinstance(value, plain) or _is_tensor(value)
+
+
+def _is_tensor(value: Any) -> bool:
+    # Keras' variables may pass for tensors; they have their dtype already.
+    return not isinstance(value, keras.Variable) and bool(keras.ops.is_tensor(value))
 
 
 def _is_same(a: Any, b: Any) -> bool:
@@ -168,11 +191,10 @@ def _cast_all(layer: Any, dtype: str) -> None:
 
 def _cast(value: Any, dtype: str) -> Any:
     """Tensors of real numbers, alone or in lists and dicts, in another dtype."""
-    if isinstance(value, dict) and any(isinstance(x, tf.Tensor) for x in value.values()):
+    if isinstance(value, dict) and any(map(_is_tensor, value.values())):
         return {name: _cast(x, dtype) for name, x in value.items()}
-    if isinstance(value, (list, tuple)) and any(isinstance(x, tf.Tensor) for x in value):
+    if isinstance(value, (list, tuple)) and any(map(_is_tensor, value)):
         return [_cast(x, dtype) for x in value]
-    # Keras' variables pass for tensors, too, and have their dtype already.
-    if isinstance(value, tf.Tensor) and value.dtype.is_floating:
-        return tf.cast(value, dtype)
+    if _is_tensor(value) and is_float(value):
+        return keras.ops.cast(value, dtype)
     return value
