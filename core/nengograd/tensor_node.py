@@ -40,9 +40,9 @@ class TensorNode(nengo.Node):
     tensor_func : callable
         Takes an input ``(minibatch_size, *shape_in)`` and returns
         ``(minibatch_size, *shape_out)``; with ``pass_time`` it takes the time, a scalar in
-        seconds, before that. Items have to be independent of each other. With the backend
-        ``"tensorflow"`` a function on its tensors or a Keras layer. A layer that is used in several
-        nodes shares its weights, and each node has a state of its own.
+        seconds, before that. Items have to be independent of each other. It is a function on the
+        tensors of the backend, or a layer of a library that the backend knows. A layer that is
+        used in several nodes shares its weights, and each node has a state of its own.
 
         What a layer changes by itself when it is called, such as the state of a recurrent
         layer that keeps one or a counter, lives from step to step; each item of a minibatch
@@ -51,8 +51,9 @@ class TensorNode(nengo.Node):
         (``trainable = False``), before the simulator is made, to train with those it has.
 
         Random numbers follow the simulator's seed. A layer draws them with a generator of its
-        own; a function takes a parameter ``seed``, two whole numbers that are others in each
-        step, and draws with a function of that seed alone.
+        own; a function takes a parameter ``seed``, which is another one in each step, and draws
+        with a function of that seed alone. What it is, two whole numbers or a key, the backend
+        says.
 
         A function that the backend's compiler cannot compile, such as one that prints, runs
         outside of compiled code, with a warning.

@@ -14,6 +14,7 @@ from nengograd.plugin.backend import Backend
 from nengograd.plugin.executable import Executable, Options
 from nengograd.plugin.namespace import Namespace
 from nengograd.plugin.registry import Registry
+from nengograd.plugin.tensor_function import TensorFunction
 from nengograd.plugin.trainer import Trainer
 from nengograd.program.program import Program
 
@@ -64,6 +65,14 @@ class JaxBackend(Backend):
             processes.call_once(action)
         else:
             action()
+
+    def tensor_function(
+        self, function: Callable[..., Any], shape_in: tuple[int, ...] | None, pass_time: bool
+    ) -> TensorFunction:
+        """Prepare a function on JAX's arrays, or a layer of Equinox, Flax or Keras."""
+        from .layers import tensor_function
+
+        return tensor_function(function, shape_in, pass_time)
 
     def namespace(self, dtype: np.dtype[Any]) -> Namespace:
         """Functions of JAX's arrays."""

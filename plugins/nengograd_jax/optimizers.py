@@ -1,7 +1,8 @@
-"""Optimizers of optax, by name or as they are."""
+"""Optimizers of optax, by name or as they are, and those of Keras."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import optax
@@ -27,13 +28,14 @@ def find_optimizer(optimizer: Any) -> Any:
 
     Parameters
     ----------
-    optimizer : str or optax.GradientTransformation
-        A name stands for Keras' defaults.
+    optimizer : str, optax.GradientTransformation or keras.optimizers.Optimizer
+        A name stands for an optimizer of optax with Keras' defaults. One of Keras is for one
+        trainer.
 
     Raises
     ------
     nengo.exceptions.ValidationError
-        If it is neither.
+        If it is none of these, or one of Keras that cannot be used.
     """
     if isinstance(optimizer, str):
         if optimizer.lower() not in _BY_NAME:
@@ -43,6 +45,11 @@ def find_optimizer(optimizer: Any) -> Any:
                 attr="optimizer",
             )
         return _BY_NAME[optimizer.lower()]()
+    keras = sys.modules.get("keras")
+    if keras is not None and isinstance(optimizer, keras.optimizers.Optimizer):
+        from .keras_optimizers import transformation
+
+        return transformation(optimizer)
     if not isinstance(optimizer, optax.GradientTransformation):
         raise ValidationError(
             "must be an optimizer of optax, such as optax.adam(1e-3), or the name of one, not "

@@ -9,6 +9,7 @@ from nengograd.plugin.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from nengograd.plugin.backend import Backend, BackendInfo
+    from nengograd.plugin.builders import OperatorBuilder
 
 
 def _load() -> Backend:
@@ -28,9 +29,23 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
             requires=("jax",),
             install='pip install "nengograd[jax]"',
             capabilities=Capabilities(
-                differentiate=True, write_graph=True, profile=True, share=True
+                differentiate=True,
+                tensor_functions=True,
+                write_graph=True,
+                profile=True,
+                share=True,
             ),
             family="xla",
             preference=5,
         )
     }
+
+
+@hookimpl
+def nengograd_operators(backend: str) -> Mapping[type, OperatorBuilder]:
+    """The builder of nodes that compute with tensors."""
+    if backend != "jax":
+        return {}
+    from .operators import OPERATORS
+
+    return OPERATORS

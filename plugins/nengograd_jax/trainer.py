@@ -66,6 +66,7 @@ class JaxTrainer(Trainer):
         self._parameters: dict[int, Any] = {}
         self.set_parameters({a.id: np.asarray(a.initial) for a in program.by_role("parameter")})
         self._named: dict[str, Any] = {}
+        self._given: dict[int, tuple[Any, Any]] = {}
         self._states: dict[int, tuple[Any, Any]] = {}
         self._updates: dict[Any, tuple[Any, Any, Any]] = {}
         self._sums: dict[Any, Callable[..., Any]] = {}
@@ -129,7 +130,9 @@ class JaxTrainer(Trainer):
 
     def _find(self, optimizer: Any) -> Any:
         if not isinstance(optimizer, str):
-            return find_optimizer(optimizer)
+            if id(optimizer) not in self._given:
+                self._given[id(optimizer)] = find_optimizer(optimizer), optimizer
+            return self._given[id(optimizer)][0]
         if optimizer not in self._named:
             self._named[optimizer] = find_optimizer(optimizer)
         return self._named[optimizer]

@@ -270,6 +270,11 @@ class TestTensorFlow(BackendConformance):
 class TestJax(BackendConformance):
     name = "jax"
 
+    def tensor_function(x):
+        import jax.numpy as jnp
+
+        return jnp.tanh(x)
+
 
 class TestDifferences(BackendConformance):
     name = "differences"
