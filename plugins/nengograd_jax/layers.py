@@ -149,7 +149,8 @@ class LayerFunction(Function):
             return y[None] if self._layer.by_item else y, list(after)
 
         x = spec_of((1, *self._shape_in))
-        with precision(np.dtype(np.float32)):
+        is_wide = any(spec.dtype in (np.int64, np.uint64) for spec in self._specs)
+        with precision(np.dtype(np.float64 if is_wide else np.float32)):
             specs = (x, tensor_key(), *self._specs)
             traced, (output, _) = jax.make_jaxpr(run, return_shape=True)(*specs)
         first = traced.jaxpr.invars[2:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -371,3 +372,60 @@ def test_layers_take_no_time_and_need_an_input(eqx: Any, nnx: Any, library: str)
             nengograd.TensorNode(made, pass_time=False, backend="jax")
         with pytest.raises(ValidationError, match=r"cannot be called with an input of shape \(5,"):
             nengograd.TensorNode(made, shape_in=(5,), pass_time=False, backend="jax")
+
+
+@DTYPES
+def test_arrays_that_are_no_real_numbers_keep_their_dtype(eqx: Any, dtype: str) -> None:
+    class Tables(eqx.Module):  # type: ignore[misc]
+        mask: Any
+        order: Any
+        offset: Any
+
+        def __call__(self, x: Any) -> Any:
+            return jnp.where(self.mask, x[self.order], 0) + self.offset
+
+    module = Tables(jnp.array([1, 0, 1, 1], bool), jnp.array([3, 1, 0, 2]), jnp.int8(-5))
+    net, u, node, probe = net_of(module)
+    x = draw(3, 1, 4)
+    with nengograd.Simulator(net, minibatch_size=3, dtype=dtype, **OPTIONS) as sim:
+        sim.run_steps(1, input_feeds={u: x})
+        expected = x[..., [3, 1, 0, 2]] * [1, 0, 1, 1] - 5
+        np.testing.assert_allclose(sim.data[probe], expected, rtol=CLOSE[dtype])
+        kinds = {name: value.dtype.name for name, value in sim.data[node].weights.items()}
+        assert kinds == {"mask": "bool", "order": "int32", "offset": "int8"}
+        sim.check_gradients(n_steps=1)
+
+
+def test_numbers_of_64_bits_need_a_simulation_that_has_them(eqx: Any) -> None:
+    class Table(eqx.Module):  # type: ignore[misc]
+        large: Any
+
+        def __call__(self, x: Any) -> Any:
+            return x + (self.large - 2**40)
+
+    with jax.enable_x64(True):
+        net, _, _, probe = net_of(Table(jnp.array([2**40 + 1])))
+    with nengograd.Simulator(net, dtype="float64", **OPTIONS) as sim:
+        sim.run_steps(1)
+        np.testing.assert_array_equal(sim.data[probe], np.ones((1, 4)))
+    with nengograd.Simulator(net, **OPTIONS) as sim:
+        with pytest.raises(BuildError, match="int64, which JAX has in simulations of float64"):
+            sim.run_steps(1)
+        sim.reset()
+
+
+@pytest.mark.parametrize("library", ["equinox", "flax"])
+def test_copies_of_a_network_keep_the_weights_of_a_module(eqx: Any, nnx: Any, library: str) -> None:
+    module = {
+        "equinox": lambda: eqx.nn.Linear(3, 2, key=jax.random.key(0)),
+        "flax": lambda: nnx.Linear(3, 2, rngs=nnx.Rngs(0)),
+    }[library]()
+    net, _, _, _ = net_of(module, 3)
+    net.nodes[0].output = np.ones(3)
+    found = []
+    for other in (net, net.copy(), pickle.loads(pickle.dumps(net))):
+        with nengograd.Simulator(other, **OPTIONS) as sim:
+            sim.run_steps(1)
+            found.append(sim.data[other.probes[0]])
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
