@@ -151,9 +151,12 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     until = time.monotonic() + _GRACE
     if sys.exc_info()[0] is not KeyboardInterrupt:
         _send(processes, signal.SIGTERM)
-    for process in processes:
-        try:
+    try:
+        for process in processes:
             process.wait(max(until - time.monotonic(), 0))
-        except subprocess.TimeoutExpired:
+    except subprocess.TimeoutExpired:
+        pass
+    finally:  # also if Ctrl-C is pressed again meanwhile
+        for process in processes:
             process.kill()
             process.wait()
