@@ -23,6 +23,8 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
     """The backend ``jax``."""
     from nengograd.plugin.backend import BackendInfo, Capabilities
 
+    from .costs import COSTS
+
     return {
         "jax": BackendInfo(
             _load,
@@ -34,8 +36,10 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
                 write_graph=True,
                 profile=True,
                 share=True,
+                compiles=True,
             ),
             family="xla",
+            costs=COSTS,
             preference=5,
         )
     }

@@ -23,8 +23,11 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
     """The backend ``numpy``."""
     from nengograd.plugin.backend import BackendInfo, Capabilities
 
+    from .costs import COSTS
+
     capabilities = Capabilities(profile=True)
-    return {"numpy": BackendInfo(_load, requires=("numpy",), capabilities=capabilities)}
+    info = BackendInfo(_load, requires=("numpy",), capabilities=capabilities, costs=COSTS)
+    return {"numpy": info}
 
 
 @hookimpl

@@ -23,6 +23,8 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
     """The backend ``tensorflow``."""
     from nengograd.plugin.backend import BackendInfo, Capabilities
 
+    from .costs import COSTS
+
     install = 'pip install "nengograd[tensorflow]"'
     return {
         "tensorflow": BackendInfo(
@@ -30,9 +32,14 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
             requires=("tensorflow",),
             install=install,
             capabilities=Capabilities(
-                differentiate=True, tensor_functions=True, write_graph=True, profile=True
+                differentiate=True,
+                tensor_functions=True,
+                write_graph=True,
+                profile=True,
+                compiles=True,
             ),
             family="xla",
+            costs=COSTS,
             preference=10,
         )
     }

@@ -9,7 +9,7 @@ import pytest
 from nengograd.assembly.assemble import assemble
 from nengograd.plugin.executable import Options
 from nengograd.plugin.manager import get_registry
-from nengograd.profile.cost import bytes_moved, operations
+from nengograd.profile.cost import bytes_moved, count_work, operations
 
 FLOAT32 = Options(dtype=np.dtype("float32"))
 BATCH = Options(dtype=np.dtype("float32"), minibatch_size=5)
@@ -71,3 +71,59 @@ def test_a_builder_may_count_for_itself(program):
 
     own = replace(builders, operators={kind: Counted()})
     assert operations(program, index, own, FLOAT32) == 7.0
+
+
+def test_the_work_of_a_program_is_that_of_its_blocks(program):
+    registry = get_registry("numpy")
+    work = count_work(program, registry, BATCH)
+    indices = range(len(program.blocks))
+    assert (work.blocks, work.host) == (len(program.blocks), 0)
+    assert work.operations == sum(operations(program, i, registry, BATCH) for i in indices)
+    assert work.bytes == sum(sum(bytes_moved(program, i, BATCH)) for i in indices)
+
+
+def test_functions_are_counted_as_often_as_a_step_calls_them(program):
+    registry = get_registry("numpy")
+    before = count_work(program, registry, FLOAT32)
+    kind = program.blocks[find(program, "Sum")].kind
+
+    class Thrice(type(registry.operators[kind])):
+        def build(self, block, ctx):
+            step = super().build(block, ctx)
+
+            def thrice(*operands):
+                (once,) = step(*operands)
+                return [ctx.xp.sqrt(ctx.xp.maximum(once * once, 0.0))]
+
+            return thrice
+
+    own = replace(registry, operators={**registry.operators, kind: Thrice()})
+    after = count_work(program, own, FLOAT32)
+    assert after.functions == before.functions + 3
+    assert after.operations == before.operations + 3 * 20
+
+
+def test_python_nodes_are_work_on_the_host():
+    with nengo.Network() as net:
+        for _ in range(2):
+            nengo.Connection(nengo.Node([1.0]), nengo.Node(lambda t, x: x, size_in=1, size_out=1))
+    model = nengo.builder.Model()
+    model.build(net)
+    registry = get_registry("numpy")
+    assert count_work(assemble(model, registry), registry, FLOAT32).host == 2
+
+
+def test_what_cannot_be_counted_counts_what_it_puts_out(program):
+    registry = get_registry("numpy")
+    index = find(program, "Sum")
+    kind = program.blocks[index].kind
+
+    class Elsewhere(type(registry.operators[kind])):
+        def build(self, block, ctx):
+            raise TypeError("these are no tensors")
+
+    own = replace(registry, operators={**registry.operators, kind: Elsewhere()})
+    assert count_work(program, own, FLOAT32).operations == sum(
+        operations(program, i, registry, FLOAT32) if i != index else 20
+        for i in range(len(program.blocks))
+    )

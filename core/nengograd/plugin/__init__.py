@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from .builders import Step as Step
     from .callbacks import Callbacks as Callbacks
     from .calls import PluginInfo as PluginInfo
+    from .costs import Costs as Costs
+    from .costs import Work as Work
     from .executable import Executable as Executable
     from .executable import Host as Host
     from .executable import Options as Options
@@ -91,6 +93,7 @@ _HOMES = {
     ),
     "nengograd.plugin.callbacks": ("Callbacks",),
     "nengograd.plugin.calls": ("PluginInfo",),
+    "nengograd.plugin.costs": ("Costs", "Work"),
     "nengograd.plugin.executable": ("Executable", "Host", "Options", "PartialRun"),
     "nengograd.plugin.hookspecs": ("hookimpl",),
     "nengograd.plugin.manager": (

@@ -13,6 +13,7 @@ import numpy as np
 from nengo.exceptions import BuildError, SimulationError
 
 from ..program.program import Program
+from .costs import Costs
 from .executable import Executable, Options
 from .namespace import Namespace, make_namespace
 from .registry import Registry
@@ -52,6 +53,9 @@ class Capabilities:
     share : bool
         Whether it shares the items of a minibatch out over several devices: ``device="all"``, or
         a tuple of names, in `Options`. One that does refuses sizes that it cannot share out.
+    compiles : bool
+        Whether it compiles programs, and has devices to choose from. The arguments ``device``,
+        ``unroll_simulation`` and ``jit`` of a simulator are for such backends.
     dtypes : tuple of str
         The dtypes that it computes in.
     """
@@ -61,6 +65,7 @@ class Capabilities:
     write_graph: bool = False
     profile: bool = False
     share: bool = False
+    compiles: bool = False
     dtypes: tuple[str, ...] = ("float32", "float64")
 
 
@@ -81,7 +86,11 @@ class BackendInfo:
     family : str
         Backends of one family, such as those that compile with XLA, share builders.
     preference : int
-        The usable backend with the highest preference is the default.
+        Of several usable backends that can do what is asked for, the one with the highest
+        preference does it.
+    costs : Costs or None
+        What its work takes. Where none is asked for by name, those that declare it are weighed
+        against each other.
     """
 
     load: Callable[[], Backend]
@@ -90,6 +99,7 @@ class BackendInfo:
     capabilities: Capabilities = Capabilities()
     family: str = ""
     preference: int = 0
+    costs: Costs | None = None
 
     def missing(self) -> list[str]:
         """Required modules that are not installed."""

@@ -1,22 +1,24 @@
-"""Costs of a block that are counted, not timed: bytes moved and operations."""
+"""Costs of blocks and programs that are counted, not timed: bytes, operations, functions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..plugin.builders import Context, OperatorBuilder
+from ..plugin.costs import Work
 from ..plugin.executable import Options
 from ..plugin.namespace import make_namespace
 from ..plugin.registry import Registry
 from ..program.program import Block, Program
 from ..run.step_function import has_batch
 
-__all__ = ["bytes_moved", "operations"]
+__all__ = ["bytes_moved", "count_work", "operations"]
 
 _FREE = frozenset(
     (
@@ -78,21 +80,68 @@ def operations(program: Program, index: int, registry: Registry, options: Option
     builder = registry.operators.get(block.kind)
     if block.host or builder is None:
         return None
-    batched = tuple(has_batch(program, view) for view in block.operands)
-    context = Context(
+    context = _context(program, block, registry, options)
+    own = builder.flops(block, context)
+    if own is not None:
+        return own
+    tally = _counted(builder, block, context)
+    return None if tally is None else tally.operations
+
+
+def count_work(program: Program, registry: Registry, options: Options) -> Work:
+    """The work of one step of a program.
+
+    What cannot be counted, as of a builder for one backend's arrays alone, counts as one function
+    and as one operation for each number that it puts out.
+
+    Parameters
+    ----------
+    program : Program
+        The program.
+    registry : Registry
+        Builders that work on NumPy arrays.
+    options : Options
+        dtype and minibatch.
+    """
+    blocks, functions, computed, moved, host = 0, 0, 0.0, 0, 0
+    for index, block in enumerate(program.blocks):
+        if block.host:
+            host += 1
+            continue
+        blocks += 1
+        moved += sum(bytes_moved(program, index, options))
+        tally = _tally(program, block, registry, options)
+        functions += tally.functions
+        computed += tally.operations
+    return Work(blocks, functions, computed, float(moved), host)
+
+
+def _tally(program: Program, block: Block, registry: Registry, options: Options) -> _Tally:
+    """What is counted of a block, without running one whose builder has its own figure."""
+    written = float(sum(program.arrays[i].size for i in block.outputs) * options.n_items)
+    builder = registry.operators.get(block.kind)
+    if builder is None:
+        return _Tally(written)
+    context = _context(program, block, registry, options)
+    own = builder.flops(block, context)
+    if own is not None:
+        return _Tally(own)
+    return _counted(builder, block, context) or _Tally(written)
+
+
+def _context(program: Program, block: Block, registry: Registry, options: Options) -> Context:
+    return Context(
         make_namespace(options.dtype),
         options.dtype,
         program.dt,
-        batched,
+        tuple(has_batch(program, view) for view in block.operands),
         options.batch,
         registry.builder_of(block.served),
     )
-    own = builder.flops(block, context)
-    return _counted(builder, block, context) if own is None else own
 
 
-def _counted(builder: OperatorBuilder, block: Block, context: Context) -> float | None:
-    tally = _Tally()
+def _counted(builder: OperatorBuilder, block: Block, context: Context) -> _Tally | None:
+    tally = _Tally(0.0, 0)
     try:
         step = builder.build(block, context)
         with np.errstate(all="ignore"):
@@ -100,7 +149,7 @@ def _counted(builder: OperatorBuilder, block: Block, context: Context) -> float 
     except Exception:
         # A builder for one backend's arrays cannot run on these: its count is not known.
         return None
-    return tally.operations
+    return tally
 
 
 def _operand(
@@ -114,8 +163,10 @@ def _operand(
     return _Counting(value, tally) if isinstance(value, np.ndarray) else value
 
 
+@dataclass
 class _Tally:
-    operations: float = 0.0
+    operations: float
+    functions: int = 1
 
 
 class _Counting(NDArrayOperatorsMixin):
@@ -137,6 +188,7 @@ class _Counting(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         plain = [_plain(x) for x in inputs]
+        self._tally.functions += 1
         result = getattr(ufunc, method)(*plain, **{k: _plain(v) for k, v in kwargs.items()})
         if ufunc is np.matmul:
             self._tally.operations += 2.0 * np.size(result) * np.shape(plain[0])[-1]
@@ -147,6 +199,7 @@ class _Counting(NDArrayOperatorsMixin):
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         plain = [_plain(x) for x in args]
+        self._tally.functions += 1
         result = func(*plain, **{k: _plain(v) for k, v in kwargs.items()})
         if func is np.einsum:
             self._tally.operations += _einsum_operations(plain[0], plain[1:])
@@ -156,9 +209,11 @@ class _Counting(NDArrayOperatorsMixin):
         return self._wrap(result)
 
     def __getitem__(self, key: Any) -> Any:
+        self._tally.functions += 1
         return self._wrap(self._array[_plain(key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        self._tally.functions += 1
         self._array[_plain(key)] = _plain(value)
 
     def __len__(self) -> int:
@@ -170,6 +225,7 @@ class _Counting(NDArrayOperatorsMixin):
             return found
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            self._tally.functions += 1
             return self._wrap(found(*map(_plain, args), **kwargs))
 
         return call
