@@ -51,12 +51,18 @@ def test_plugins_are_listed_with_distribution_and_hooks(
     assert "nengograd_neurons" in lines[place + 1]
 
 
-def test_backends_are_listed_with_their_state(capsys: pytest.CaptureFixture[str]) -> None:
+def test_backends_are_listed_with_their_state(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(BACKEND, raising=False)
     _, out, _ = run(capsys, "plugins", "--backend", "numpy")
     backends = sections(out)["Backends"]
     assert [line.split()[0] for line in backends] == ["jax", "numpy", "tensorflow"]
     assert "usable" in backends[1]
-    assert sum("the default" in line for line in backends) == 1
+    assert sum("preferred" in line or "the default" in line for line in backends) == 1
+    monkeypatch.setenv(BACKEND, "numpy")
+    _, out, _ = run(capsys, "plugins", "--backend", "numpy")
+    assert "the default" in sections(out)["Backends"][1]
 
 
 def test_builders_are_listed_by_hook_and_plugin(capsys: pytest.CaptureFixture[str]) -> None:

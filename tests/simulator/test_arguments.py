@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -345,13 +344,12 @@ def test_the_environment_chooses_the_backend(backend: str, monkeypatch: pytest.M
         assert sim.backend == backend
 
 
-def test_by_default_the_backend_is_tensorflow_if_installed(
+def test_by_default_a_simulation_begins_on_the_backend_that_is_quickest_to_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("NENGOGRAD_BACKEND", raising=False)
-    installed = importlib.util.find_spec("tensorflow") is not None
     with nengograd.Simulator(small_network()[0], progress_bar=False) as sim:
-        assert sim.backend == ("tensorflow" if installed else "numpy")
+        assert sim.backend == "numpy"
 
 
 def test_an_unknown_backend_is_an_error_that_lists_the_known(

@@ -8,8 +8,12 @@ from typing import Any
 import nengo
 
 from ..assembly.assemble import assemble
-from ..plugin.manager import get_registry
+from ..config import Settings
+from ..plugin.manager import get_manager, get_registry
+from ..profile.cost import count_work
 from ..program.explain import explain
+from ..simulator.choosing import candidates, explain_choice, find_plan, first_to_run
+from ..simulator.defaults import choose_options
 from .model import add_model
 from .script import load_network
 
@@ -31,7 +35,7 @@ def add(commands: Any) -> None:
         help="show the blocks that a model becomes, and why",
         description="Show the blocks that the model in a script becomes: how many operators run "
         "as one, which operands are slices and which are gathered, and why operators of one kind "
-        "ended up in different blocks.",
+        "ended up in different blocks; and which backend runs it, where none is named, and why.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -47,5 +51,27 @@ def _run(arguments: argparse.Namespace) -> int:
     model = nengo.builder.Model(dt=arguments.dt)
     model.build(network)
     program = assemble(model, builders)
-    print(program if arguments.program else explain(program))
+    if arguments.program:
+        print(program)
+        return 0
+    print(explain(program))
+    if arguments.backend is None:
+        print("\n".join(["", *_choice(model, network)]))
     return 0
+
+
+def _choice(model: Any, network: Any) -> list[str]:
+    """Which backend runs the model where none is named, and why."""
+    plugins = get_manager()
+    named = plugins.named(None)
+    if named is not None:
+        return [f"which backend: {named}, which the environment names"]
+    options = choose_options(Settings.of(network), None, None, 1, None, None)
+    costs = candidates(plugins.usable, options.dtype.name)
+    if len(costs) < 2:
+        return [f"which backend: {plugins.choose(None)}, the only one there is"]
+    home = first_to_run(costs)
+    registry = get_registry(home)
+    work = count_work(assemble(model, registry), registry, options)
+    plan = find_plan(home, costs, work)
+    return ["which backend:", *(f"  {x}" for x in explain_choice(home, costs, work, plan))]

@@ -47,7 +47,9 @@ def _plugin_lines(plugins: PluginManager) -> list[str]:
 
 
 def _backend_lines(plugins: PluginManager) -> list[str]:
-    chosen = plugins.choose(None)
+    named = plugins.named(None)
+    is_default = named is not None or len(plugins.usable) == 1
+    chosen, word = named or plugins.choose(None), "the default" if is_default else "preferred"
     lines = ["", "Backends"]
     for name, info in sorted(plugins.backends.items()):
         missing = info.missing()
@@ -55,7 +57,7 @@ def _backend_lines(plugins: PluginManager) -> list[str]:
             state = f"not usable, {', '.join(missing)} is missing"
             state += f": {info.install}" if info.install else ""
         else:
-            state = "usable" + (", the default" if name == chosen else "")
+            state = "usable" + (f", {word}" if name == chosen else "")
         lines.append(f"  {name}  {state}; {_abilities(info)}")
     return lines
 

@@ -50,7 +50,7 @@ def add(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_model(parser, "the best that is installed")
+    add_model(parser, "what a rule chooses; see nengograd explain")
     add_options(parser)
     parser.add_argument(
         "--steps",

@@ -46,7 +46,7 @@ def add(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_model(parser, "the best that is installed")
+    add_model(parser, "what a rule chooses; see nengograd explain")
     add_options(parser)
     parser.add_argument(
         "--time", type=float, default=1.0, metavar="S", help="simulated seconds, by default 1"

@@ -16,8 +16,18 @@ from .backend import BackendInfo
 from .calls import BY_HAND, HookCalls, HookResult, PluginInfo
 from .registry import Registry
 
-__all__ = ["PluginInfo", "PluginManager", "get_manager", "get_registry", "make_registry"]
+__all__ = [
+    "AUTO",
+    "PluginInfo",
+    "PluginManager",
+    "get_manager",
+    "get_registry",
+    "make_registry",
+    "registry_for",
+]
 
+AUTO = "auto"
+"""In place of a backend's name: a rule chooses."""
 GROUP = "nengograd"
 DISABLE = "NENGOGRAD_DISABLE_PLUGINS"
 BACKEND = "NENGOGRAD_BACKEND"
@@ -123,6 +133,28 @@ class PluginManager:
         """All backends, usable or not, by name."""
         return {name: value for name, (value, _) in self.collect("nengograd_backends").items()}
 
+    def named(self, name: str | None) -> str | None:
+        """The backend that the argument or the environment names; None where a rule chooses.
+
+        Parameters
+        ----------
+        name : str or None
+            The argument. The environment counts where it is None.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If it is unknown, or lacks packages.
+        """
+        name = os.environ.get(BACKEND) or AUTO if name is None else name
+        return None if name == AUTO else self.choose(name)
+
+    @property
+    def usable(self) -> dict[str, BackendInfo]:
+        """The backends that lack no package, the preferred one first."""
+        found = {name: info for name, info in self.backends.items() if not info.missing()}
+        return dict(sorted(found.items(), key=lambda item: (-item[1].preference, item[0])))
+
     def choose(self, name: str | None) -> str:
         """The backend to use: as named, else by the environment, else the best there is.
 
@@ -134,18 +166,19 @@ class PluginManager:
         backends = self.backends
         if name is None:
             name = os.environ.get(BACKEND) or None
-        if name is None:
-            usable = [n for n, info in backends.items() if not info.missing()]
+        if name is None or name == AUTO:
+            usable = self.usable
             if not usable:
                 raise ValidationError(
                     f"No backend is usable: there are {sorted(backends)}; `nengograd plugins` says "
                     f"what they lack. Is {DISABLE} set?",
                     attr="backend",
                 )
-            return max(usable, key=lambda n: (backends[n].preference, n))
+            return next(iter(usable))
         if name not in backends:
             raise ValidationError(
-                f"Unknown backend {name!r}; there are {sorted(backends)}", attr="backend"
+                f"Unknown backend {name!r}; there are {sorted(backends)}, and {AUTO!r} for a rule",
+                attr="backend",
             )
         missing = backends[name].missing()
         if missing:
@@ -158,12 +191,7 @@ class PluginManager:
 
     def with_capability(self, capability: str) -> list[str]:
         """Names of the usable backends that have a capability, the preferred one first."""
-        able = [
-            (-info.preference, name)
-            for name, info in self.backends.items()
-            if getattr(info.capabilities, capability) and not info.missing()
-        ]
-        return [name for _, name in sorted(able)]
+        return [n for n, info in self.usable.items() if getattr(info.capabilities, capability)]
 
     def require(self, backend: str, capability: str, purpose: str) -> None:
         """Refuse a backend that cannot do what is asked for.
@@ -296,7 +324,19 @@ def get_registry(backend: str | None = None, extra: Sequence[Any] = ()) -> Regis
         If there is no such backend, or it lacks packages.
     """
     plugins = get_manager(extra)
-    name = plugins.choose(backend)
-    if extra:
-        return make_registry(plugins, name)
-    return _installed_registry(_disabled(), name)
+    return registry_for(plugins, plugins.choose(backend))
+
+
+def registry_for(plugins: PluginManager, backend: str) -> Registry:
+    """The registry of a backend; that of installed plugins is made once.
+
+    Parameters
+    ----------
+    plugins : PluginManager
+        As `get_manager` returns it.
+    backend : str
+        Name of the backend.
+    """
+    if plugins.extra or plugins is not _installed(_disabled()):
+        return make_registry(plugins, backend)
+    return _installed_registry(_disabled(), backend)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, overload
 
 from nengo.exceptions import BuildError, NengoException
 
-from ..program.program import Block, Served
+from ..program.program import Block, Program, Served
 from .builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
 from .stand_ins import stand_in
 
@@ -96,6 +96,41 @@ class Registry:
             )
         return found if served.gradient is None else stand_in(found, served)
 
+    def lowers_alike(self, other: Registry, operators: Iterable[Any]) -> bool:
+        """Whether this registry and another one make the same program of a model.
+
+        Lowering rules and graph passes serve all backends; what may differ are the builders of
+        neurons and processes, of which lowering looks at all but the computation.
+
+        Parameters
+        ----------
+        other : Registry
+            That of another backend, of the same plugins.
+        operators : iterable of nengo.builder.Operator
+            The model's.
+        """
+        neurons = {type(op.neurons) for op in operators if hasattr(op, "neurons")}
+        processes = {type(op.process) for op in operators if hasattr(op, "process")}
+        return all(
+            _alike(self.neurons.get(kind), other.neurons.get(kind), _NEURONS) for kind in neurons
+        ) and all(
+            _alike(self.processes.get(kind), other.processes.get(kind), _PROCESSES)
+            for kind in processes
+        )
+
+    def serves(self, program: Program) -> bool:
+        """Whether there is a builder for each block of a program that is not on the host."""
+        return all(
+            block.kind in self.operators
+            and (
+                block.served is None
+                or block.served.kind in self.neurons
+                or block.served.kind in self.processes
+            )
+            for block in program.blocks
+            if not block.host
+        )
+
     def _origin_of(self, kind: type) -> Any:
         """The plugin that has the builder of a neuron type or a process."""
         hooks = (self.origins.get(hook, {}) for hook in ("neurons", "processes"))
@@ -173,6 +208,20 @@ class Registry:
             except Exception as error:
                 origin = self.origins.get("passes", {}).get(name, "unknown plugin")
                 raise _failed(f"The graph pass {name!r} ({origin})", error) from error
+
+
+_NEURONS = ("params", "states", "accepts", "key", "draw")
+_PROCESSES = ("merges", "per_element", "key_and_params", "rows", "output_row")
+"""What lowering reads of builders."""
+
+
+def _alike(one: Any, other: Any, names: Iterable[str]) -> bool:
+    """Whether lowering sees no difference between two builders."""
+    if one is other:
+        return True
+    if one is None or other is None or vars(one) or vars(other):
+        return False
+    return all(getattr(type(one), name) == getattr(type(other), name) for name in names)
 
 
 def _failed(who: str, error: Exception) -> BuildError:

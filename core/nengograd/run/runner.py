@@ -191,6 +191,46 @@ class Runner:
         self.state = executable.make_state(state)
         self.program, self.executable = program, executable
 
+    def change_executable(
+        self, executable: Executable, parameters: Mapping[int, NDArray[Any]]
+    ) -> None:
+        """Go on with what another backend has made of the same program, from where it is.
+
+        Parameters
+        ----------
+        executable : Executable
+            What runs the program from here on.
+        parameters : mapping
+            Its parameter arrays, by id.
+        """
+        executable.set_parameters(parameters)
+        state = executable.make_state(self.executable.read(self.state))
+        self.executable, self.state = executable, state
+
+    def change_before_start(
+        self,
+        program: Program,
+        executable: Executable,
+        parameters: Mapping[int, NDArray[Any]],
+        seed: int,
+    ) -> None:
+        """Begin with another program of the model, which may run other parts of it on the host.
+
+        Parameters
+        ----------
+        program, executable : Program, Executable
+            The program, and what runs it.
+        parameters : mapping
+            Parameter arrays of the old program, by id.
+        seed : int
+            Of random processes.
+        """
+        state = self._own(executable.initial_state(), executable)
+        program.carry_over(self.program, self.arrays(parameters), state)
+        self.program, self.executable = program, executable
+        self.start_over(seed)
+        self.state = executable.make_state(state)
+
     def set_parameters(self, values: Mapping[int, NDArray[Any]]) -> None:
         """Change parameter arrays, by id; and, before the first step, states that begin as they."""
         self.executable.set_parameters(values)

@@ -63,10 +63,13 @@ class SimulatorBase:
         self._plugins.event(name, seconds=time.perf_counter() - begin, **info)
 
     def _compile(self, program: Program) -> Executable:
+        return self._compiled(program, self._build)
+
+    def _compiled(self, program: Program, build: Build) -> Executable:
+        """A program, compiled by the backend of a build."""
         begin = time.perf_counter()
-        build = self._build
         executable = build.engine.compile(program, build.registry, build.options)
-        self._event("compiled", begin, backend=self.backend)
+        self._event("compiled", begin, backend=build.registry.backend)
         return executable
 
     def _report(

@@ -46,6 +46,7 @@ def save_file(
             "n_steps": sim.n_steps,
             "seed": int(sim.seed),
             "n_epochs": sim._learning.n_epochs,
+            "chosen": sim._chosen(),
             "apart": sorted(names[signal] for signal in sim._learning.changes.apart),
         }
     for name, array in arrays.items():
@@ -89,6 +90,9 @@ def load_file(
         values = take(file, wanted, sim.options.dtype, allow_nonfinite)
         if state:
             _check_conditions(sim, file)
+            chosen = file.about.get("chosen")
+            if isinstance(chosen, dict) and set(chosen) == {"backend", "steps", "is_needed"}:
+                sim._resume(**chosen)
         undo = _remember(sim)
         try:
             parameters = {n for n, info in given.items() if info.role == PARAMETER}

@@ -7,6 +7,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from ..plugin.manager import AUTO
+
 __all__ = ["get_state", "set_state"]
 
 
@@ -63,9 +65,10 @@ def get_state(sim: Any) -> dict[str, Any]:
             "minibatch_size": options.minibatch_size,
             "progress_bar": sim.progress_bar,
             "optimize": sim.optimize,
-            "backend": sim.backend,
+            "backend": sim._choice.asked or AUTO,
             "jit": options.jit,
         },
+        "chosen": sim._chosen(),
         "plugins": [_Plugin(plugin) for plugin in sim._plugins.extra],
         "learned": sim._learning.changes.remembered(),
         "n_epochs": sim._learning.n_epochs,
@@ -93,4 +96,5 @@ def set_state(sim: Any, state: dict[str, Any]) -> None:
     if state["state"] is None:
         sim.close()
     else:
+        sim._resume(**state["chosen"])
         sim._runner.state = sim._runner.executable.make_state(state["state"])

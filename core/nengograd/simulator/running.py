@@ -17,12 +17,13 @@ from ..arguments.table import check_arguments
 from ..profile.session import ProfiledRun, profile_path
 from ..run.inputs import NO_FEEDS, Feeds, check_feeds
 from .activity import Turn
-from .base import ProfileTo, SimulatorBase
+from .base import ProfileTo
+from .moving import Moving
 
 __all__ = ["RunMethods"]
 
 
-class RunMethods(SimulatorBase):
+class RunMethods(Moving):
     """`step`, `run` and `run_steps` of `nengograd.Simulator`, and how far they have come."""
 
     @property
@@ -158,6 +159,8 @@ class RunMethods(SimulatorBase):
         self, steps: int, values: Mapping[Any, NDArray[Any]], progress: Any, path: Path | None
     ) -> None:
         """Run, and keep what is recorded; with a path, measure and report."""
+        if steps > self._choice.least:
+            self._before_run(steps)
         runner = self._runner
         feeds = Feeds(values, runner.n_steps + 1) if values else NO_FEEDS
         measured = None if path is None else ProfiledRun(runner, self._folder)

@@ -13,11 +13,10 @@ from nengo.utils.progress import Progress, ProgressTracker
 
 from ..arguments.table import check_arguments
 from ..assembly.assemble import without_collector
-from ..assembly.build import Build
 from ..assembly.order import step_order
 from ..config import Settings
 from ..nengodl import IN_SIMULATOR
-from ..plugin.manager import get_registry
+from ..plugin.manager import get_manager
 from ..program.program import Program
 from ..run.recording import Recording, SimulationData
 from ..run.runner import Runner
@@ -26,6 +25,7 @@ from ..run.signals import SignalValues
 from ..training.model import TrainableModel
 from .activity import Turn
 from .defaults import choose_options, choose_seed, new_model
+from .moving import begin_choice
 from .parameters import ParameterMethods
 from .pickling import get_state, set_state
 from .running import RunMethods
@@ -69,8 +69,10 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
     optimize : bool
         Whether to simplify the program; the results agree to rounding.
     backend : str, optional
-        ``"tensorflow"``, ``"numpy"`` or that of a plugin. By default the environment
-        variable ``NENGOGRAD_BACKEND``, else TensorFlow where it is installed, else NumPy.
+        Name of a backend, or ``"auto"``: the simulation begins with the one that is quickest to
+        start, and goes on with one that compiles as soon as so many steps have been asked for that
+        this pays; `train` and `check_gradients` go to one that can. By default the environment
+        variable ``NENGOGRAD_BACKEND``, else ``"auto"``.
     plugins : sequence of object
         Plugins that are not installed: modules or objects with hook implementations. Copies and
         pickles of the simulator have them, too; a pickle holds the name of a module.
@@ -88,7 +90,7 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
     seed : int
         Seed of the simulation.
     backend : str
-        Name of the backend.
+        Name of the backend that runs it now.
     profile : Profile or None
         The profile of the last run or training that was profiled.
 
@@ -134,9 +136,9 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
             raise ValidationError("either a network or a model is needed", attr="network")
         settings = Settings.of(model.toplevel if network is None else network)
         options = choose_options(settings, dtype, device, unroll_simulation, minibatch_size, jit)
-        registry = get_registry(backend, plugins)
-        self._plugins = registry.manager
-        self.backend = registry.backend
+        self._plugins = get_manager(plugins)
+        self._choice = begin_choice(self._plugins, backend, options, bool(tensorboard))
+        self.backend = self._choice.home
         self.optimize = optimize
         self.progress_bar = progress_bar
         self.options = options
@@ -150,8 +152,7 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
                 f"the backend {self.backend!r} does not compute in {options.dtype.name}",
                 attr="dtype",
             )
-        engine = info.load()
-        engine.check_process()
+        info.load().check_process()
 
         self.model = new_model(network, dt) if model is None else model
         tracker = ProgressTracker(progress_bar, Progress("Building", "Build"))
@@ -161,14 +162,12 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
                 self.model.build(network, progress=stage)
             begin = time.perf_counter()
             with without_collector():
-                order = step_order(self.model.operators)
-                self._build = Build(self.model, order, registry, engine, options, optimize)
-                program = self._build.assemble()
+                program = self._begin(step_order(self.model.operators))
             self._assemble_seconds = time.perf_counter() - begin
             self._event("assembled", begin, program=program)
             executable = self._compile(program)
         self._learning = TrainableModel(self._build, settings)
-        warn_about_host(program, registry)
+        warn_about_host(program, self._build.registry)
 
         self._feedable = feedable_nodes(program)
         self._recording = Recording(self.model, options.batch, options.dtype)
@@ -207,7 +206,7 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
 
     @property
     def compilations(self) -> int:
-        """How often the model has been compiled: once, unless an option changes it."""
+        """How often the backend has compiled the model: once, unless an option changes it."""
         return self._runner.executable.compilations
 
     # -- starting over
@@ -225,6 +224,7 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
         with Turn(self._turns, "reset"):
             if seed is not None:
                 self.seed = int(seed)
+            self._go_home()
             self._start_over(include_trainable=True, include_probes=True)
 
     def soft_reset(self, include_trainable: bool = False, include_probes: bool = False) -> None:
@@ -243,6 +243,8 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
         check_arguments("Simulator.soft_reset", locals())
         self._take_writes()
         with Turn(self._turns, "reset"):
+            if include_trainable or not self._choice.is_needed:
+                self._go_home()
             self._start_over(include_trainable, include_probes)
 
     def _start_over(self, include_trainable: bool, include_probes: bool) -> None:
@@ -270,6 +272,7 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
                 self.closed = True
                 if self._build.engine.process in (None, os.getpid()):
                     self._runner.executable.close()
+                self._close_parked()
                 self._learning.close()
                 self._runner.state = None
 

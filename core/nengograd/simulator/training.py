@@ -17,12 +17,13 @@ from ..training.fit import fit
 from ..training.gradcheck import check_gradients
 from ..training.losses import Objective
 from .activity import Turn
-from .base import ProfileTo, SimulatorBase
+from .base import ProfileTo
+from .moving import Moving
 
 __all__ = ["TrainingMethods"]
 
 
-class TrainingMethods(SimulatorBase):
+class TrainingMethods(Moving):
     """`train`, `loss` and `check_gradients` of `nengograd.Simulator`."""
 
     def train(
@@ -116,6 +117,7 @@ class TrainingMethods(SimulatorBase):
         held_out = None
         if validation_data is not None:
             held_out = self._training_data(*validation_data, objective)
+        self._move_for("differentiate", "train")
 
         def on_epoch_end() -> dict[str, float]:
             self._show_parameters()
@@ -183,6 +185,8 @@ class TrainingMethods(SimulatorBase):
         check_arguments("Simulator.loss", locals())
         self._take_writes()
         data, terms = self._training_data(inputs, targets, objective)
+        if not _is_named(objective):
+            self._move_for("differentiate", "compute a loss")
         with Turn(self._turns, "compute a loss"):
             return self._loss(data, terms)
 
@@ -239,5 +243,12 @@ class TrainingMethods(SimulatorBase):
         if unknown:
             raise ValidationError(f"{unknown[0]} is no probe of this network", attr="outputs")
         named = {self.model.probes.index(probe): str(probe) for probe in wanted}
+        self._move_for("differentiate", "check gradients")
         with Turn(self._turns, "check gradients"):
             check_gradients(self._learning, named, atol, rtol, self.seed, n_steps)
+
+
+def _is_named(objective: Any) -> bool:
+    """Whether an objective is one that any backend can compute."""
+    given = objective.values() if isinstance(objective, Mapping) else [objective]
+    return all(isinstance(each, str) for each in given)

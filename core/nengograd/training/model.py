@@ -47,7 +47,7 @@ class TrainableModel:
     Attributes
     ----------
     build, settings
-        See above.
+        See above. A build of the same model for another backend may be put in its place.
     n_epochs : int
         How many epochs have begun, over all trainings since the start.
     changes : Changes
@@ -63,6 +63,7 @@ class TrainableModel:
         self.changes = Changes(build.model)
         self._running = Recipe()
         self._trained: Recipe | None = None
+        self._trained_with = build
         self._differentiable: Program | None = None
         self.trainer: Trainer | None = None
 
@@ -96,6 +97,14 @@ class TrainableModel:
         self.changes.put_outputs(program)
         return program
 
+    def assemble(self, build: Build) -> Program:
+        """One step of the model as it is now, for the backend of another build of it."""
+        recipe = self._recipe_to_run()
+        program = build.assemble(recipe.training())
+        self._running = recipe
+        self.changes.put_outputs(program)
+        return program
+
     def runs(self, program: Program) -> None:
         """Note that a program runs that `program` has made when all was as it is now."""
         self._running = self._recipe_to_run()
@@ -108,9 +117,13 @@ class TrainableModel:
     def differentiable(self) -> Program:
         """One step of the model as it is while it is trained, with the constants of now."""
         recipe = self.changes.recipe(self._signals)
-        if self._differentiable is None or recipe != self._trained:
+        if (
+            self._differentiable is None
+            or recipe != self._trained
+            or self._trained_with is not self.build
+        ):
             self._differentiable = self._assemble_differentiable(recipe)
-            self._trained, self.trainer = recipe, None
+            self._trained, self._trained_with, self.trainer = recipe, self.build, None
         self.changes.put_outputs(self._differentiable)
         return self._differentiable
 

@@ -1,0 +1,257 @@
+"""How a simulator comes to its backend, and goes on with another one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from nengo.builder.operator import SimPyFunc
+from nengo.exceptions import NengoWarning, ValidationError
+
+from ..assembly.build import Build
+from ..plugin.executable import Executable, Options
+from ..plugin.manager import PluginManager, registry_for
+from ..plugin.registry import Registry
+from ..profile.cost import count_work
+from ..program.program import Program
+from ..run.runtime import feedable_nodes, warn_about_host
+from ..tensor_node import SimTensorNode
+from .activity import Turn
+from .base import SimulatorBase
+from .choosing import (
+    Choice,
+    candidates,
+    explain_choice,
+    find_plan,
+    first_to_run,
+    needed_capability,
+)
+
+__all__ = ["Moving", "begin_choice"]
+
+_LOG = logging.getLogger("nengograd")
+
+
+def begin_choice(
+    plugins: PluginManager, name: str | None, options: Options, tensorboard: bool
+) -> Choice:
+    """The backend that a simulator begins with, as far as its arguments tell.
+
+    Parameters
+    ----------
+    plugins : PluginManager
+        All plugins.
+    name : str or None
+        The argument ``backend``.
+    options : Options
+        What else was asked for.
+    tensorboard : bool
+        Whether the compiled graph is to be written.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the named backend is unknown or lacks packages, or there is none at all.
+    """
+    asked = plugins.named(name)
+    if asked is not None:
+        return Choice(asked, asked)
+    capability = needed_capability(options, tensorboard)
+    able = plugins.with_capability(capability) if capability else []
+    if able:
+        _LOG.debug("backend %s: the preferred one that %s", able[0], capability)
+        return Choice(able[0], able[0])
+    costs = candidates(plugins.usable, options.dtype.name)
+    home = first_to_run(costs) if costs else plugins.choose(None)
+    return Choice(None if len(costs) > 1 else home, home)
+
+
+def tensors_of(operators: Iterable[Any]) -> str | None:
+    """The backend whose tensors the nodes of a model compute with, if there are such nodes."""
+    found = (op.node.function.backend for op in operators if type(op) is SimTensorNode)
+    return next(found, None)
+
+
+def count_lacking(program: Program, registry: Registry) -> int:
+    """Blocks that run Nengo's code on the host, or not at all, for want of a builder."""
+    own = [type(block.ops[0].operator) is not SimPyFunc for block in program.host_blocks]
+    return sum(own) + (not registry.serves(program))
+
+
+class Moving(SimulatorBase):
+    """A simulator that can go on with another backend."""
+
+    _choice: Choice
+    _builds: dict[str, Build]
+    _parked: dict[str, tuple[Program, Executable]]
+
+    def _begin(self, order: Sequence[Any]) -> Program:
+        """Choose the backend that the model begins with, and plan where it goes from there."""
+        choice, plugins = self._choice, self._plugins
+        tensors = tensors_of(order)
+        if choice.asked is None and tensors in plugins.usable:
+            choice.asked = choice.home = tensors
+        build = self._build_of(choice.home, order)
+        program = build.assemble()
+        if choice.asked is None and count_lacking(program, build.registry):
+            build, program = self._better_served(build, program)
+        self._build, self._builds, self._parked = build, {choice.home: build}, {}
+        self.backend = choice.home
+        if choice.asked is None:
+            costs = candidates(plugins.usable, build.options.dtype.name)
+            work = count_work(program, build.registry, build.options)
+            choice.plan = find_plan(choice.home, costs, work)
+            choice.text = "; ".join(explain_choice(choice.home, costs, work, choice.plan))
+            choice.start_over()
+        _LOG.debug("backend %s: %s", choice.home, choice.text or "the only one that is asked for")
+        return program
+
+    def _build_of(self, name: str, order: Sequence[Any]) -> Build:
+        """The model, with the builders of a backend."""
+        engine = self._plugins.backends[name].load()
+        engine.check_process()
+        registry = registry_for(self._plugins, name)
+        return Build(self.model, order, registry, engine, self.options, self.optimize)
+
+    def _better_served(self, build: Build, program: Program) -> tuple[Build, Program]:
+        """The first backend that has the most builders for a model, and its program."""
+        best, least = (build, program), count_lacking(program, build.registry)
+        for name in candidates(self._plugins.usable, self.options.dtype.name):
+            registry = registry_for(self._plugins, name)
+            other = replace(build, registry=registry).assemble()
+            if count_lacking(other, registry) < least:
+                least = count_lacking(other, registry)
+                best = (self._build_of(name, build.order), other)
+                self._choice.asked = self._choice.home = name
+        return best
+
+    def _before_run(self, steps: int) -> None:
+        """Count a run of more than `Choice.least` steps; move if that pays."""
+        choice = self._choice
+        if not choice.pays(steps):
+            return
+        plan = choice.plan
+        assert plan is not None
+        choice.settle()
+        self._try_to_move(plan.backend)
+
+    def _try_to_move(self, name: str) -> None:
+        """Go on with a backend that is not needed, or say why not."""
+        choice = self._choice
+        try:
+            self._move(name, warm_up=True)
+        except Exception as error:
+            choice.plan = None
+            warnings.warn(
+                f"the backend {name!r}, which would be faster from here on, cannot be used "
+                f"({type(error).__name__}: {error}); {self.backend!r} goes on. "
+                f"backend={self.backend!r} silences this.",
+                NengoWarning,
+                stacklevel=5,
+            )
+        else:
+            _LOG.debug(
+                "backend %s: goes on from step %d, %d steps asked for; %s",
+                *(name, self._runner.n_steps + 1, choice.steps, choice.text),
+            )
+
+    def _resume(self, backend: Any, steps: Any, is_needed: Any) -> None:
+        """Go on with the backend, and the count of steps, of another simulator of the model."""
+        choice = self._choice
+        known = isinstance(backend, str) and backend in self._plugins.usable
+        if choice.asked is not None or not known or type(steps) is not int:
+            return
+        choice.start_over()
+        choice.steps, choice.is_needed = steps, is_needed is True
+        if backend != choice.home or choice.is_needed:
+            choice.settle()
+        if backend != self.backend:
+            self._try_to_move(backend)
+
+    def _chosen(self) -> dict[str, Any]:
+        """The arguments of `_resume`."""
+        choice = self._choice
+        return {"backend": self.backend, "steps": choice.steps, "is_needed": choice.is_needed}
+
+    def _move_for(self, capability: str, what: str) -> None:
+        """Go on with the preferred backend that has a capability, where the user named none.
+
+        It stays until the simulation begins anew; after a training, until that is forgotten.
+        """
+        choice, plugins, dtype = self._choice, self._plugins, self.options.dtype.name
+        able = plugins.with_capability(capability)
+        able = [n for n in able if dtype in plugins.backends[n].capabilities.dtypes]
+        if choice.asked is not None or not able:
+            return
+        if not getattr(plugins.backends[self.backend].capabilities, capability):
+            with Turn(self._turns, what):
+                self._move(able[0])
+            _LOG.debug("backend %s: the preferred one that can %s", able[0], what)
+        choice.settle()
+        choice.is_needed |= what == "train"
+
+    def _go_home(self) -> None:
+        """Before the simulation begins anew: go back to where it began."""
+        choice = self._choice
+        if self.backend != choice.home:
+            self._move(choice.home, anew=True)
+        choice.start_over()
+
+    def _close_parked(self) -> None:
+        """Free what other backends have compiled."""
+        for name, (_, executable) in self._parked.items():
+            if self._builds[name].engine.process in (None, os.getpid()):
+                executable.close()
+        self._parked.clear()
+
+    def _move(self, name: str, warm_up: bool = False, anew: bool = False) -> None:
+        """Go on with another backend. If that fails, all is as before.
+
+        Parameters
+        ----------
+        name : str
+            The backend.
+        warm_up : bool
+            Whether to compile at once.
+        anew : bool
+            Whether the state does not matter any more.
+        """
+        build, runner, learning = self._build_for(name), self._runner, self._learning
+        build.engine.check_process()
+        old, parameters = (runner.program, runner.executable), self._parameter_arrays()
+        begins = not runner.n_steps or anew
+        is_alike = build.registry.lowers_alike(self._build.registry, build.order)
+        if not is_alike and not begins:
+            raise ValidationError(
+                f"the model runs differently on the backends {self.backend!r} and {name!r}, and "
+                f"cannot change between them; choose one with backend={name!r}",
+                attr="backend",
+            )
+        program = old[0] if is_alike else learning.assemble(build)
+        parked = self._parked.get(name)
+        if parked is not None and parked[0] is program:
+            executable = parked[1]
+        else:
+            executable = self._compiled(program, build)
+        if warm_up:
+            executable.warm_up()
+        if is_alike:
+            runner.change_executable(executable, parameters)
+        else:
+            runner.change_before_start(program, executable, parameters, self.seed)
+            self._feedable = feedable_nodes(program)
+            warn_about_host(program, build.registry)
+        self._parked.pop(name, None)
+        self._parked[self.backend] = old
+        self._build = learning.build = build
+        self.backend = name
+
+    def _build_for(self, name: str) -> Build:
+        """The model, with the builders of a backend; made once."""
+        if name not in self._builds:
+            self._builds[name] = self._build_of(name, self._build.order)
+        return self._builds[name]
