@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -153,15 +153,22 @@ def measure(label: str, name: str, seconds: float) -> Measured:
             executable.warm_up()
             executable.close()
 
-        compiled = least(compile, 0, 2)
+        compiled = least(compile, 0, 1)
         sim.run_steps(20)
         once = least(lambda: sim.run_steps(20), seconds / 4) / 20
-        steps = int(np.clip(0.05 / once, 20, 2000))
+        # In short pieces, some of which nothing else disturbs.
+        steps = int(np.clip(0.01 / once, 20, 2000))
         long, short = [
             least(lambda n=n: (sim.run_steps(n), sim.clear_probes()), seconds) for n in (steps, 1)
         ]
-        step = (long - short) / (steps - 1)
+        step = long / steps
     return Measured(label, work, compiled, max(short - step, 0.0), step)
+
+
+def best(passes: list[Measured]) -> Measured:
+    """The least of what several passes have measured of one model."""
+    numbers = {name: min(getattr(p, name) for p in passes) for name in ("compile", "call", "step")}
+    return replace(passes[0], **numbers)
 
 
 def fit(measured: list[Measured]) -> tuple[Costs, list[float]]:
@@ -193,7 +200,8 @@ def _row(work: Work) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backends", nargs="+", default=["numpy", "jax", "tensorflow"])
-    parser.add_argument("--seconds", type=float, default=0.4, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=0.3, help="of each measurement")
+    parser.add_argument("--passes", type=int, default=3, help="through all models")
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     args = parser.parse_args()
     nengo.rc.set("decoder_cache", "enabled", "False")
@@ -202,7 +210,11 @@ def main() -> None:
     for name in args.backends:
         start = start_seconds(name)
         measure(args.models[0], name, 0.1)  # what only the first model of a process takes
-        measured = [measure(label, name, args.seconds) for label in args.models]
+        passes = [
+            [measure(label, name, args.seconds) for label in args.models]
+            for _ in range(args.passes)
+        ]
+        measured = [best(list(each)) for each in zip(*passes, strict=True)]
         costs, fitted = fit(measured)
         print(f"\n{name}: us a step measured and by the constants, ms to compile, us a call")
         for each, estimate in zip(measured, fitted, strict=True):

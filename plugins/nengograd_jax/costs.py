@@ -1,4 +1,4 @@
-"""What the backend takes, in seconds, as `benchmarks/calibrate.py` has measured it."""
+"""What the backend takes, in seconds, as `benchmarks/calibrate.py` has measured it on two cores."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from nengograd.plugin.costs import Costs
 __all__ = ["COSTS"]
 
 COSTS = Costs(
-    start=0.9,
-    compile=0.2,
-    compile_block=0.01,
-    call=50e-6,
-    step=1e-6,
-    block=0.5e-6,
-    operation=0.3e-9,
-    byte=0.05e-9,
-    host=80e-6,
+    start=0.65,
+    compile_block=0.10,
+    call=1.5e-04,
+    block=2.7e-07,
+    function=6.0e-09,
+    byte=7.2e-11,
+    host=7.2e-05,
 )

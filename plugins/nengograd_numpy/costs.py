@@ -1,4 +1,4 @@
-"""What the backend takes, in seconds, as `benchmarks/calibrate.py` has measured it."""
+"""What the backend takes, in seconds, as `benchmarks/calibrate.py` has measured it on two cores."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ from nengograd.plugin.costs import Costs
 __all__ = ["COSTS"]
 
 COSTS = Costs(
-    start=0.0,
-    compile=0.001,
-    compile_block=0.0005,
-    call=20e-6,
-    step=5e-6,
-    block=3e-6,
-    function=1e-6,
-    operation=0.5e-9,
-    byte=0.1e-9,
-    host=10e-6,
+    start=0.002,
+    compile_block=6.2e-05,
+    block=3.7e-06,
+    function=1.3e-06,
+    byte=2.4e-11,
+    host=2.0e-05,
 )

@@ -1,4 +1,4 @@
-"""What the backend takes, in seconds, as `benchmarks/calibrate.py` has measured it."""
+"""What the backend takes, in seconds, as `benchmarks/calibrate.py` has measured it on two cores."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from nengograd.plugin.costs import Costs
 __all__ = ["COSTS"]
 
 COSTS = Costs(
-    start=4.0,
-    compile=0.3,
-    compile_block=0.015,
-    call=200e-6,
-    step=1e-6,
-    block=0.5e-6,
-    operation=0.3e-9,
-    byte=0.05e-9,
-    host=250e-6,
+    start=2.8,
+    compile=0.035,
+    compile_block=0.24,
+    call=1.8e-04,
+    block=4.1e-07,
+    byte=6.3e-11,
+    host=5.3e-04,
 )

@@ -589,7 +589,7 @@ def test_explain_says_which_backend_runs(
     script.write_text("import nengo\nwith nengo.Network() as net:\n    nengo.Ensemble(10, 1)\n")
     assert main(["explain", str(script)]) == 0
     text = capsys.readouterr().out
-    assert "us a step" in text or "the only one" in text
+    assert "Which backend runs it" in text
     monkeypatch.setenv(BACKEND, "numpy")
     assert main(["explain", str(script)]) == 0
     assert "numpy, which the environment names" in capsys.readouterr().out

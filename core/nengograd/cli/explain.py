@@ -56,22 +56,22 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     print(explain(program))
     if arguments.backend is None:
-        print("\n".join(["", *_choice(model, network)]))
+        lines = _choice(model, network)
+        print("\n".join(["", "Which backend runs it", *(f"  {line}" for line in lines)]))
     return 0
 
 
 def _choice(model: Any, network: Any) -> list[str]:
-    """Which backend runs the model where none is named, and why."""
+    """The numbers of the rule that chooses a backend, or who has chosen."""
     plugins = get_manager()
     named = plugins.named(None)
     if named is not None:
-        return [f"which backend: {named}, which the environment names"]
+        return [f"{named}, which the environment names"]
     options = choose_options(Settings.of(network), None, None, 1, None, None)
     costs = candidates(plugins.usable, options.dtype.name)
     if len(costs) < 2:
-        return [f"which backend: {plugins.choose(None)}, the only one there is"]
+        return [f"{plugins.choose(None)}, the only one that can be weighed"]
     home = first_to_run(costs)
     registry = get_registry(home)
     work = count_work(assemble(model, registry), registry, options)
-    plan = find_plan(home, costs, work)
-    return ["which backend:", *(f"  {x}" for x in explain_choice(home, costs, work, plan))]
+    return explain_choice(home, costs, work, find_plan(home, costs, work))
