@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,8 +14,9 @@ BACKENDS = ("numpy", "tensorflow")
 """Where tests run: each that takes a `backend`, itself or through `make_sim`, runs on all of them,
 or on those that its marks ``needs`` leave."""
 
-# Nengo's cache is shared by all environments of a user: a test must not find what another left.
+# Caches are shared by all environments of a user: a test must not find what another left.
 nengo.rc.set("decoder_cache", "enabled", "False")
+os.environ["NENGOGRAD_CACHE"] = "off"
 
 
 def need_backend(name: str) -> None:

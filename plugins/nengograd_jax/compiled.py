@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from .cache import cached_compilations
 from .flags import CALLED_ONE_BY_ONE
 from .sharding import Placement
 
@@ -52,7 +53,8 @@ class CompiledFunction:
     def _compile(self) -> Any:
         self.compilations += 1
         self._lowered = self._lower()
-        return self._lowered.compile()
+        with cached_compilations():
+            return self._lowered.compile()
 
     def _lower(self) -> Any:
         traced = jax.make_jaxpr(self._function)(*self._specs)
@@ -108,5 +110,7 @@ class CompiledFunction:
         self._closure = []
 
     def text(self) -> str:
-        """XLA's optimized program."""
-        return str(self.compiled.as_text())
+        """XLA's optimized program, with the names of this program's blocks."""
+        if self._measured is not None:
+            return str(self._measured.as_text())
+        return str(self._lower().compile().as_text())

@@ -22,6 +22,7 @@ from nengograd.tensor_node import SimTensorNode
 from nengograd_xla.attribution import Traced
 from nengograd_xla.overtime import OverTime
 
+from .cache import cached_compilations
 from .flags import CALLED_ONE_BY_ONE
 from .loops import JaxLoops
 from .namespace import make_namespace
@@ -121,7 +122,9 @@ class JaxTrainer(Trainer):
                 jitted = jax.jit(update, out_shardings=place.whole)
                 lowered = jitted.lower(self._parameters, state, inputs, targets)
                 # What ids belong to is kept along, so that no other object gets them.
-                self._updates[key] = lowered, lowered.compile(), (self._optimizer, losses)
+                with cached_compilations():
+                    compiled = lowered.compile()
+                self._updates[key] = lowered, compiled, (self._optimizer, losses)
         self._lowered, self._update, _ = self._updates[key]
         self._is_first = True
 
