@@ -33,7 +33,7 @@ import nengograd
 from nengograd.plugin import Costs, Work, get_manager, get_registry
 from nengograd.profile.cost import count_work
 
-STEP_FEATURES = ("step", "block", "function", "operation", "byte", "host")
+STEP_FEATURES = ("step", "block", "function", "operation", "product", "byte", "host")
 START = """
 import time
 from nengograd.plugin import get_manager
@@ -194,7 +194,8 @@ def _constants(features: list[list[float]], times: list[float]) -> Any:
 
 
 def _row(work: Work) -> list[float]:
-    return [1, work.blocks, work.functions, work.operations, work.bytes, work.host]
+    counts = (work.functions, work.operations, work.products, work.bytes)
+    return [1, work.blocks, *counts, work.host]
 
 
 def main() -> None:

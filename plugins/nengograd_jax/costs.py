@@ -10,8 +10,9 @@ COSTS = Costs(
     start=0.65,
     compile_block=0.10,
     call=1.5e-04,
-    block=2.7e-07,
-    function=6.0e-09,
-    byte=7.2e-11,
-    host=7.2e-05,
+    block=2.0e-07,
+    function=5.4e-10,
+    operation=3.1e-10,
+    byte=3.3e-11,
+    host=7.3e-05,
 )

@@ -10,7 +10,8 @@ COSTS = Costs(
     start=0.002,
     compile_block=6.2e-05,
     block=3.7e-06,
-    function=1.3e-06,
-    byte=2.4e-11,
-    host=2.0e-05,
+    function=1.1e-06,
+    operation=4.8e-10,
+    product=2.2e-11,
+    host=2.2e-05,
 )

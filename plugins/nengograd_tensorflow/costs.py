@@ -11,7 +11,9 @@ COSTS = Costs(
     compile=0.035,
     compile_block=0.24,
     call=1.8e-04,
-    block=4.1e-07,
-    byte=6.3e-11,
+    block=3.4e-07,
+    operation=2.0e-10,
+    product=2.0e-12,
+    byte=3.6e-11,
     host=5.3e-04,
 )

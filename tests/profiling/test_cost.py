@@ -78,7 +78,10 @@ def test_the_work_of_a_program_is_that_of_its_blocks(program):
     work = count_work(program, registry, BATCH)
     indices = range(len(program.blocks))
     assert (work.blocks, work.host) == (len(program.blocks), 0)
-    assert work.operations == sum(operations(program, i, registry, BATCH) for i in indices)
+    assert work.products == 5 * 2 * 20 * 3
+    assert work.operations + work.products == sum(
+        operations(program, i, registry, BATCH) for i in indices
+    )
     assert work.bytes == sum(sum(bytes_moved(program, i, BATCH)) for i in indices)
 
 
@@ -123,7 +126,8 @@ def test_what_cannot_be_counted_counts_what_it_puts_out(program):
             raise TypeError("these are no tensors")
 
     own = replace(registry, operators={**registry.operators, kind: Elsewhere()})
-    assert count_work(program, own, FLOAT32).operations == sum(
+    work = count_work(program, own, FLOAT32)
+    assert work.operations + work.products == sum(
         operations(program, i, registry, FLOAT32) if i != index else 20
         for i in range(len(program.blocks))
     )

@@ -377,6 +377,15 @@ def test_options_for_compilers_choose_a_backend_that_compiles(
     assert simulate(small(), plugins=[plugins], **option).backend == "second"
 
 
+def test_several_devices_choose_a_backend_that_shares_minibatches_out() -> None:
+    able = get_manager().with_capability("share")
+    if not able:
+        pytest.skip("no backend shares minibatches out")
+    options = {"minibatch_size": 2, "device": "all", "progress_bar": False}
+    with nengograd.Simulator(small(), **options) as sim:
+        assert sim.backend == able[0]
+
+
 def test_tensors_of_a_node_choose_their_backend(simulate: Callable) -> None:
     need_backend("tensorflow")
     with nengo.Network() as net:

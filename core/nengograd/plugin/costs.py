@@ -18,7 +18,9 @@ class Work:
     functions : int
         Array functions that they call.
     operations : float
-        Numbers that they compute, minibatch included.
+        Numbers that they compute one by one, minibatch included.
+    products : float
+        Operations of matrix products, two for each pair of numbers.
     bytes : float
         Bytes that they read and write.
     host : int
@@ -28,6 +30,7 @@ class Work:
     blocks: int = 0
     functions: int = 0
     operations: float = 0.0
+    products: float = 0.0
     bytes: float = 0.0
     host: int = 0
 
@@ -51,7 +54,7 @@ class Costs:
         To run any number of steps, beyond what these take.
     step : float
         For each step.
-    block, function, operation, byte, host : float
+    block, function, operation, product, byte, host : float
         For each of these in the `Work` of a step.
     """
 
@@ -63,6 +66,7 @@ class Costs:
     block: float = 0.0
     function: float = 0.0
     operation: float = 0.0
+    product: float = 0.0
     byte: float = 0.0
     host: float = 0.0
 
@@ -83,6 +87,7 @@ class Costs:
             + self.block * work.blocks
             + self.function * work.functions
             + self.operation * work.operations
+            + self.product * work.products
             + self.byte * work.bytes
             + self.host * work.host
         )

@@ -85,7 +85,7 @@ def operations(program: Program, index: int, registry: Registry, options: Option
     if own is not None:
         return own
     tally = _counted(builder, block, context)
-    return None if tally is None else tally.operations
+    return None if tally is None else tally.operations + tally.products
 
 
 def count_work(program: Program, registry: Registry, options: Options) -> Work:
@@ -103,7 +103,8 @@ def count_work(program: Program, registry: Registry, options: Options) -> Work:
     options : Options
         dtype and minibatch.
     """
-    blocks, functions, computed, moved, host = 0, 0, 0.0, 0, 0
+    blocks, moved, host = 0, 0, 0
+    total = _Tally(0.0, 0)
     for index, block in enumerate(program.blocks):
         if block.host:
             host += 1
@@ -111,9 +112,12 @@ def count_work(program: Program, registry: Registry, options: Options) -> Work:
         blocks += 1
         moved += sum(bytes_moved(program, index, options))
         tally = _tally(program, block, registry, options)
-        functions += tally.functions
-        computed += tally.operations
-    return Work(blocks, functions, computed, float(moved), host)
+        total.functions += tally.functions
+        total.operations += tally.operations
+        total.products += tally.products
+    return Work(
+        blocks, total.functions, total.operations, total.products, bytes=float(moved), host=host
+    )
 
 
 def _tally(program: Program, block: Block, registry: Registry, options: Options) -> _Tally:
@@ -167,6 +171,7 @@ def _operand(
 class _Tally:
     operations: float
     functions: int = 1
+    products: float = 0.0
 
 
 class _Counting(NDArrayOperatorsMixin):
@@ -191,7 +196,7 @@ class _Counting(NDArrayOperatorsMixin):
         self._tally.functions += 1
         result = getattr(ufunc, method)(*plain, **{k: _plain(v) for k, v in kwargs.items()})
         if ufunc is np.matmul:
-            self._tally.operations += 2.0 * np.size(result) * np.shape(plain[0])[-1]
+            self._tally.products += 2.0 * np.size(result) * np.shape(plain[0])[-1]
         else:
             most = max(np.size(x) for x in (result, plain[0]))
             self._tally.operations += float(most)
@@ -202,7 +207,7 @@ class _Counting(NDArrayOperatorsMixin):
         self._tally.functions += 1
         result = func(*plain, **{k: _plain(v) for k, v in kwargs.items()})
         if func is np.einsum:
-            self._tally.operations += _einsum_operations(plain[0], plain[1:])
+            self._tally.products += _einsum_operations(plain[0], plain[1:])
         elif func.__name__ not in _FREE:
             sizes = [np.size(x) for x in (*plain, result) if isinstance(x, np.ndarray)]
             self._tally.operations += float(max(sizes, default=0))

@@ -98,6 +98,8 @@ def needed_capability(options: Options, tensorboard: bool) -> str | None:
     """The capability that arguments of a simulator ask for, which not all backends have."""
     if tensorboard:
         return "write_graph"
+    if options.is_shared:
+        return "share"
     given = options.device is not None or options.jit is not None or options.unroll != 1
     return "compiles" if given else None
 
@@ -154,8 +156,9 @@ def explain_choice(
 ) -> list[str]:
     """The numbers of the rule as lines of text."""
     lines = [
-        f"a step: {work.blocks} blocks, {work.functions} functions, {work.operations:,.0f} "
-        f"operations, {work.bytes:,.0f} bytes, {work.host} on the host"
+        f"a step: {work.blocks} blocks, {work.functions} functions, "
+        f"{work.operations:,.0f} operations, {work.products:,.0f} in products, "
+        f"{work.bytes:,.0f} bytes, {work.host} on the host"
     ]
     lines += [
         f"{name}: {cost.before_running(work):.2f} s to start, then "
