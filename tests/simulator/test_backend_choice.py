@@ -19,6 +19,7 @@ import pytest
 from nengo.exceptions import NengoWarning, ValidationError
 
 import nengograd
+from conformance import differences
 from conftest import need_backend
 from nengograd.builtin.neurons import LIFBuilder
 from nengograd.cli import main
@@ -508,6 +509,18 @@ def test_training_goes_to_a_backend_that_trains_and_stays_until_it_is_forgotten(
     sim.reset()
     assert sim.backend == "numpy"
     assert sim.loss(inputs, targets) == before
+
+
+def test_training_goes_to_a_backend_that_trains_whether_it_declares_costs_or_not(
+    simulate: Callable,
+) -> None:
+    names = ("jax", "tensorflow")
+    others = {n: replace(shipped(n, None), capabilities=Capabilities()) for n in names}
+    plugins = [differences.plugin(), Differing(numpy=shipped("numpy", SLOW), **others)]
+    net = channel()
+    sim = simulate(net, plugins=plugins, dtype="float64")
+    sim.train({net.inp: np.ones((2, 3, 1))}, {net.p: np.zeros((2, 3, 1))}, "sgd")
+    assert sim.backend == "differences"
 
 
 def test_gradients_are_checked_on_a_backend_that_has_them(simulate: Callable) -> None:

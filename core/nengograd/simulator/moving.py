@@ -65,9 +65,10 @@ def begin_choice(
     if able:
         _LOG.debug("backend %s: the preferred one that %s", able[0], capability)
         return Choice(able[0], able[0])
-    costs = candidates(plugins.usable, options.dtype.name)
+    usable = plugins.usable
+    costs = candidates(usable, options.dtype.name)
     home = first_to_run(costs) if costs else plugins.choose(None)
-    return Choice(None if len(costs) > 1 else home, home)
+    return Choice(None if len(usable) > 1 else home, home)
 
 
 def tensors_of(operators: Iterable[Any]) -> str | None:
