@@ -69,8 +69,9 @@ class TensorNode(nengo.Node):
         The seed of the initial weights of a layer that has none yet. (A layer that Keras cannot
         make anew from its configuration begins with the weights that Keras gave it.)
     backend : str, optional
-        The backend whose tensors the function works on; by default the preferred backend that has
-        tensor functions.
+        The backend whose tensors the function works on. By default it is the one of whose library
+        the function or layer is, as far as that can be seen: a function that says ``tf.tanh`` is
+        TensorFlow's. Else it is the preferred one that has tensor functions.
 
     Raises
     ------
@@ -90,8 +91,8 @@ class TensorNode(nengo.Node):
     ):
         check_arguments("TensorNode", locals())
         plugins = get_manager()
-        able = plugins.with_capability("tensor_functions") if backend is None else []
-        name = plugins.choose(able[0] if able else backend)
+        able = plugins.able("tensor_functions", tensor_func)
+        name = plugins.named(backend) or plugins.choose(able[0] if able else None)
         plugins.require(name, "tensor_functions", "compute functions on tensors")
         engine = plugins.backends[name].load()
         engine.check_process()

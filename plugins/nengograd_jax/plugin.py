@@ -6,16 +6,25 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nengograd.plugin.hookspecs import hookimpl
+from nengograd_xla.keras_process import runs_keras
 
 if TYPE_CHECKING:
     from nengograd.plugin.backend import Backend, BackendInfo
     from nengograd.plugin.builders import OperatorBuilder
 
 
+_PACKAGES = frozenset({"jax", "optax", "equinox", "flax"})
+
+
 def _load() -> Backend:
     from .backend import JaxBackend
 
     return JaxBackend()
+
+
+def _takes(package: str) -> bool:
+    """Whether objects of a package are JAX's, or of Keras where it runs on JAX."""
+    return package in _PACKAGES or (package == "keras" and runs_keras("jax"))
 
 
 @hookimpl
@@ -39,8 +48,9 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
                 compiles=True,
             ),
             family="xla",
+            takes=_takes,
             costs=COSTS,
-            preference=5,
+            preference=20,
         )
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nengograd.plugin.hookspecs import hookimpl
+from nengograd_xla.keras_process import runs_keras
 
 if TYPE_CHECKING:
     from nengograd.plugin.backend import Backend, BackendInfo
@@ -16,6 +17,11 @@ def _load() -> Backend:
     from .backend import TensorFlowBackend
 
     return TensorFlowBackend()
+
+
+def _takes(package: str) -> bool:
+    """Whether objects of a package are TensorFlow's, or of Keras where it runs on TensorFlow."""
+    return package == "tensorflow" or (package == "keras" and runs_keras("tensorflow"))
 
 
 @hookimpl
@@ -39,6 +45,7 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
                 compiles=True,
             ),
             family="xla",
+            takes=_takes,
             costs=COSTS,
             preference=10,
         )

@@ -255,7 +255,7 @@ def test_what_cannot_be_called_is_named_when_the_node_is_made() -> None:
         with pytest.raises(ValidationError, match="needs a function or a layer"):
             nengograd.TensorNode(3)  # type: ignore[arg-type]
         with pytest.raises(
-            ValidationError, match="cannot compute functions on tensors; use backend='tensorflow'"
+            ValidationError, match=r"functions on tensors; use backend=.*'tensorflow'"
         ):
             nengograd.TensorNode(lambda x: x, shape_in=(3,), backend="numpy")
 

@@ -88,6 +88,10 @@ class BackendInfo:
     preference : int
         Of several usable backends that can do what is asked for, the one with the highest
         preference does it.
+    takes : callable or None
+        ``takes(package)``: whether objects of a package, such as layers and optimizers, are for
+        this backend. The name is that of the top level, such as "keras". It is asked where a user
+        has named no backend, and imports nothing.
     costs : Costs or None
         What its work takes. Where none is asked for by name, those that declare it are weighed
         against each other.
@@ -99,6 +103,7 @@ class BackendInfo:
     capabilities: Capabilities = Capabilities()
     family: str = ""
     preference: int = 0
+    takes: Callable[[str], bool] | None = None
     costs: Costs | None = None
 
     def missing(self) -> list[str]:

@@ -14,6 +14,7 @@ from nengo.exceptions import NengoWarning, ValidationError
 from . import hookspecs
 from .backend import BackendInfo
 from .calls import BY_HAND, HookCalls, HookResult, PluginInfo
+from .libraries import libraries_of
 from .registry import Registry
 
 __all__ = [
@@ -192,6 +193,24 @@ class PluginManager:
     def with_capability(self, capability: str) -> list[str]:
         """Names of the usable backends that have a capability, the preferred one first."""
         return [n for n, info in self.usable.items() if getattr(info.capabilities, capability)]
+
+    def able(self, capability: str, given: Any = ()) -> list[str]:
+        """The usable backends with a capability, those first whose library given objects are of.
+
+        Parameters
+        ----------
+        capability : str
+            Which of `Capabilities`.
+        given : object
+            What a user has given to compute with, such as a layer, or a list of such objects.
+        """
+        able = self.with_capability(capability)
+        return sorted(able, key=lambda name: not self.takes(name, given))
+
+    def takes(self, name: str, given: Any) -> bool:
+        """Whether one of some objects is of the library that a backend computes with."""
+        test = self.backends[name].takes
+        return test is not None and any(map(test, libraries_of(given)))
 
     def require(self, backend: str, capability: str, purpose: str) -> None:
         """Refuse a backend that cannot do what is asked for.

@@ -178,17 +178,22 @@ class Moving(SimulatorBase):
         choice = self._choice
         return {"backend": self.backend, "steps": choice.steps, "is_needed": choice.is_needed}
 
-    def _move_for(self, capability: str, what: str) -> None:
+    def _move_for(self, capability: str, what: str, given: Any = ()) -> None:
         """Go on with the preferred backend that has a capability, where the user named none.
+
+        One whose library ``given`` objects are of, such as an optimizer, comes before others.
 
         It stays until the simulation begins anew; after a training, until that is forgotten.
         """
         choice, plugins, dtype = self._choice, self._plugins, self.options.dtype.name
-        able = plugins.with_capability(capability)
+        able = plugins.able(capability, given)
         able = [n for n in able if dtype in plugins.backends[n].capabilities.dtypes]
         if choice.asked is not None or not able:
             return
-        if not getattr(plugins.backends[self.backend].capabilities, capability):
+        capable = getattr(plugins.backends[self.backend].capabilities, capability)
+        if not capable or (
+            plugins.takes(able[0], given) and not plugins.takes(self.backend, given)
+        ):
             with Turn(self._turns, what):
                 self._move(able[0])
             _LOG.debug("backend %s: the preferred one that can %s", able[0], what)

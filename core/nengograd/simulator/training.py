@@ -117,7 +117,7 @@ class TrainingMethods(Moving):
         held_out = None
         if validation_data is not None:
             held_out = self._training_data(*validation_data, objective)
-        self._move_for("differentiate", "train")
+        self._move_for("differentiate", "train", [optimizer, objective, callbacks])
 
         def on_epoch_end() -> dict[str, float]:
             self._show_parameters()
@@ -186,7 +186,7 @@ class TrainingMethods(Moving):
         self._take_writes()
         data, terms = self._training_data(inputs, targets, objective)
         if not _is_named(objective):
-            self._move_for("differentiate", "compute a loss")
+            self._move_for("differentiate", "compute a loss", objective)
         with Turn(self._turns, "compute a loss"):
             return self._loss(data, terms)
 
