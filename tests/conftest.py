@@ -10,7 +10,7 @@ from typing import Any
 import nengo
 import pytest
 
-BACKENDS = ("numpy", "tensorflow")
+BACKENDS = ("numpy", "tensorflow", "jax")
 """Where tests run: each that takes a `backend`, itself or through `make_sim`, runs on all of them,
 or on those that its marks ``needs`` leave."""
 
@@ -71,10 +71,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("backend", backends, scope="session")
 
 
+_DEFAULT = pytest.StashKey[pytest.MonkeyPatch]()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests that need, or are given, a backend that is not installed."""
+    """Skip tests that need, or are given, a backend that is not installed.
+
+    In a test that needs a backend by name that one is the default, fixtures included.
+    """
     needs = _needs(item)
+    named = [need for need in needs if need in BACKENDS]
+    item.stash[_DEFAULT] = patch = pytest.MonkeyPatch()
+    if named:
+        patch.setenv("NENGOGRAD_BACKEND", named[0])
     if needs and "backend" not in getattr(item, "fixturenames", ()):
         found = able(*needs)
         if not found:
@@ -84,6 +94,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for value in given.params.values() if given else ():
         if isinstance(value, str) and value in BACKENDS:
             need_backend(value)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Take the default back."""
+    if _DEFAULT in item.stash:
+        item.stash[_DEFAULT].undo()
 
 
 def _make(request: pytest.FixtureRequest, backend: str) -> Iterator[Callable[..., Any]]:

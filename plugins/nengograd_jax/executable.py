@@ -340,7 +340,8 @@ class LoopExecutable(_JaxExecutable):
         if self._is_first:
             self._placement.check_same("inputs of a run", [inputs])
             self._is_first = False
-        if n < self.chunk:
+        is_part = n < self._input_shape[0]
+        if is_part:
             padded = np.zeros(self._input_shape, dtype=self.options.dtype)
             padded[:n] = inputs
             inputs = padded
@@ -350,7 +351,7 @@ class LoopExecutable(_JaxExecutable):
         after = State(tuple(results[:count]), results[count])
         rows = [self._placement.numpy(output)[:n] for output in results[count + 1 :]]
         # A view would keep the memory of the whole chunk, for each step() of a closed loop.
-        return after, [x.copy() for x in rows] if n < self.chunk else rows
+        return after, [x.copy() for x in rows] if is_part else rows
 
 
 class SegmentExecutable(_JaxExecutable):
