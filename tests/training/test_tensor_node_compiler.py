@@ -16,6 +16,8 @@ import nengograd
 tf = pytest.importorskip("tensorflow")
 keras = tf.keras
 
+pytestmark = pytest.mark.needs("tensorflow")
+
 
 def printing(x: Any) -> Any:
     tf.print("seen", tf.shape(x), output_stream=sys.stdout)

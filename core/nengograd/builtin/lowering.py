@@ -377,7 +377,8 @@ def lower_tensor_node(op: SimTensorNode, to: Lowering) -> None:
     if SimTensorNode not in to.registry.operators:
         raise BuildError(
             f"{op.node} computes with tensors of the backend {op.node.function.backend!r}, which "
-            "this simulator does not use"
+            "this simulator does not use: choose one backend for both, with the argument backend "
+            "of the node or of the simulator"
         )
     function, training = op.node.function, to.training.differentiate
     operands = [to.read(signal) for signal in (op.input, op.time) if signal is not None]
