@@ -16,7 +16,7 @@ from typing import Any
 import nengo
 import numpy as np
 import pytest
-from nengo.exceptions import NengoWarning, ValidationError
+from nengo.exceptions import BuildError, NengoWarning, ValidationError
 
 import nengograd
 from conformance import differences
@@ -615,3 +615,36 @@ def test_explain_says_which_backend_runs(
     monkeypatch.setenv(BACKEND, "numpy")
     assert main(["explain", str(script)]) == 0
     assert "numpy, which the environment names" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("other", ["numpy", "tensorflow"])
+def test_a_node_with_tensors_of_another_backend_is_refused_with_the_way_out(other: str) -> None:
+    pytest.importorskip("jax")
+    if other != "numpy":
+        pytest.importorskip(other)
+    with nengo.Network() as net:
+        node = nengograd.TensorNode(lambda x: 3 * x, shape_in=2, pass_time=False, backend="jax")
+        nengo.Connection(nengo.Node([1, 2]), node, synapse=None)
+        probe = nengo.Probe(node)
+    with pytest.raises(BuildError, match=r"tensors of the backend 'jax'.*choose one backend"):
+        nengograd.Simulator(net, backend=other, progress_bar=False)
+    with nengograd.Simulator(net, backend="jax", progress_bar=False) as sim:
+        sim.run_steps(2)
+        np.testing.assert_allclose(sim.data[probe], [[3, 6]] * 2)
+
+
+def test_a_node_and_an_optimizer_go_to_the_backend_of_their_library() -> None:
+    optax, tf = pytest.importorskip("optax"), pytest.importorskip("tensorflow")
+    with nengo.Network(seed=0) as net:
+        inp = nengo.Node([0.5])
+        probe = nengo.Probe(nengo.Ensemble(10, 1, neuron_type=nengo.LIFRate()))
+        nengo.Connection(inp, net.ensembles[0], synapse=None)
+        on_tensorflow = nengograd.TensorNode(lambda x: tf.tanh(x), shape_in=1, pass_time=False)
+    assert on_tensorflow.function.backend == "tensorflow"
+    net.nodes.remove(on_tensorflow)
+    inputs, targets = {inp: np.zeros((2, 1, 1))}, {probe: np.zeros((2, 1, 1))}
+    given = {"jax": optax.sgd(0.1), "tensorflow": tf.keras.optimizers.SGD(0.1)}
+    for backend, optimizer in given.items():
+        with nengograd.Simulator(net, minibatch_size=2, progress_bar=False) as sim:
+            sim.train(inputs, targets, optimizer)
+            assert sim.backend == backend

@@ -374,7 +374,7 @@ def lower_probe(op: Any, to: Lowering) -> None:
 
 def lower_tensor_node(op: SimTensorNode, to: Lowering) -> None:
     """A function on tensors; no two of them run as one."""
-    if SimTensorNode not in to.registry.operators:
+    if op.node.function.backend != to.registry.backend:
         raise BuildError(
             f"{op.node} computes with tensors of the backend {op.node.function.backend!r}, which "
             "this simulator does not use: choose one backend for both, with the argument backend "
