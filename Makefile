@@ -44,13 +44,15 @@ format: $(STAMP) ## rewrite the code in the project's style
 
 SUITE = $(BIN)/python -m pytest --pyargs nengo -q -n $(JOBS) -p no:cacheprovider -W ignore
 
-nengo-suite: $(STAMP) ## Nengo's own tests on both backends, in float64
+nengo-suite: $(STAMP) ## Nengo's own tests on each backend, in float64
 	@NENGOGRAD_BACKEND=numpy $(SUITE) -c tests/nengo_suite/float64.ini
 	@NENGOGRAD_BACKEND=tensorflow $(SUITE) -c tests/nengo_suite/float64.ini
+	@NENGOGRAD_BACKEND=jax $(SUITE) -c tests/nengo_suite/float64.ini
 
 nengo-suite-float32: $(STAMP) ## the same in float32, with the tolerances listed there
 	@NENGOGRAD_BACKEND=numpy $(SUITE) -c tests/nengo_suite/float32.ini
 	@NENGOGRAD_BACKEND=tensorflow $(SUITE) -c tests/nengo_suite/float32.ini
+	@NENGOGRAD_BACKEND=jax $(SUITE) -c tests/nengo_suite/float32.ini
 
 fuzz: $(STAMP) ## N random networks on every backend, and their gradients, against nengo.Simulator
 	@NENGOGRAD_FUZZ=$(N) $(BIN)/python -m pytest -q -n $(JOBS) tests/fuzz

@@ -33,7 +33,7 @@ TOLERANCE = 1e-9
 LARGEST = 1e6
 
 SEED = int(os.environ.get("NENGOGRAD_FUZZ_SEED", "0"))
-DEFAULT = {"numpy": 16, "tensorflow": 6}
+DEFAULT = {"numpy": 16, "tensorflow": 6, "jax": 6}
 
 # Each part is a test of its own, so that parts run side by side.
 PARTS = 2

@@ -8,6 +8,7 @@ ours takes part in the other side: Nengo runs the model with each parameter move
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,7 +21,6 @@ from hypothesis import strategies as st
 from nengo.exceptions import ValidationError
 
 import nengograd
-from conftest import need_backend
 from fuzz.networks import NetworkSpec, networks
 from fuzz.own_types import PLUGIN
 from fuzz.test_fuzz import LARGEST, PARTS, SEED, for_all, quiet, valid_reference
@@ -72,12 +72,32 @@ def slope(loss: Callable[[Values], float], at: Values, signal: Any, way: np.ndar
     return found if bent <= 0.01 * TOLERANCE * max(1.0, abs(here), abs(found)) else None
 
 
-def descend(spec: NetworkSpec, backend: str, minibatch_size: int | None) -> Any:
-    """The model, its parameters before, their gradients, names, and weights of the probes."""
+def keras_descent() -> Any:
+    """Gradient descent by the gradient itself."""
     import tensorflow as tf
 
+    return tf.keras.optimizers.SGD(1.0)
+
+
+def optax_descent() -> Any:
+    """The same."""
+    import optax
+
+    return optax.sgd(1.0)
+
+
+DESCENTS = {"tensorflow": keras_descent, "jax": optax_descent}
+SUMS = {
+    "tensorflow": lambda: importlib.import_module("tensorflow").reduce_sum,
+    "jax": lambda: importlib.import_module("jax.numpy").sum,
+}
+
+
+def descend(spec: NetworkSpec, backend: str, minibatch_size: int | None) -> Any:
+    """The model, its parameters before, their gradients, names, and weights of the probes."""
     net, probes = spec.build()
     rng = np.random.RandomState(spec.seed)
+    sum_of = SUMS[backend]()
     with (
         quiet(),
         nengograd.Simulator(
@@ -100,8 +120,8 @@ def descend(spec: NetworkSpec, backend: str, minibatch_size: int | None) -> Any:
         sim.train(
             {},
             {p: np.repeat(w, items, axis=0) for p, w in weights.items()},
-            tf.keras.optimizers.SGD(1.0),
-            objective=lambda output, target: tf.reduce_sum(output * target) / items,
+            DESCENTS[backend](),
+            objective=lambda output, target: sum_of(output * target) / items,
         )
         after = {p.signal: np.array(sim._learning.values[p.signal]) for p in parameters}
         # The loss is the mean of those of all probes.
@@ -110,16 +130,18 @@ def descend(spec: NetworkSpec, backend: str, minibatch_size: int | None) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.needs("differentiate")
 @pytest.mark.parametrize("part", range(PARTS))
-def test_gradients_of_random_networks_agree_with_differences_of_nengo(part: int) -> None:
-    need_backend("tensorflow")
+def test_gradients_of_random_networks_agree_with_differences_of_nengo(
+    backend: str, part: int
+) -> None:
 
     def body(spec: NetworkSpec, minibatch_size: int | None) -> None:
         probes = (dataclasses.replace(probe, sample_every=None) for probe in spec.probes)
         spec = dataclasses.replace(spec, probes=tuple(probes))
         valid_reference(spec)
         try:
-            model, at, gradients, names, weights = descend(spec, "tensorflow", minibatch_size)
+            model, at, gradients, names, weights = descend(spec, backend, minibatch_size)
         except ValidationError as error:
             if "training cannot change the loss" not in str(error):
                 raise
