@@ -229,4 +229,4 @@ def _has_given(program: Program, values: Mapping[int, NDArray[Any]]) -> bool:
 
 
 def _is_nan(executable: Executable, ran: Ran) -> bool:
-    return executable.has_nan(ran.state) or any(has_nan(x) for x in ran.outputs)
+    return executable.has_nan(ran.state) or any(map(has_nan, ran.outputs))

@@ -190,12 +190,19 @@ class Inputs:
         """Go on with the same sources, which now lie elsewhere."""
         self.size = sum(length for _, _, length in sources)
         self._steps: list[tuple[Any, slice, StepFunction]] = []
+        self._constants: list[tuple[slice, ConstantSource]] = []
+        self._changing: list[tuple[Any, slice, StepFunction]] = []
         for source, start, length in sources:
             function = self._functions.get(source.key)
             # A program may do without the time, which has no state, as constants have none.
             if function is None or isinstance(source, ConstantSource):
                 function = source.start(self._dt, [])
-            self._steps.append((source.node, slice(start, start + length), function))
+            step = (source.node, slice(start, start + length), function)
+            self._steps.append(step)
+            if isinstance(source, ConstantSource):
+                self._constants.append((step[1], source))
+            else:
+                self._changing.append(step)
 
     def memories(self) -> dict[str, NDArray[Any]]:
         """What processes keep from step to step, in arrays that they change in place.
@@ -232,18 +239,22 @@ class Inputs:
         error : BaseException or None
             What stopped the evaluation before the end.
         """
-        out = np.zeros((n, *self._batch, self.size), dtype=self._dtype)
-        active = []
-        for node, place, step in self._steps:
-            if node in feeds:
-                feeds.write(node, first, out[..., place])
-            else:
-                active.append((place, step))
+        out = np.empty((n, *self._batch, self.size), dtype=self._dtype)
+        for place, source in self._constants:
+            out[..., place] = source.value
+        active = self._changing
+        if feeds.values:
+            for node, place, _ in self._steps:
+                if node in feeds:
+                    feeds.write(node, first, out[..., place])
+            active = [step for step in active if step[0] not in feeds]
+        if not active:
+            return out, n, None
         old = np.seterr(invalid="raise", divide="ignore")
         try:
             for i in range(n):
                 try:
-                    for place, step in active:
+                    for _, place, step in active:
                         out[i, ..., place] = step(first + i)
                 except BaseException as error:
                     return out[:i], i, error

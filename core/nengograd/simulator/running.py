@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ from .base import ProfileTo
 from .moving import Moving
 
 __all__ = ["RunMethods"]
+
+
+def _unseen(steps: int) -> None:
+    """Progress that nobody looks at."""
 
 
 class RunMethods(Moving):
@@ -57,7 +61,7 @@ class RunMethods(Moving):
         """
         if input_feeds is not None or profile is not None:
             check_arguments("Simulator.step", locals())
-        self.run_steps(1, progress_bar=False, input_feeds=input_feeds, profile=profile)
+        self._simulate(1, False, input_feeds, profile)
 
     def run(
         self,
@@ -133,11 +137,20 @@ class RunMethods(Moving):
             its object and the step. A NaN that is given, as by a process, is passed on. With
             ``configure_settings(stop_at_nan=False)`` all are.
         """
-        self._check_open("run")
         check_arguments("Simulator.run_steps", locals())
+        self._simulate(int(steps), progress_bar, input_feeds, profile)
+
+    def _simulate(
+        self,
+        steps: int,
+        progress_bar: Any,
+        input_feeds: Mapping[Any, Any] | None,
+        profile: ProfileTo,
+    ) -> None:
+        """Run steps, with arguments that have been checked by themselves."""
+        self._check_open("run")
         self._take_writes()
         path = profile_path(profile)
-        steps = int(steps)
         feeds = check_feeds(input_feeds, self._feedable, steps, self.options)
         executed = self._runner.executed(steps)
         if executed != steps:
@@ -145,18 +158,26 @@ class RunMethods(Moving):
                 f"{steps} steps are not a multiple of unroll_simulation={self.options.unroll}: "
                 f"{executed} are executed, and the data of the last {executed - steps} is dropped",
                 NengoWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         begin = time.perf_counter()
         bar = self.progress_bar if progress_bar is None else progress_bar
-        progress = Progress("Simulating", "Simulation", steps)
-        # A tracker makes a thread, which takes longer than a step, even for no bar.
-        with Turn(self._turns, "run"), ProgressTracker(bar, progress) if bar else progress:
-            self._run(steps, feeds, progress, path)
+        with Turn(self._turns, "run"):
+            if bar:
+                progress = Progress("Simulating", "Simulation", steps)
+                with ProgressTracker(bar, progress):
+                    self._run(steps, feeds, progress.step, path)
+            else:
+                # A tracker makes a thread, which takes longer than a step, even for no bar.
+                self._run(steps, feeds, _unseen, path)
         self._event("ran", begin, steps=executed)
 
     def _run(
-        self, steps: int, values: Mapping[Any, NDArray[Any]], progress: Any, path: Path | None
+        self,
+        steps: int,
+        values: Mapping[Any, NDArray[Any]],
+        progress: Callable[[int], object],
+        path: Path | None,
     ) -> None:
         """Run, and keep what is recorded; with a path, measure and report."""
         if steps > self._choice.least:
@@ -168,7 +189,7 @@ class RunMethods(Moving):
         try:
             for piece in pieces:
                 self._recording.add(*piece)
-                progress.step(piece.steps)
+                progress(piece.steps)
         finally:
             self._signals.refresh()
             pieces.close()
