@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.tools import build
 from nengograd.assembly.assemble import assemble
-from nengograd.assembly.lowering import Training
+from nengograd.assembly.trained import Training
 from nengograd.plugin.manager import get_registry
 from nengograd.program.loops import Component, components
 from nengograd.program.program import Program

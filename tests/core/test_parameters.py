@@ -14,7 +14,7 @@ import nengograd
 from core.tools import build
 from fuzz.networks import NetworkSpec, networks
 from nengograd.assembly.assemble import assemble
-from nengograd.assembly.lowering import Training
+from nengograd.assembly.trained import Training
 from nengograd.config import Settings
 from nengograd.plugin.manager import get_registry
 from nengograd.training.parameters import (

@@ -18,7 +18,7 @@ from nengo.exceptions import ValidationError
 
 from core.tools import build
 from nengograd.assembly.assemble import assemble
-from nengograd.assembly.lowering import Training
+from nengograd.assembly.trained import Training
 from nengograd.plugin import (
     NeuronBuilder,
     OperatorBuilder,

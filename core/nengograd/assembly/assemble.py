@@ -10,9 +10,10 @@ from typing import Any
 from ..plugin.registry import Registry
 from ..program.program import Program
 from .layout import lay_out
-from .lowering import NO_TRAINING, Training, lower
+from .lowering import lower
 from .order import step_order
 from .schedule import schedule, schedule_over_time
+from .trained import NO_TRAINING, Training
 
 __all__ = ["assemble", "without_collector"]
 

@@ -11,7 +11,7 @@ from ..plugin.executable import Options
 from ..plugin.registry import Registry
 from ..program.program import Program
 from .assemble import assemble
-from .lowering import NO_TRAINING, Training
+from .trained import NO_TRAINING, Training
 
 __all__ = ["Build"]
 

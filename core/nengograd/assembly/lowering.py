@@ -8,9 +8,8 @@ code and is always right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,48 +26,12 @@ from ..program.views import View
 from .graph import Graph
 from .memory import Memory, Selection, select
 from .order import step_order
+from .trained import NO_TRAINING, Training
 
-__all__ = ["NO_TRAINING", "Lowering", "Training", "feedable_signals", "lower", "stored_elements"]
+__all__ = ["Lowering", "feedable_signals", "lower", "stored_elements"]
 
 MOST_OPERANDS = 8
 """A sum of more values is one `Total`."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """The facts about a training that lowering depends on.
-
-    Attributes
-    ----------
-    parameters : set of Signal
-        Signals that training may change. For a signal that a learning rule changes from step to
-        step, training changes the initial value.
-    stand_ins : mapping
-        For operators of spiking neurons, what takes the place of their own builder.
-    differentiate : bool
-        Whether the program will be differentiated.
-    detach_rules : bool
-        Whether gradients stop at what learning rules read.
-    values : mapping
-        What constants, outputs of constant nodes, and states before the first step hold instead
-        of what the model was built with, by signal; of a sparse one the stored elements.
-    scales : mapping
-        Lengths of encoders, which are gain / radius, that are not those of the build, by the
-        signal of the encoders.
-    apart : set of Signal
-        States that need arrays of their own, even where others begin and go on alike.
-    """
-
-    parameters: AbstractSet[Any] = frozenset()
-    stand_ins: Mapping[Any, Served] = field(default_factory=dict)
-    differentiate: bool = False
-    detach_rules: bool = False
-    values: Mapping[Any, Any] = field(default_factory=dict)
-    scales: Mapping[Any, Any] = field(default_factory=dict)
-    apart: AbstractSet[Any] = frozenset()
-
-
-NO_TRAINING = Training()
 
 
 class Lowering:

@@ -84,7 +84,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "nengograd.assembly.graph": ("Graph",),
-    "nengograd.assembly.lowering": ("Lowering", "Training"),
+    "nengograd.assembly.lowering": ("Lowering",),
+    "nengograd.assembly.trained": ("Training",),
     "nengograd.plugin.backend": (
         "FIRST_PROCESS", "Backend", "BackendInfo", "Capabilities", "check_process",
     ),

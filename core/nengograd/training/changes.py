@@ -13,7 +13,8 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
-from ..assembly.lowering import Training, feedable_signals
+from ..assembly.lowering import feedable_signals
+from ..assembly.trained import Training
 from ..program.program import Program
 from ..program.sources import ConstantSource
 from .params_file import ArrayInfo
