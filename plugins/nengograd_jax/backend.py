@@ -17,10 +17,11 @@ from nengograd.plugin.registry import Registry
 from nengograd.plugin.tensor_function import TensorFunction
 from nengograd.plugin.trainer import Trainer
 from nengograd.program.program import Program
+from nengograd_xla.running import LoopExecutable, SegmentExecutable
 
 from . import flags, processes
 from .devices import device_names, find_devices
-from .executable import LoopExecutable, SegmentExecutable
+from .executable import JaxPrimitives
 from .namespace import make_namespace
 from .sharding import Placement
 
@@ -51,7 +52,7 @@ class JaxBackend(Backend):
                 f"device={options.device!r}, and each simulates all items by itself"
             )
         kind = SegmentExecutable if program.host_blocks else LoopExecutable
-        return kind(program, registry, options, placement)
+        return kind(program, registry, options, JaxPrimitives(options.dtype, placement))
 
     def trainer(self, program: Program, registry: Registry, options: Options) -> Trainer:
         """Prepare a program for training."""

@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from nengograd_xla.attribution import Traced
+
 from .cache import cached_compilations
 from .flags import CALLED_ONE_BY_ONE
 from .sharding import Placement
@@ -108,6 +110,10 @@ class CompiledFunction:
         """Free what was compiled."""
         self._compiled = self._measured = self._lowered = self._function = None
         self._closure = []
+
+    def traced(self) -> Traced:
+        """What a tracer has to know of it."""
+        return Traced(self.name, self.text)
 
     def text(self) -> str:
         """XLA's optimized program, with the names of this program's blocks."""

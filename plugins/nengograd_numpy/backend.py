@@ -72,11 +72,9 @@ class NumpyExecutable(Executable):
             self._constants[array.id] = np.array(value, dtype=self.options.dtype)
         self._fixed = {**self._constants, **self._function.hoist(self._constants)}
 
-    def initial_state(self) -> State:
-        """The state before the first step."""
-        batch = self.options.batch
-        initial = self.program.initial_state(self.options.dtype, self._constants)
-        return {i: np.broadcast_to(x, (*batch, x.size)).copy() for i, x in initial.items()}
+    def parameters(self) -> Mapping[int, NDArray[Any]]:
+        """The parameter arrays, by id."""
+        return {array.id: self._constants[array.id] for array in self.program.by_role("parameter")}
 
     def make_state(self, arrays: Mapping[int, NDArray[Any]]) -> State:
         """Make a state of arrays such as `read` returns."""

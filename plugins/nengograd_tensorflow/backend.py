@@ -14,12 +14,12 @@ from nengograd.plugin.registry import Registry
 from nengograd.plugin.tensor_function import TensorFunction
 from nengograd.plugin.trainer import Trainer
 from nengograd.program.program import Program
+from nengograd_xla.running import LoopExecutable, SegmentExecutable
 
 from .devices import device_names, find_device
+from .executable import TensorFlowPrimitives
 from .library import PROCESS
-from .loop import LoopExecutable
 from .namespace import make_namespace
-from .segments import SegmentExecutable
 from .tensor_functions import check_keras, tensor_function
 from .tensor_nodes import outside_of_compiler, warn_of_nodes
 from .trainer import TensorFlowTrainer
@@ -39,14 +39,15 @@ class TensorFlowBackend(Backend):
 
     def compile(self, program: Program, registry: Registry, options: Options) -> Executable:
         """One compiled loop, or compiled segments around what runs on the host."""
-        device = find_device(options.device)
+        device, jit = find_device(options.device), options.jit is not False
+        primitives = TensorFlowPrimitives(options.dtype, device, jit)
         outside = outside_of_compiler(program, options.jit)
         if not program.host_blocks and not outside:
-            return LoopExecutable(program, registry, options, device)
+            return LoopExecutable(program, registry, options, primitives)
         warn_of_nodes(
             program, outside, "TensorFlow runs it by itself, between compiled parts of each step"
         )
-        return SegmentExecutable(program, registry, options, device, outside)
+        return SegmentExecutable(program, registry, options, primitives, outside)
 
     def trainer(self, program: Program, registry: Registry, options: Options) -> Trainer:
         """Prepare a program for training."""

@@ -19,7 +19,7 @@ class CompiledFunction:
 
     Calling a ``tf.function`` binds and checks each argument in Python, which takes longer than
     a step of a small model. Here tensors go to the compiled function as they are: they have to
-    have the shapes and dtypes of ``specs``.
+    have the shapes and dtypes of ``specs``, as arrays of NumPy among them have to.
 
     Parameters
     ----------
@@ -56,8 +56,9 @@ class CompiledFunction:
         return self._concrete
 
     def __call__(self, *tensors: Any) -> list[Any]:
-        """Call it; what it returns comes as a flat list."""
-        return call_concrete(self.concrete, tensors)
+        """Call it; what it returns comes as a flat list. Arrays of NumPy become tensors."""
+        given = [x if isinstance(x, tf.Tensor) else tf.constant(x) for x in tensors]
+        return call_concrete(self.concrete, given)
 
     def close(self) -> None:
         """Free what was compiled."""
@@ -71,6 +72,16 @@ class CompiledFunction:
         """What a tracer has to know of it."""
         text = optimized(self._function, self._specs) if self._jit else None
         return Traced(self._function.python_function.__name__, text)
+
+    def start_measuring(self) -> None:
+        """There is nothing to do: a tracer sees each operation."""
+
+    def stop_measuring(self) -> None:
+        """Nor is there here."""
+
+    def n_operations(self) -> int:
+        """Size of its graph."""
+        return len(self.concrete.graph.get_operations())
 
     def write_graph(self, folder: str) -> None:
         """Write its graph for TensorBoard."""

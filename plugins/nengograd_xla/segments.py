@@ -17,12 +17,12 @@ from nengograd.plugin.registry import Registry
 from nengograd.program.program import Block, Program
 from nengograd.program.segments import Segment, split
 from nengograd.run.step_function import StepFunction
-from nengograd.tensor_node import SimTensorNode
 
 __all__ = ["Compile", "SegmentedStep"]
 
-Compile = Callable[[Callable[..., Any], str, Sequence[int]], Callable[..., Sequence[Any]]]
-"""``compile(function, name, needs)``: a function of the arrays with the ids ``needs``, compiled."""
+Compile = Callable[[Callable[..., Any], str, Segment], Callable[..., Sequence[Any]]]
+"""``compile(function, name, segment)``: a function of the arrays that the segment needs, compiled;
+``function`` takes the values of parameters before them, by id."""
 
 _CALL = 30e-6
 _CROSSING = 2e-6
@@ -50,9 +50,11 @@ class SegmentedStep:
     function : StepFunction
         The program's blocks on the backend's arrays, for tracing.
     fixed : callable
-        ``fixed()`` returns the table of what is the same in all steps, while tracing.
+        ``fixed(parameters)`` returns the table of what is the same in all steps, while tracing.
     compile : callable
         See `Compile`.
+    outside : collection of int
+        Indices of blocks that are compiled each by itself, since XLA does not take them.
     """
 
     def __init__(
@@ -61,8 +63,9 @@ class SegmentedStep:
         registry: Registry,
         options: Options,
         function: StepFunction,
-        fixed: Callable[[], dict[Any, Any]],
+        fixed: Callable[[Mapping[int, Any]], dict[Any, Any]],
         compile: Compile,
+        outside: Collection[int] = (),
     ):
         self._program = program
         self._registry = registry
@@ -70,28 +73,30 @@ class SegmentedStep:
         self._function = function
         self._fixed = fixed
         self.watch: Stopwatch | None = None
-        self.segments = split(program)
+        self.segments = split(program, outside)
         self._input_id = next((a.id for a in program.by_role("input")), None)
         self._readers = [function.reader(view) for view in program.outputs]
         self._updates = {i: function.updater(view) for i, view in program.updates.items()}
         self._compiled: dict[int, Callable[..., Sequence[Any]]] = {}
+        numpy = make_registry(registry.manager, "numpy")
         for number, segment in enumerate(self.segments):
-            if not self._is_small(segment):
+            if not self._is_small(segment, numpy):
                 name = f"segment{number}_of_step"
-                self._compiled[number] = compile(self._runner(segment), name, segment.needs)
+                self._compiled[number] = compile(self._runner(segment), name, segment)
         compiled = {i for number in self._compiled for i in self.segments[number].blocks}
-        self._on_host = _HostSide(program, registry, options, compiled)
+        self._on_host = _HostSide(program, numpy, options, compiled)
 
-    def _is_small(self, segment: Segment) -> bool:
-        """Whether NumPy takes less time for a segment than calling a compiled function does."""
+    def _is_small(self, segment: Segment, numpy: Registry) -> bool:
+        """Whether NumPy can run a segment, in less time than calling a compiled function takes."""
+        if not segment.compiles or not all(
+            _has_builder(numpy, self._program.blocks[i]) for i in segment.blocks
+        ):
+            return False
         crossing = len(segment.needs) + len(segment.gives)
-        if segment.host is None:
+        if segment is self.segments[-1]:
             crossing += len(self._program.updates) + len(self._program.outputs)
         blocks = [self._program.blocks[i] for i in segment.blocks]
-        if any(block.kind is SimTensorNode for block in blocks):
-            return False  # it computes with the backend's tensors
-        numpy = sum(map(self._seconds, blocks))
-        return numpy < _CALL + _CROSSING * crossing
+        return sum(map(self._seconds, blocks)) < _CALL + _CROSSING * crossing
 
     def _seconds(self, block: Block) -> float:
         items = int(np.prod(self._options.batch))
@@ -103,13 +108,15 @@ class SegmentedStep:
     def _runner(self, segment: Segment) -> Callable[..., list[Any]]:
         """The function of a segment, to be traced."""
         batch = self._options.batch
+        last = segment is self.segments[-1]
 
-        def run(*needed: Any) -> list[Any]:
-            arrays = {**self._fixed(), **dict(zip(segment.needs, needed, strict=True))}
+        def run(parameters: Mapping[int, Any], *needed: Any) -> list[Any]:
+            arrays = {**self._fixed(parameters), **dict(zip(segment.needs, needed, strict=True))}
             for index in segment.blocks:
                 self._function.run_block(index, arrays)
-            if segment.host is not None:
-                operands = self._function.read_operands(segment.host, arrays)
+            if not last:
+                host = segment.host
+                operands = [] if host is None else self._function.read_operands(host, arrays)
                 return [*(arrays[i] for i in segment.gives), *operands]
             xp = self._function.xp
             state = [read(arrays) for read in self._updates.values()]
@@ -167,13 +174,14 @@ class SegmentedStep:
         table: dict[Any, Any] = {**self._on_host.fixed, **state}
         if self._input_id is not None:
             table[self._input_id] = inputs
+        n_hosts = 0
         for number, segment in enumerate(self.segments):
             compiled = self._compiled.get(number)
             if compiled is None:
                 operands = self._on_host.run(segment, table, self.watch)
             else:
                 results = compiled(*(table[i] for i in segment.needs))
-                if segment.host is None:
+                if segment is self.segments[-1]:
                     count = len(self._updates)
                     after = dict(zip(self._updates, results[:count], strict=True))
                     return after, results[count:]
@@ -181,7 +189,8 @@ class SegmentedStep:
                 operands = [np.asarray(x) for x in results[len(segment.gives) :]]
             if segment.host is not None:
                 with self._part(segment.host):
-                    made = host(number, step, operands)
+                    made = host(n_hosts, step, operands)
+                n_hosts += 1
                 self._on_host.put(segment.host, made, table)
         return self._on_host.end(table)
 
@@ -197,8 +206,12 @@ class _HostSide:
 
     Parameters
     ----------
-    program, registry, options
-        As for `SegmentedStep`.
+    program : Program
+        One with host blocks.
+    registry : Registry
+        NumPy's builders.
+    options : Options
+        dtype and minibatch.
     compiled : collection of int
         Indices of blocks that do not run here.
 
@@ -213,9 +226,8 @@ class _HostSide:
     ):
         self._program = program
         self._dtype = options.dtype
-        numpy = make_registry(registry.manager, "numpy")
         xp = make_namespace(options.dtype)
-        self._function = StepFunction(program, numpy, options, xp, skip=compiled)
+        self._function = StepFunction(program, registry, options, xp, skip=compiled)
         self._constants = {
             a.id: np.asarray(a.initial, options.dtype) for a in self._function.constants()
         }
@@ -251,3 +263,10 @@ class _HostSide:
         """The next state, and what is recorded."""
         state = {i: read(table) for i, read in self._updates.items()}
         return state, [read(table) for read in self._outputs]
+
+
+def _has_builder(registry: Registry, block: Block) -> bool:
+    """Whether a registry can run a block."""
+    served = block.served
+    known = {*registry.neurons, *registry.processes}
+    return block.kind in registry.operators and (served is None or served.kind in known)

@@ -33,8 +33,7 @@ def test_neurons_alone_ask_for_a_fence_of_themselves() -> None:
 def test_what_asks_for_a_fence_is_fenced_and_computes_the_same(
     monkeypatch: pytest.MonkeyPatch, fenced: bool
 ) -> None:
-    executable = pytest.importorskip("nengograd_tensorflow.executable")
-    tf = executable.tf
+    tf = pytest.importorskip("nengograd_tensorflow.library").tf
     conditionals: list[Any] = []
 
     def cond(*args: Any, **kwargs: Any) -> Any:

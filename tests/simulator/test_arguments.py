@@ -161,7 +161,7 @@ def test_what_is_compiled_does_not_grow_with_the_steps_per_turn(neurons: int) ->
         with nengograd.Simulator(
             net, backend="tensorflow", unroll_simulation=unroll, progress_bar=False
         ) as sim:
-            graph = sim._runner.executable._steps.concrete.graph.as_graph_def()
+            graph = sim._runner.executable._functions[0].concrete.graph.as_graph_def()
             return len(graph.node) + sum(len(f.node_def) for f in graph.library.function)
 
     assert size(100) == size(3)

@@ -12,6 +12,7 @@ from nengo.exceptions import BuildError
 from numpy.typing import NDArray
 
 from ..program.nan import has_nan
+from ..program.program import Program
 from .measuring import Measurable
 
 __all__ = ["Executable", "Host", "Options", "PartialRun"]
@@ -87,7 +88,18 @@ class PartialRun(Exception):
 
 
 class Executable(Measurable, ABC):
-    """A compiled program."""
+    """A compiled program.
+
+    Attributes
+    ----------
+    program : Program
+        What was compiled.
+    options : Options
+        What it was compiled with.
+    """
+
+    program: Program
+    options: Options
 
     chunk: int = 1000
     """The largest number of steps for one call of `run`."""
@@ -95,9 +107,20 @@ class Executable(Measurable, ABC):
     compilations: int = 0
     """Number of times that this program has been compiled."""
 
-    @abstractmethod
     def initial_state(self) -> Any:
-        """The state before the first step."""
+        """The state before the first step: what `make_state` makes of the initial values."""
+        batch = self.options.batch
+        initial = self.program.initial_state(self.options.dtype, self.parameters())
+        return self.make_state(
+            {i: np.broadcast_to(value, (*batch, value.size)) for i, value in initial.items()}
+        )
+
+    def parameters(self) -> Mapping[int, NDArray[Any]]:
+        """The parameter arrays, by id, of which training may make initial values of states.
+
+        By default those that the program began with, which is right where they never change.
+        """
+        return {a.id: np.asarray(a.initial) for a in self.program.by_role("parameter")}
 
     @abstractmethod
     def make_state(self, arrays: Mapping[int, NDArray[Any]]) -> Any:

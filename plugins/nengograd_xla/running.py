@@ -1,0 +1,210 @@
+"""The two ways of running a program: one compiled loop, or compiled segments of each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nengograd.plugin.executable import Host, Options
+from nengograd.plugin.measuring import Measured, Stopwatch
+from nengograd.plugin.registry import Registry
+from nengograd.program.nan import has_nan
+from nengograd.program.operators import AddOuter
+from nengograd.program.program import Program
+from nengograd.program.segments import Segment
+from nengograd.program.views import View
+
+from .executable import State, XlaExecutable
+from .primitives import Primitives
+from .segments import SegmentedStep
+
+__all__ = ["LoopExecutable", "SegmentExecutable"]
+
+
+class LoopExecutable(XlaExecutable):
+    """Runs up to ``chunk`` steps per call, in a loop whose trip count is an argument.
+
+    So that `step`, `run_steps(17)` and `run(0.5)` share one compiled function.
+
+    Parameters
+    ----------
+    program, registry, options, primitives
+        As for `XlaExecutable`; the program has no host blocks.
+    """
+
+    def __init__(
+        self, program: Program, registry: Registry, options: Options, primitives: Primitives
+    ):
+        super().__init__(program, registry, options, primitives)
+        self._input_shape = (self.chunk, *options.batch, self.input_size)
+        self._outputs = [self.function.reader(view) for view in program.outputs]
+        self._updates = [self.function.updater(program.updates[i]) for i in self.state_ids]
+        shapes = [(*options.batch, program.arrays[i].size) for i in self.state_ids]
+        matrices = _matrix_states(program)
+        self._flat_shapes = shapes
+        self._carried_shapes = [
+            (*options.batch, *matrices[i]) if i in matrices else shape
+            for i, shape in zip(self.state_ids, shapes, strict=True)
+        ]
+        specs = [
+            primitives.spec((), np.dtype(np.int32)),
+            primitives.spec(self._input_shape, batch_axis=1),
+            *map(self.spec, self.state_ids),
+        ]
+        self._steps = self.compiled(self._loop, "steps", specs)
+        self._is_first = True
+
+    def _loop(self, parameters: Mapping[int, Any], n: Any, inputs: Any, *state: Any) -> list[Any]:
+        options, outputs = self.options, self.program.outputs
+        fixed = self.fixed(parameters)
+        with self.predicate(n > 0):
+            carried, records = self.primitives.loop(
+                lambda i, carried: self._step(fixed, inputs, i, carried),
+                n,
+                self._shaped(state, self._carried_shapes),
+                [(self.chunk, *options.batch, view.size) for view in outputs],
+                options.unroll,
+            )
+        end = self._shaped(carried, self._flat_shapes)
+        return [*end, self._any_nan(end), *records]
+
+    def _shaped(self, state: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[Any]:
+        """State arrays in the shapes in which blocks see them, or the loop carries them.
+
+        A matrix that is carried flat makes XLA divide each index by the number of columns.
+        """
+        reshape = self.function.xp.reshape
+        return [reshape(x, shape) for x, shape in zip(state, shapes, strict=True)]
+
+    def _step(
+        self, fixed: dict[Any, Any], inputs: Any, i: Any, carried: Sequence[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        state = self._shaped(carried, self._flat_shapes)
+        arrays = {**fixed, **dict(zip(self.state_ids, state, strict=True))}
+        if self.input_id is not None:
+            arrays[self.input_id] = inputs[i]
+        for index in range(len(self.program.blocks)):
+            self.function.run_block(index, arrays)
+        with self.primitives.scope("states"):
+            after = self._shaped([read(arrays) for read in self._updates], self._carried_shapes)
+        # What is probed is the memory at the end of the step.
+        with self.primitives.scope("records"):
+            views = zip(self._outputs, self.program.outputs, strict=True)
+            outputs = [self._record(read(arrays), view.size) for read, view in views]
+        return after, outputs
+
+    def _record(self, x: Any, size: int) -> Any:
+        shape = (*self.options.batch, size)
+        return x if tuple(x.shape) == shape else self.function.xp.broadcast_to(x, shape)
+
+    def _any_nan(self, arrays: Sequence[Any]) -> Any:
+        xp = self.function.xp
+        found = [xp.any(xp.isnan(x)) for x in arrays]
+        return xp.any(xp.stack(found)) if found else xp.asarray(False)
+
+    def run(
+        self, state: State, inputs: NDArray[Any], n: int, first: int, host: Host
+    ) -> tuple[State, list[NDArray[Any]]]:
+        """Run n steps; see `Executable.run`."""
+        if self._is_first:
+            self.primitives.check_same("inputs of a run", [inputs])
+            self._is_first = False
+        is_part = n < self._input_shape[0]
+        if is_part:
+            padded = np.zeros(self._input_shape, dtype=self.options.dtype)
+            padded[:n] = inputs
+            inputs = padded
+        with self.primitives.context():
+            results = self._steps(np.int32(n), inputs, *state.arrays)
+        count = len(state.arrays)
+        after = State(tuple(results[:count]), results[count])
+        rows = [self.primitives.numpy(output)[:n] for output in results[count + 1 :]]
+        # A view would keep the memory of the whole chunk, for each step() of a closed loop.
+        return after, [x.copy() for x in rows] if is_part else rows
+
+
+class SegmentExecutable(XlaExecutable):
+    """Runs step by step: segments compiled or on NumPy, host blocks in Python.
+
+    Parameters
+    ----------
+    program, registry, options, primitives
+        As for `XlaExecutable`.
+    outside : collection of int
+        Indices of blocks that the library computes without XLA.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        registry: Registry,
+        options: Options,
+        primitives: Primitives,
+        outside: Collection[int] = (),
+    ):
+        super().__init__(program, registry, options, primitives)
+        with primitives.context():
+            self._one = primitives.array(np.ones((), np.int32))
+        self._step = SegmentedStep(
+            program, registry, options, self.function, self.fixed, self._compile_segment, outside
+        )
+
+    def _compile_segment(
+        self, function: Callable[..., Any], name: str, segment: Segment
+    ) -> Callable[..., list[Any]]:
+        """Compile a segment with one more argument, a 1, so that blocks can be fenced."""
+
+        def fenced(parameters: Mapping[int, Any], one: Any, *arrays: Any) -> Any:
+            with self.predicate(one > 0):
+                return function(parameters, *arrays)
+
+        specs = [self.primitives.spec((), np.dtype(np.int32)), *map(self.spec, segment.needs)]
+        run = self.compiled(fenced, name, specs, segment.compiles)
+        return lambda *arrays: run(self._one, *arrays)
+
+    def set_parameters(self, values: Mapping[int, NDArray[Any]]) -> None:
+        """Change parameter arrays, by id, without compiling anew."""
+        super().set_parameters(values)
+        self._step.set_parameters(values)
+
+    def run(
+        self, state: State, inputs: NDArray[Any], n: int, first: int, host: Host
+    ) -> tuple[State, list[NDArray[Any]]]:
+        """Run n steps; see `Executable.run`."""
+        begin = dict(zip(self.state_ids, state.arrays, strict=True))
+        with self.primitives.context():
+            return self._step.run(begin, inputs, n, first, host, self._state)
+
+    def _state(self, arrays: Mapping[int, Any]) -> State:
+        made = tuple(arrays[i] for i in self.state_ids)
+        return State(made, any(has_nan(self.primitives.numpy(x)) for x in made))
+
+    def start_measuring(self, folder: str | None = None) -> None:
+        """Note each instruction of compiled segments, and time what runs on the host."""
+        super().start_measuring(folder)
+        self._step.watch = Stopwatch()
+
+    def stop_measuring(self) -> Measured:
+        """What each block has taken."""
+        watch, self._step.watch = self._step.watch, None
+        assert watch is not None
+        measured = super().stop_measuring()
+        for index, seconds in watch.blocks.items():
+            measured.blocks[index] = measured.blocks.get(index, 0.0) + seconds
+        measured.spans += watch.spans
+        return measured
+
+
+def _matrix_states(program: Program) -> dict[int, tuple[int, ...]]:
+    """Shapes of the state arrays that are learned matrices, and updated whole."""
+    shapes = {}
+    made = {block.outputs[0]: block for block in program.blocks if block.kind is AddOuter}
+    for identity, view in program.updates.items():
+        block = made.get(view.first[0])
+        if block is not None and view == View.of(block.outputs[0], view.size):
+            attrs = block.ops[0].attrs
+            shapes[identity] = (len(block.ops), attrs["rows"], attrs["cols"])
+    return shapes
