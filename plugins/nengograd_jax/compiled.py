@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from nengograd_xla.attribution import Traced
+from nengograd_xla.interrupts import deferred_interrupts
 
 from .cache import cached_compilations
 from .flags import CALLED_ONE_BY_ONE
@@ -54,7 +55,8 @@ class CompiledFunction:
 
     def _compile(self) -> Any:
         self.compilations += 1
-        self._lowered = self._lower()
+        with deferred_interrupts():
+            self._lowered = self._lower()
         with cached_compilations():
             return self._lowered.compile()
 

@@ -20,6 +20,7 @@ from nengograd.program.nan import what_is_not_finite
 from nengograd.program.program import Program
 from nengograd.tensor_node import SimTensorNode
 from nengograd_xla.attribution import Traced
+from nengograd_xla.interrupts import deferred_interrupts
 from nengograd_xla.overtime import OverTime
 
 from .cache import cached_compilations
@@ -120,7 +121,8 @@ class JaxTrainer(Trainer):
                 inputs = place.spec(spec.inputs, self._dtype, 1)
                 targets = [place.spec(shape, self._dtype, 0) for shape in spec.targets]
                 jitted = jax.jit(update, out_shardings=place.whole)
-                lowered = jitted.lower(self._parameters, state, inputs, targets)
+                with deferred_interrupts():
+                    lowered = jitted.lower(self._parameters, state, inputs, targets)
                 # What ids belong to is kept along, so that no other object gets them.
                 with cached_compilations():
                     compiled = lowered.compile()

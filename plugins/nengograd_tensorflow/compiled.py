@@ -7,7 +7,7 @@ from typing import Any
 
 from nengograd_xla.attribution import Traced
 
-from .graph_functions import call_concrete, graph_function
+from .graph_functions import call_concrete, concrete_function, graph_function
 from .library import tf
 from .tracing import optimized
 
@@ -52,7 +52,7 @@ class CompiledFunction:
     def concrete(self) -> Any:
         """TensorFlow's concrete function."""
         if self._concrete is None:
-            self._concrete = self._function.get_concrete_function(*self._specs)
+            self._concrete = concrete_function(self._function, self._specs)
         return self._concrete
 
     def __call__(self, *tensors: Any) -> list[Any]:

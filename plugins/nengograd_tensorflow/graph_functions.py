@@ -13,9 +13,11 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from nengograd_xla.interrupts import deferred_interrupts
+
 from .library import tf
 
-__all__ = ["call_concrete", "distinct", "graph_function"]
+__all__ = ["call_concrete", "concrete_function", "distinct", "graph_function"]
 
 _BRANCHES = ("While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase")
 """Operations that run functions which were traced for them alone."""
@@ -49,6 +51,12 @@ def graph_function(function: Callable[..., Any], *, jit: bool = False) -> Any:
                 _forget_gradients(tf.compat.v1.get_default_graph())
 
     return tf.function(traced, jit_compile=jit or None, autograph=False)
+
+
+def concrete_function(function: Any, specs: Any) -> Any:
+    """Trace a ``tf.function`` for arguments of given shapes; Ctrl-C waits until that is done."""
+    with deferred_interrupts():
+        return function.get_concrete_function(*specs)
 
 
 def call_concrete(concrete: Any, tensors: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nengo.exceptions import ValidationError
 
-from .graph_functions import graph_function
+from .graph_functions import concrete_function, graph_function
 from .library import tf
 
 __all__ = ["check_graph", "python_without_gradient", "why_not_compiled"]
@@ -82,7 +82,7 @@ def _nodes(graph: Any) -> Iterator[Any]:
 def why_not_compiled(function: Callable[..., Any], specs: Sequence[Any]) -> str | None:
     """Why XLA cannot compute a function of tensors as TensorFlow does, if so."""
     compiled = graph_function(function, jit=True)
-    used = {node.op for node in _nodes(compiled.get_concrete_function(*specs).graph)}
+    used = {node.op for node in _nodes(concrete_function(compiled, specs).graph)}
     for operation, meaning in _LEFT_OUT.items():
         if any(name.startswith(operation) for name in used):
             return f"it would leave out {meaning} ({operation})"

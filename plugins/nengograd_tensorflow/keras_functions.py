@@ -14,7 +14,7 @@ from nengograd_xla.keras_copies import NO_COPY, apart, copied, follow_flags, fre
 from nengograd_xla.keras_layers import is_float, stateless_call, variables_of
 from nengograd_xla.tensor_functions import Shape, item_shape, unique_names
 
-from .graph_functions import graph_function
+from .graph_functions import concrete_function, graph_function
 from .graphs import check_graph
 from .library import tf
 from .tensor_functions import Function
@@ -225,7 +225,7 @@ class KerasFunction(Function):
 
         specs = [tf.TensorSpec((1, *self._shape_in), layer.compute_dtype)]
         specs += [tf.TensorSpec(v.shape, v.dtype) for v in (*variables, *keys)]
-        traced = graph_function(run).get_concrete_function(*specs)
+        traced = concrete_function(graph_function(run), specs)
         check_graph(traced.graph, layer.name, is_layer=True)
         n = len(variables)
         return found[:n], any(found[n:])

@@ -8,7 +8,7 @@ from typing import Any
 from nengo.exceptions import ValidationError
 
 from .finite import Kept, apply_if_finite
-from .graph_functions import call_concrete, graph_function
+from .graph_functions import call_concrete, concrete_function, graph_function
 from .library import tf
 
 __all__ = ["Optimizers"]
@@ -149,7 +149,7 @@ def _traced(function: Any, specs: Sequence[Any]) -> Callable[..., Any]:
     TensorFlow would look for the trace in each call, and where functions are many and calls
     few warn of retracing.
     """
-    trace = function.get_concrete_function(*specs)
+    trace = concrete_function(function, specs)
 
     def call(*arguments: Any) -> Any:
         results = call_concrete(trace, tf.nest.flatten(arguments))

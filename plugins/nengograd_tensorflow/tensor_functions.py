@@ -16,7 +16,7 @@ from nengograd.plugin.backend import check_process
 from nengograd.plugin.tensor_function import TensorFunction
 from nengograd_xla.tensor_functions import Shape, item_shape
 
-from .graph_functions import graph_function
+from .graph_functions import concrete_function, graph_function
 from .graphs import check_graph, python_without_gradient, why_not_compiled
 from .library import PROCESS, tf
 
@@ -144,7 +144,7 @@ class PlainFunction(Function):
         self._takes_seed = "seed" in _parameters(function)
         specs = self._specs()
         try:
-            traced = graph_function(self._for_one).get_concrete_function(*specs)
+            traced = concrete_function(graph_function(self._for_one), specs)
         except Exception as error:
             raise ValidationError(
                 f"{_name(function)} cannot be called with tensors of shape "

@@ -206,17 +206,19 @@ def flip(subject: Subject) -> None:
 
 @contextlib.contextmanager
 def ctrl_c_after(seconds: float) -> Iterator[None]:
-    """Raise `KeyboardInterrupt` in the body after a while, as Ctrl-C does."""
+    """Send the process SIGINT in the body after a while, as Ctrl-C does."""
 
     def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.signal(signal.SIGALRM, interrupt)
+    ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGINT, ctrl_c)
         signal.signal(signal.SIGALRM, before)
 
 
