@@ -4,7 +4,7 @@
 
 A room is a folder or a module at the root of ``nengograd``, or a plugin. A room stands one floor
 above the highest of those that it imports. An arrow stands for imports; those that follow from
-other arrows are left out. Arrows with one goal share their way.
+other arrows are left out. Arrows with one target share their way.
 """
 
 from __future__ import annotations

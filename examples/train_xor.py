@@ -32,9 +32,9 @@ def main(plot: str = "train_xor.png") -> np.ndarray:
         nengo.Connection(ens.neurons, y, transform=weights, synapse=None)
         probe = nengo.Probe(y)
     with nengograd.Simulator(net, minibatch_size=4, progress_bar=False) as sim:
-        lesson = {x: INPUTS[:, None]}, {probe: TARGETS[:, None]}
-        history = sim.train(*lesson, tf.keras.optimizers.Adam(0.05), n_epochs=200)
-        sim.run_steps(1, input_feeds=lesson[0])
+        inputs, targets = {x: INPUTS[:, None]}, {probe: TARGETS[:, None]}
+        history = sim.train(inputs, targets, tf.keras.optimizers.Adam(0.05), n_epochs=200)
+        sim.run_steps(1, input_feeds=inputs)
         answers: np.ndarray = sim.data[probe][:, -1, 0]
         trained = sim.data[ens], sim.data[net.connections[1]].weights
     for question, answer in zip(INPUTS.astype(int), answers, strict=True):

@@ -21,83 +21,83 @@ class JaxLoops(Loops):
         self,
         body: Body,
         steps: int,
-        shared: Sequence[Any],
-        state: Sequence[Any],
-        inputs: Sequence[Any],
+        consts: Sequence[Any],
+        init: Sequence[Any],
+        xs: Sequence[Any],
     ) -> tuple[Arrays, Arrays]:
         """Run a loop step by step."""
 
-        def no_taps(state: Arrays) -> Arrays:
-            return [jnp.zeros((state[0].shape[0], size), state[0].dtype) for size in body.taps]
+        def no_taps(carry: Arrays) -> Arrays:
+            return [jnp.zeros((carry[0].shape[0], size), carry[0].dtype) for size in body.taps]
 
-        def forward(shared: Arrays, state: Arrays, inputs: Arrays) -> Any:
-            taps = no_taps(state)
+        def forward(consts: Arrays, init: Arrays, xs: Arrays) -> Any:
+            taps = no_taps(init)
 
-            def turn(state: Arrays, x: Arrays) -> Any:
-                after, outputs, _ = body.step(shared, state, x, taps)
-                return _like(after, state), (outputs, state)
+            def step(carry: Arrays, x: Arrays) -> Any:
+                after, y, _ = body.step(consts, carry, x, taps)
+                return _like(after, carry), (y, carry)
 
-            end, (outputs, states) = lax.scan(turn, state, inputs, steps)
-            return (outputs, end), (shared, states, inputs)
+            last, (ys, carries) = lax.scan(step, init, xs, steps)
+            return (ys, last), (consts, carries, xs)
 
-        def backward(kept: Any, changes: Any) -> Any:
-            shared, states, inputs = kept
-            d_outputs, d_end = changes
+        def backward(kept: Any, cotangents: Any) -> Any:
+            consts, carries, xs = kept
+            d_ys, d_last = cotangents
 
-            def turn(back: Arrays, given: Any) -> Any:
-                state, x, change = given
+            def step_backward(d_carry: Arrays, given: Any) -> Any:
+                carry, x, d_y = given
 
-                def step(state: Arrays, x: Arrays, taps: Arrays) -> Any:
-                    after, outputs, records = body.step(shared, state, x, taps)
-                    return (_like(after, state), outputs), records
+                def step(carry: Arrays, x: Arrays, taps: Arrays) -> Any:
+                    after, y, residuals = body.step(consts, carry, x, taps)
+                    return (_like(after, carry), y), residuals
 
-                _, pull, records = jax.vjp(step, state, x, no_taps(state), has_aux=True)
-                d_state, d_x, d_taps = pull((back, change))
-                return d_state, (d_x, d_taps, records)
+                _, pull, residuals = jax.vjp(step, carry, x, no_taps(carry), has_aux=True)
+                d_carry, d_x, d_taps = pull((d_carry, d_y))
+                return d_carry, (d_x, d_taps, residuals)
 
-            d_state, (d_inputs, d_taps, records) = lax.scan(
-                turn, d_end, (states, inputs, d_outputs), steps, reverse=True
+            d_init, (d_xs, d_taps, residuals) = lax.scan(
+                step_backward, d_last, (carries, xs, d_ys), steps, reverse=True
             )
             if not body.taps:
-                return [jnp.zeros_like(x) for x in shared], d_state, d_inputs
-            rows = [_rows(x) for x in records]
-            _, pull = jax.vjp(lambda given: body.tapped(given, rows), shared)
-            (d_shared,) = pull([_rows(x) for x in d_taps])
-            return d_shared, d_state, d_inputs
+                return [jnp.zeros_like(x) for x in consts], d_init, d_xs
+            rows = [_rows(x) for x in residuals]
+            _, pull = jax.vjp(lambda given: body.tapped(given, rows), consts)
+            (d_consts,) = pull([_rows(x) for x in d_taps])
+            return d_consts, d_init, d_xs
 
         run = jax.custom_vjp(lambda *arguments: forward(*arguments)[0])
         run.defvjp(forward, backward)
-        outputs, end = run(list(shared), list(state), list(inputs))
-        return list(outputs), list(end)
+        ys, last = run(list(consts), list(init), list(xs))
+        return list(ys), list(last)
 
     def checkpointed(
         self,
         run: Run,
         every: int,
         steps: int,
-        shared: Sequence[Any],
-        state: Sequence[Any],
-        inputs: Any,
+        consts: Sequence[Any],
+        init: Sequence[Any],
+        xs: Any,
     ) -> tuple[Arrays, Arrays]:
-        """Run steps in segments, each with `jax.checkpoint`."""
-        fixed, count = list(shared), steps // every
+        """Run steps in intervals, each with `jax.checkpoint`."""
+        fixed, count = list(consts), steps // every
         whole = count * every
 
         @jax.checkpoint
-        def segment(fixed: Arrays, state: Arrays, given: Any) -> Any:
-            return run(fixed, state, given, every)
+        def run_interval(fixed: Arrays, carry: Arrays, x: Any) -> Any:
+            return run(fixed, carry, x, every)
 
-        def turn(state: Arrays, given: Any) -> Any:
-            outputs, end = segment(fixed, state, given)
-            return end, outputs
+        def interval(carry: Arrays, x: Any) -> Any:
+            y, after = run_interval(fixed, carry, x)
+            return after, y
 
-        parts = inputs[:whole].reshape(count, every, *inputs.shape[1:])
-        end, outputs = lax.scan(turn, list(state), parts)
-        outputs = [_rows(x) for x in outputs]
+        parts = xs[:whole].reshape(count, every, *xs.shape[1:])
+        carry, ys = lax.scan(interval, list(init), parts)
+        ys = [_rows(y) for y in ys]
         if whole < steps:
-            rest, end = run(fixed, end, inputs[whole:], steps - whole)
-            outputs = [jnp.concatenate(pair) for pair in zip(outputs, rest, strict=True)]
-        return outputs, list(end)
+            rest, carry = run(fixed, carry, xs[whole:], steps - whole)
+            ys = [jnp.concatenate(pair) for pair in zip(ys, rest, strict=True)]
+        return ys, list(carry)
 
 
 def _rows(x: Any) -> Any:
@@ -106,5 +106,5 @@ def _rows(x: Any) -> Any:
 
 
 def _like(after: Sequence[Any], before: Sequence[Any]) -> Arrays:
-    """States with the shapes they had; one that is the same for all items has lost its batch."""
+    """Carries with the shapes they had; one that is the same for all items has lost its batch."""
     return [jnp.broadcast_to(a, b.shape) for a, b in zip(after, before, strict=True)]
