@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +31,43 @@ _ELEMENT = 0.7e-9
 """Seconds: of calling a compiled function, of an array that goes there or comes back, of a block
 and of neurons on NumPy, and of an element beyond what the compiled function takes. They were
 measured once; a rule decides by them, so that a script gives the same numbers wherever it runs."""
+
+
+_RESULTS = "results"
+"""Where the table has what a compiled segment returns beside the arrays that it gives."""
+
+_Run = Callable[[dict[Any, Any], int, Host], None]
+"""``run(table, step, host)``: a part of a step on the table of arrays."""
+
+
+class _Visit(NamedTuple):
+    """A part of a step that is called by itself.
+
+    Attributes
+    ----------
+    block : int or None
+        Index of the block that it runs, if it is one alone and not compiled.
+    run : callable
+        See `_Run`.
+    label : str
+        What measurements call it.
+    """
+
+    block: int | None
+    run: _Run
+    label: str = ""
+
+    def timed(self, watch: Stopwatch) -> _Visit:
+        """The same, timed if it is one block."""
+        index, plain, label = self.block, self.run, self.label
+        if index is None:
+            return self
+
+        def run(table: dict[Any, Any], step: int, host: Host) -> None:
+            with watch.part(index, label):
+                plain(table, step, host)
+
+        return self._replace(run=run)
 
 
 class SegmentedStep:
@@ -85,6 +121,8 @@ class SegmentedStep:
                 self._compiled[number] = compile(self._runner(segment), name, segment)
         compiled = {i for number in self._compiled for i in self.segments[number].blocks}
         self._on_host = _HostSide(program, numpy, options, compiled)
+        self._ends_on_host = len(self.segments) - 1 not in self._compiled
+        self._visits = self._plan()
 
     def _is_small(self, segment: Segment, numpy: Registry) -> bool:
         """Whether NumPy can run a segment, in less time than calling a compiled function takes."""
@@ -159,9 +197,14 @@ class SegmentedStep:
             np.empty((n, *batch, view.size), dtype=self._options.dtype)
             for view in self._program.outputs
         ]
+        if self._ends_on_host:
+            state = {i: np.asarray(x) for i, x in state.items()}
+        watch = self.watch
+        visits = self._visits if watch is None else [v.timed(watch) for v in self._visits]
+        runs = [visit.run for visit in visits]
         for i in range(n):
             try:
-                state, outputs = self._step(state, inputs[i], first + i, host)
+                state, outputs = self._step(runs, state, inputs[i], first + i, host)
             except BaseException as error:
                 raise PartialRun(make_state(state), [r[:i] for r in records], i) from error
             for record, output in zip(records, outputs, strict=True):
@@ -169,36 +212,56 @@ class SegmentedStep:
         return make_state(state), records
 
     def _step(
-        self, state: dict[int, Any], inputs: NDArray[Any], step: int, host: Host
+        self,
+        runs: Sequence[_Run],
+        state: dict[int, Any],
+        inputs: NDArray[Any],
+        step: int,
+        host: Host,
     ) -> tuple[dict[int, Any], Sequence[Any]]:
         table: dict[Any, Any] = {**self._on_host.fixed, **state}
         if self._input_id is not None:
             table[self._input_id] = inputs
+        for run in runs:
+            run(table, step, host)
+        if self._ends_on_host:
+            return self._on_host.end(table)
+        results, count = table[_RESULTS], len(self._updates)
+        return dict(zip(self._updates, results[:count], strict=True)), results[count:]
+
+    def _plan(self) -> list[_Visit]:
+        """What a step does, one after the other."""
+        visits: list[_Visit] = []
+        foreign = set() if self._ends_on_host else set(self._updates)
         n_hosts = 0
         for number, segment in enumerate(self.segments):
             compiled = self._compiled.get(number)
             if compiled is None:
-                operands = self._on_host.run(segment, table, self.watch)
+                crossing = [i for i in segment.needs if i in foreign]
+                foreign.difference_update(crossing)
+                visits += self._on_host.visits(segment, crossing)
             else:
-                results = compiled(*(table[i] for i in segment.needs))
-                if segment is self.segments[-1]:
-                    count = len(self._updates)
-                    after = dict(zip(self._updates, results[:count], strict=True))
-                    return after, results[count:]
-                table.update(zip(segment.gives, results, strict=False))
-                operands = [np.asarray(x) for x in results[len(segment.gives) :]]
+                visits.append(_Visit(None, _call(compiled, segment)))
+                foreign.update(segment.gives)
             if segment.host is not None:
-                with self._part(segment.host):
-                    made = host(n_hosts, step, operands)
+                run = self._on_host.call(segment.host, n_hosts, compiled is not None)
+                visits.append(self._on_host.visit(segment.host, run))
                 n_hosts += 1
-                self._on_host.put(segment.host, made, table)
-        return self._on_host.end(table)
+        return visits
 
-    def _part(self, index: int) -> AbstractContextManager[None]:
-        """Time a host block, if anything is timed."""
-        if self.watch is None:
-            return nullcontext()
-        return self.watch.part(index, self._program.blocks[index].label)
+
+def _call(compiled: Callable[..., Sequence[Any]], segment: Segment) -> _Run:
+    """A call of a compiled segment: what it gives goes into the table, the rest is `_RESULTS`."""
+    needs, gives = segment.needs, segment.gives
+    count = len(gives)
+
+    def run(table: dict[Any, Any], step: int, host: Host) -> None:
+        results = compiled(*[table[i] for i in needs])
+        for identity, result in zip(gives, results, strict=False):
+            table[identity] = result
+        table[_RESULTS] = results[count:]
+
+    return run
 
 
 class _HostSide:
@@ -240,24 +303,48 @@ class _HostSide:
         self._constants.update({i: np.array(x, self._dtype) for i, x in values.items()})
         self.fixed = {**self._constants, **self._function.hoist(self._constants)}
 
-    def run(
-        self, segment: Segment, table: dict[Any, Any], watch: Stopwatch | None
-    ) -> list[NDArray[Any]]:
-        """Run a segment's blocks; return the operands of the host block after it."""
-        for i in segment.needs:
-            table[i] = np.asarray(table[i])
-        for index in segment.blocks:
-            if watch is None:
-                self._function.run_block(index, table)
-            else:
-                with watch.part(index, self._program.blocks[index].label):
-                    self._function.run_block(index, table)
-        return [] if segment.host is None else self._function.read_operands(segment.host, table)
+    def visit(self, index: int, run: _Run) -> _Visit:
+        """A visit that belongs to a block."""
+        return _Visit(index, run, self._program.blocks[index].label)
 
-    def put(self, index: int, results: Sequence[Any], table: dict[Any, Any]) -> None:
-        """Put what a host block has made into the table."""
-        cast = [np.asarray(x, self._dtype) for x in results]
-        self._function.put(self._program.blocks[index], cast, table)
+    def visits(self, segment: Segment, crossing: Sequence[int]) -> list[_Visit]:
+        """A segment's blocks; before them, arrays of the backend that they need cross over."""
+        made = [self.visit(i, self._block(i)) for i in segment.blocks]
+        if not crossing:
+            return made
+
+        def cross(table: dict[Any, Any], step: int, host: Host) -> None:
+            for i in crossing:
+                table[i] = np.asarray(table[i])
+
+        return [_Visit(None, cross), *made]
+
+    def _block(self, index: int) -> _Run:
+        run = self._function.block_runner(index)
+        return lambda table, step, host: run(table)
+
+    def call(self, index: int, number: int, follows_compiled: bool) -> _Run:
+        """The call of a host block, whose results go into the table.
+
+        Parameters
+        ----------
+        index, number : int
+            Of the block, among all blocks and among host blocks.
+        follows_compiled : bool
+            Whether the segment before it has been compiled, and gave its operands.
+        """
+        readers, dtype = self._function.operand_readers(index), self._dtype
+        put = self._function.putter(self._program.blocks[index])
+
+        def run(table: dict[Any, Any], step: int, host: Host) -> None:
+            if follows_compiled:
+                operands = [np.asarray(x) for x in table[_RESULTS]]
+            else:
+                operands = [read(table) for read in readers]
+            made = host(number, step, operands)
+            put([np.asarray(x, dtype) for x in made], table)
+
+        return run
 
     def end(self, table: Mapping[Any, Any]) -> tuple[dict[int, Any], list[Any]]:
         """The next state, and what is recorded."""

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from nengo.exceptions import ValidationError
 
+import nengograd
 from core.tools import build
 from nengograd.assembly.assemble import assemble
 from nengograd.assembly.trained import Training
@@ -251,6 +252,53 @@ def reachable(root: Any) -> list[Any]:
 def test_no_builder_hangs_on_a_program(make: Callable[[], Program]) -> None:
     builders = (NeuronBuilder, OperatorBuilder, ProcessBuilder)
     assert not [x for x in reachable(make()) if isinstance(x, builders)]
+
+
+class Noisy(nengo.RectifiedLinear):
+    """A rectified line with noise in its current."""
+
+    def make_state(self, n_neurons: int, rng: Any = np.random, dtype: Any = None) -> Any:
+        state = super().make_state(n_neurons, rng=rng, dtype=dtype)
+        return {**state, "rng": rng}
+
+    def step(self, dt: float, J: Any, output: Any, rng: Any) -> None:
+        output[...] = self.amplitude * np.maximum(J + 0.1 * rng.normal(size=J.shape), 0)
+
+
+class NoisyBuilder(NeuronBuilder):
+    """Draws by a method that needs the builder."""
+
+    params = ("amplitude",)
+
+    def __init__(self) -> None:
+        self.scale = 0.1
+
+    def draw(self, rng: Any, n: int) -> Any:
+        return self.scale * rng.normal(size=n)
+
+    def step(self, xp: Any, J: Any, state: Any, params: Any, dt: float) -> Any:
+        return params.amplitude * xp.maximum(J + state["random"], 0.0), {}
+
+
+class NoisyPlugin:
+    @nengograd.hookimpl
+    def nengograd_neurons(self, backend: str) -> Any:
+        return {Noisy: NoisyBuilder()}
+
+
+@pytest.mark.needs("numpy")
+def test_how_neurons_draw_random_numbers_is_asked_of_their_builder_when_a_run_begins(
+    make_sim: Callable[..., Any], tmp_path: Path
+) -> None:
+    with nengo.Network(seed=0) as net:
+        probe = nengo.Probe(nengo.Ensemble(5, 1, neuron_type=Noisy()).neurons)
+    sim = make_sim(net, dtype="float64", plugins=[NoisyPlugin()])
+    assert not [x for x in reachable(sim.program) if isinstance(x, NeuronBuilder)]
+    assert load_program(save_program(tmp_path / "noisy", sim.program)) == sim.program
+    sim.run_steps(20)
+    with nengo.Simulator(net, optimize=False, progress_bar=False) as reference:
+        reference.run_steps(20)
+    np.testing.assert_allclose(sim.data[probe], reference.data[probe], rtol=0, atol=1e-10)
 
 
 # -- files that are none

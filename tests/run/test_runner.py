@@ -114,11 +114,11 @@ def test_feeds_are_those_of_one_run(make_sim: Callable, size_in: int) -> None:
 def test_a_stopwatch_times_inputs_and_calls_of_the_backend(make_sim: Callable) -> None:
     net = network()
     runner = runner_of(make_sim(net))
-    watch = Stopwatch()
-    pieces = list(runner.run(10, watch=watch))
-    assert {span.name for span in watch.spans} == {INPUTS, RUN}
-    assert len(watch.spans) == 2 * len(pieces)
-    assert all(watch.seconds[part] > 0 for part in (INPUTS, RUN))
+    stopwatch = Stopwatch()
+    pieces = list(runner.run(10, stopwatch=stopwatch))
+    assert {span.name for span in stopwatch.spans} == {INPUTS, RUN}
+    assert len(stopwatch.spans) == 2 * len(pieces)
+    assert all(stopwatch.seconds[part] > 0 for part in (INPUTS, RUN))
 
 
 def test_a_runner_comes_back_to_where_it_was(make_sim: Callable) -> None:

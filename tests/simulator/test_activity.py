@@ -171,7 +171,7 @@ def test_a_callback_may_look_at_the_simulator_and_not_change_it(tmp_path: Path) 
 
 @pytest.mark.parametrize("line", range(1, 16))
 def test_an_interrupt_at_any_line_leaves_nothing_running(line: int) -> None:
-    turns: dict[str, activity.Turn] = {}
+    turns: dict[str, activity.Activity] = {}
     seen = 0
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
@@ -189,13 +189,13 @@ def test_an_interrupt_at_any_line_leaves_nothing_running(line: int) -> None:
     old = sys.gettrace()
     sys.settrace(trace)
     try:
-        with activity.Turn(turns, "train"), activity.Turn(turns, "run"):
+        with activity.Activity(turns, "train"), activity.Activity(turns, "run"):
             pass
     except KeyboardInterrupt:
         pass
     finally:
         sys.settrace(old)
-    with activity.Turn(turns, "train"), activity.Turn(turns, "run"):
+    with activity.Activity(turns, "train"), activity.Activity(turns, "run"):
         assert turns
     assert not turns
 

@@ -211,7 +211,9 @@ def test_feeds_are_a_dict(built: Any, sim: Any, feeds: Any) -> None:
     assert_unharmed(built, sim)
 
 
-@pytest.mark.parametrize("values", [None, "text", [[1.0], [1.0, 2.0]], {"a": 1}])
+@pytest.mark.parametrize(
+    "values", [None, "text", [[1.0], [1.0, 2.0]], {"a": 1}, np.ones((N, 2)) * 1j]
+)
 def test_values_are_arrays_of_numbers(built: Any, sim: Any, values: Any) -> None:
     with pytest.raises(NengoException):
         sim.run_steps(N, input_feeds={built["const"]: values})
@@ -245,6 +247,21 @@ def test_a_value_too_large_for_the_dtype_is_an_error_that_a_larger_dtype_mends(
     else:
         sim.run_steps(3, input_feeds={node: large})
         assert sim.data[probe].min() == -1e39
+
+
+@pytest.mark.parametrize("given", ["float16", "float32", "float64", "int64", "bool"])
+def test_values_of_each_kind_of_number_can_be_fed_up_to_the_end_of_the_dtype(
+    make_sim: Callable, given: str
+) -> None:
+    with nengo.Network() as net:
+        node = nengo.Node([0.0])
+        probe = nengo.Probe(node)
+    kind = np.dtype(given).kind
+    end = min(np.finfo(given).max, np.finfo("float32").max) if kind == "f" else 1
+    values = np.array([[0], [end], [1]], dtype=given)
+    sim = make_sim(net, dtype="float32")
+    sim.run_steps(3, input_feeds={node: values})
+    np.testing.assert_array_equal(sim.data[probe], values.astype("float32"))
 
 
 def test_one_wrong_feed_keeps_the_right_ones_from_being_used(built: Any, sim: Any) -> None:

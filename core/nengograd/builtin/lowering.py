@@ -190,8 +190,8 @@ def lower_neurons(op: Any, to: Lowering) -> Any:
         return False
     operands = [to.read(op.J), *(to.before(state[name]) for name in builder.states)]
     if builder.draw is not None:
-        source = RandomSource(size, None, f"{type(neurons).__name__} draws", op, builder.draw)
-        operands.append(to.input(source))
+        label = f"{type(neurons).__name__} draws"
+        operands.append(to.input(RandomSource(size, None, label, op, Served(served.kind))))
     values = {name: getattr(neurons, name) for name in builder.params}
     params = sort_params(values, (size,), builder.params)
     outputs = to.add(

@@ -125,6 +125,7 @@ class HookCalls:
         self._pm.add_hookspecs(hookspecs)
         self._report = report
         self._broken: set[int] = set()
+        self._hooks: set[str] = set()
         self._notes = _Notes()
 
     def register(self, plugin: Any, info: PluginInfo) -> bool:
@@ -155,6 +156,7 @@ class HookCalls:
             self._report(info, f"cannot be registered: {error}")
             return False
         info.hooks = sorted({implementation.hook for implementation in found} & set(known))
+        self._hooks.update(info.hooks)
         return True
 
     def collect(self, hook: str, **arguments: Any) -> dict[Any, list[HookResult]]:
@@ -187,7 +189,7 @@ class HookCalls:
 
     def has(self, hook: str) -> bool:
         """Whether any plugin implements a hook."""
-        return bool(getattr(self._pm.hook, hook).get_hookimpls())
+        return hook in self._hooks
 
     # -- inside
 

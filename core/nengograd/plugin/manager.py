@@ -124,9 +124,14 @@ class PluginManager:
             chosen[key] = first.value, first.info
         return chosen
 
+    @property
+    def listens(self) -> bool:
+        """Whether a plugin wants to know what happens."""
+        return self._calls.has("nengograd_event")
+
     def event(self, name: str, **info: Any) -> None:
         """Tell plugins what has happened."""
-        if self._calls.has("nengograd_event"):
+        if self.listens:
             self._calls.tell("nengograd_event", name=name, info=info)
 
     @property

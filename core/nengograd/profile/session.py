@@ -110,15 +110,15 @@ class ProfiledRun:
         begin = clock()
         yield from runner.run(half - untimed, feeds)
         seen.plain_steps, seen.plain_seconds = half - untimed, clock() - begin
-        watch = Stopwatch()
+        stopwatch = Stopwatch()
         runner.executable.start_measuring(self._folder)
         try:
             begin = clock()
-            yield from runner.run(steps - half, feeds, watch)
+            yield from runner.run(steps - half, feeds, stopwatch)
             seen.steps, seen.seconds = executed - half, clock() - begin
         finally:
             seen.measured = runner.executable.stop_measuring()
-        inside, spent = _accounted(seen.measured), watch.seconds
+        inside, spent = _accounted(seen.measured), stopwatch.seconds
         seen.rest = {
             "nodes and processes ahead of time": spent[INPUTS],
             "calls of the backend": max(spent[RUN] - inside, 0.0),

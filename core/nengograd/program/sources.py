@@ -23,6 +23,9 @@ __all__ = ["ConstantSource", "RandomSource", "SeedSource", "OperatorSource", "So
 StepFunction = Callable[[int], NDArray[Any]]
 """Takes the number of the step, returns ``(size,)`` or ``(minibatch_size, size)``."""
 
+Draw = Callable[[np.random.RandomState, int], NDArray[Any]]
+"""``draw(rng, n)``: the random numbers of n neurons for one step."""
+
 
 @dataclass(eq=False)
 class Source:
@@ -99,16 +102,27 @@ class TimeSource(Source):
 
 @dataclass(eq=False)
 class RandomSource(Source):
-    """The random numbers of a neuron type whose draws do not depend on its state."""
+    """The random numbers of a neuron type whose draws do not depend on its state.
 
-    draw: Callable[[np.random.RandomState, int], NDArray[Any]] | None = field(
-        default=None, metadata=REFERENCE
-    )
+    Attributes
+    ----------
+    served : Served
+        The neurons; how they draw is their builder's to say (`NeuronBuilder.draw`).
+    """
 
-    def start(self, dt: float, rngs: Sequence[np.random.RandomState]) -> StepFunction:
-        """Draw for each item from its own generator."""
-        draw, size = self.draw, self.size
-        assert draw is not None
+    served: Any = None
+
+    def start_drawing(self, draw: Draw, rngs: Sequence[np.random.RandomState]) -> StepFunction:
+        """Begin a simulation; see `start`.
+
+        Parameters
+        ----------
+        draw : callable
+            That of the builder.
+        rngs : sequence of RandomState
+            One generator per item of the minibatch, which draws for it.
+        """
+        size = self.size
         if len(rngs) == 1:
             rng = rngs[0]
             return lambda step: draw(rng, size)

@@ -79,8 +79,9 @@ class _HostLog:
 
     def call(self, number: int, step: int, operands: Sequence[NDArray[Any]]) -> Any:
         """Call a block, but not with NaN."""
-        if any(has_nan(x) for x in operands):
-            raise _NanOperand
+        for x in operands:
+            if has_nan(x):
+                raise _NanOperand
         try:
             results = self._host(number, step, operands)
         except FloatingPointError as error:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..program.failures import say_where
 from ..program.host_call import HostCall
+from .host_function import RunItem, function_item, takes_plain_arrays
 
 __all__ = ["HostRunner", "item_generator"]
 
@@ -33,6 +34,8 @@ class HostRunner:
     rngs : sequence of RandomState
         One generator per item of the minibatch (one in all without minibatches). For a
         process it is the process's own, for another operator the simulator's.
+    dtype : numpy.dtype
+        The dtype of the simulation, in which outputs are.
 
     Attributes
     ----------
@@ -40,17 +43,22 @@ class HostRunner:
         All that it draws from.
     """
 
-    def __init__(self, call: HostCall, dt: float, rngs: Sequence[np.random.RandomState]):
+    def __init__(
+        self,
+        call: HostCall,
+        dt: float,
+        rngs: Sequence[np.random.RandomState],
+        dtype: np.dtype[Any],
+    ):
         self.call = call
         self.dt = dt
+        self._dtype = dtype
         self._who = call.node or call.operator
         self._n_items = len(rngs)
         self.generators = list(rngs)
         self._items = [self._make_item(dt, rng, i) for i, rng in enumerate(rngs)]
 
-    def _make_item(
-        self, dt: float, rng: np.random.RandomState, index: int
-    ) -> tuple[SignalDict, Callable[[], None]]:
+    def _make_item(self, dt: float, rng: np.random.RandomState, index: int) -> RunItem:
         op = self.call.operator
         signals = SignalDict()
         op.init_signals(signals)
@@ -58,7 +66,11 @@ class HostRunner:
         extra = getattr(op, "state_extra", None) or {}
         self.generators += [x for x in extra.values() if isinstance(x, np.random.RandomState)]
         try:
-            return signals, op.make_step(signals, dt, rng)
+            if takes_plain_arrays(self.call):
+                return function_item(op, signals, dt, rng, self._dtype)
+            return _operator_item(
+                self.call, signals, op.make_step(signals, dt, rng), dt, self._dtype
+            )
         except Exception as error:
             say_where(error, self._who, index, self._n_items)
             raise
@@ -80,42 +92,63 @@ class HostRunner:
         Returns
         -------
         outputs : list of (..., size) arrays
-            In the order of the call's sets, incs, updates.
+            In the order of the call's sets, incs, updates, in the dtype of the simulation.
         """
-        results = []
-        for index, (signals, run) in enumerate(self._items):
-            own = [x[index] if batched and x.ndim > 1 else x for x in operands]
+        if not batched:
             try:
-                results.append(self._run_item(step, own, signals, run))
+                return self._items[0](step, operands)
+            except Exception as error:
+                say_where(error, self._who, 0, self._n_items, step, self.dt)
+                raise
+        results = []
+        for index, run in enumerate(self._items):
+            own = [x[index] if x.ndim > 1 else x for x in operands]
+            try:
+                results.append(run(step, own))
             except Exception as error:
                 say_where(error, self._who, index, self._n_items, step, self.dt)
                 raise
-        if not batched:
-            return results[0]
         return [np.stack(parts) for parts in zip(*results, strict=True)]
 
-    def _run_item(
-        self,
-        step: int,
-        operands: Sequence[NDArray[Any]],
-        signals: SignalDict,
-        run: Callable[[], None],
-    ) -> list[NDArray[Any]]:
-        call = self.call
-        written = (*call.reads, *call.sets_before, *call.updates)
-        for signal, value in zip(written, operands, strict=True):
-            target = signals[signal]
-            if signal.sparse:
-                continue
-            if target.flags.writeable:
-                target[...] = value.reshape(signal.shape)
-        for signal in call.incs:
-            signals[signal][...] = 0
-        for signal in call.times:
-            signals[signal][...] = step if signal.dtype.kind == "i" else step * self.dt
+
+def _operator_item(
+    call: HostCall, signals: SignalDict, run: Callable[[], None], dt: float, dtype: np.dtype[Any]
+) -> RunItem:
+    """One step of any operator, on arrays of its own that are found once.
+
+    An operator's step keeps the arrays that it was made with, so they stay what they are.
+    """
+    written = (*call.reads, *call.sets_before, *call.updates)
+    targets = [
+        (index, _flat(signals[signal]), signal.shape)
+        for index, signal in enumerate(written)
+        if not signal.sparse and signals[signal].flags.writeable
+    ]
+    zeroed = [signals[signal] for signal in call.incs]
+    counters = [signals[s] for s in call.times if s.dtype.kind == "i"]
+    clocks = [signals[s] for s in call.times if s.dtype.kind != "i"]
+    taken = [_flat(signals[signal]) for signal in (*call.sets, *call.incs, *call.updates)]
+
+    def run_item(step: int, operands: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        for index, target, shape in targets:
+            value = operands[index]
+            target[...] = value if target.ndim == 1 else value.reshape(shape)
+        for array in zeroed:
+            array[...] = 0
+        for array in counters:
+            array[...] = step
+        for array in clocks:
+            array[...] = step * dt
         run()
-        taken = (*call.sets, *call.incs, *call.updates)
-        return [np.array(signals[signal]).reshape(-1) for signal in taken]
+        return [array.astype(dtype).reshape(-1) for array in taken]
+
+    return run_item
+
+
+def _flat(array: NDArray[Any]) -> NDArray[Any]:
+    """A view of an array with one axis, or the array itself if there is none."""
+    flat = array.reshape(-1)
+    return flat if np.shares_memory(flat, array) else array
 
 
 def _with_private_generators(op: Any, rng: np.random.RandomState, index: int) -> Any:

@@ -39,8 +39,11 @@ class Feeds:
         """Write what is fed from step ``first`` on into an array ``(n, [minibatch,] size_out)``."""
         values = self.values[node]
         taken = values[first - self.first : first - self.first + len(out)]
-        out[: len(taken)] = taken
-        out[len(taken) :] = values[-1]
+        if len(taken) == len(out):
+            out[...] = taken
+        else:
+            out[: len(taken)] = taken
+            out[len(taken) :] = values[-1]
 
     def at(self, node: Any, step: int) -> NDArray[Any]:
         """What is fed in one step, ``([minibatch,] size_out)``."""
@@ -49,12 +52,14 @@ class Feeds:
         return fed
 
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 NO_FEEDS = Feeds()
 """For a run in which all nodes put out what they do."""
 
 
 def check_feeds(
-    feeds: Mapping[Any, Any] | None,
+    feeds: Mapping[Any, Any],
     nodes: Collection[Any],
     n_steps: int,
     options: Options,
@@ -63,7 +68,7 @@ def check_feeds(
 
     Parameters
     ----------
-    feeds : mapping or None
+    feeds : mapping
         Node -> array ``(minibatch, n_steps, size_out)``; without a minibatch also
         ``(n_steps, size_out)``.
     nodes : collection of nengo.Node
@@ -84,8 +89,6 @@ def check_feeds(
         If something that cannot be fed is, or shape, length or values do not fit. Nothing
         has run then.
     """
-    if feeds is None:
-        return {}
     checked = {}
     for node, values in feeds.items():
         check_node(node, nodes, "input_feeds")
@@ -114,9 +117,12 @@ def numbers(key: Any, values: Any, attr: str, dtype: Any) -> NDArray[Any]:
         If it is no array of numbers, or one of them is too large for the dtype.
     """
     try:
-        if np.iscomplexobj(values):
-            raise TypeError("they are complex")
         given = np.asarray(values)
+        if given.dtype.kind == "c":
+            raise TypeError("they are complex")
+        if _are_moderate(given):
+            moderate: NDArray[Any] = given.astype(dtype, copy=False)
+            return moderate
         with np.errstate(over="ignore"):
             array = np.asarray(given, dtype=dtype)
     except (TypeError, ValueError, OverflowError) as error:
@@ -134,6 +140,14 @@ def numbers(key: Any, values: Any, attr: str, dtype: Any) -> NDArray[Any]:
     return array
 
 
+def _are_moderate(x: NDArray[Any]) -> bool:
+    """Whether numbers are finite, and no dtype is too small for them; a quick test.
+
+    It says no of numbers near the ends of float32, too, whose squares are beyond them.
+    """
+    return x.dtype.kind == "f" and float(np.vdot(x, x)) < _LARGEST
+
+
 def _check_values(node: Any, values: Any, n_steps: int, options: Options) -> NDArray[Any]:
     array = numbers(node, values, "input_feeds", options.dtype)
     expected = (options.n_items, n_steps, node.size_out)
@@ -145,14 +159,13 @@ def _check_values(node: Any, values: Any, n_steps: int, options: Options) -> NDA
             f"{expected}",
             attr="input_feeds",
         )
-    if not np.isfinite(array).all():
+    if not _are_moderate(array) and not np.isfinite(array).all():
         where = np.argwhere(~np.isfinite(array))[0].tolist()
         raise ValidationError(
             f"values for {node} are not finite, first at [item, step, dimension] {where}",
             attr="input_feeds",
         )
-    array = np.moveaxis(array, 1, 0)
-    return array[:, 0] if options.minibatch_size is None else array
+    return array[0] if options.minibatch_size is None else array.swapaxes(0, 1)
 
 
 class Inputs:
@@ -162,10 +175,10 @@ class Inputs:
     ----------
     sources : sequence of (Source, int, int)
         Each with start and length of its place in the input array.
+    functions : mapping
+        By the key of each source, the function that `Source.start` has returned.
     dt : float
         Length of a step, in seconds.
-    rngs : mapping
-        For each source, one generator per item.
     batch : tuple of int
         The batch axis, if there is one.
     dtype : dtype
@@ -175,15 +188,15 @@ class Inputs:
     def __init__(
         self,
         sources: Sequence[tuple[Source, int, int]],
+        functions: Mapping[Any, StepFunction],
         dt: float,
-        rngs: Mapping[Source, Sequence[np.random.RandomState]],
         batch: tuple[int, ...],
         dtype: Any,
     ):
         self._batch = batch
         self._dtype = dtype
         self._dt = dt
-        self._functions = {source.key: source.start(dt, rngs[source]) for source, _, _ in sources}
+        self._functions = functions
         self.follow(sources)
 
     def follow(self, sources: Sequence[tuple[Source, int, int]]) -> None:

@@ -84,7 +84,7 @@ class Runner:
     def start_over(self, seed: int) -> None:
         """Go back to the state before the first step."""
         self.state = self.executable.initial_state()
-        self.runtime = Runtime(self.program, self._build.order, seed, self._build.options)
+        self.runtime = Runtime(self.program, self._build, seed, self._build.options)
         self.n_steps = 0
         self._nan_watch = NanWatch(self._build, self._stop_at_nan)
 
@@ -95,7 +95,7 @@ class Runner:
         return -(-steps // self.unroll) * self.unroll
 
     def run(
-        self, steps: int, feeds: Feeds = NO_FEEDS, watch: Stopwatch | None = None
+        self, steps: int, feeds: Feeds = NO_FEEDS, stopwatch: Stopwatch | None = None
     ) -> Generator[Recorded, None, None]:
         """Run a number of steps, a chunk at a time.
 
@@ -110,7 +110,7 @@ class Runner:
             beyond are dropped.
         feeds : Feeds
             What replaces the output of nodes.
-        watch : Stopwatch, optional
+        stopwatch : Stopwatch, optional
             Times the parts `INPUTS` and `RUN`.
 
         Yields
@@ -122,8 +122,8 @@ class Runner:
         chunk = max(self.executable.chunk // self.unroll, 1) * self.unroll
         host = self.runtime.host(feeds)
         evaluate, advance = self.runtime.inputs, self._nan_watch.run
-        if watch is not None:
-            evaluate, advance = _timed(watch, INPUTS, evaluate), _timed(watch, RUN, advance)
+        if stopwatch is not None:
+            evaluate, advance = _timed(stopwatch, INPUTS, evaluate), _timed(stopwatch, RUN, advance)
         while self.n_steps < end:
             first = self.n_steps + 1
             inputs, ready, error = evaluate(first, min(chunk, end - self.n_steps), feeds)
@@ -255,11 +255,11 @@ class Runner:
         self.runtime.follow(self.program)
 
 
-def _timed(watch: Stopwatch, part: str, call: Callable[..., _T]) -> Callable[..., _T]:
+def _timed(stopwatch: Stopwatch, part: str, call: Callable[..., _T]) -> Callable[..., _T]:
     """A function whose calls are timed."""
 
     def timed(*arguments: Any) -> _T:
-        with watch.part(part, part):
+        with stopwatch.part(part, part):
             return call(*arguments)
 
     return timed

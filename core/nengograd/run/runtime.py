@@ -12,11 +12,12 @@ from nengo.builder.processes import SimProcess
 from nengo.exceptions import BuildError, NengoWarning
 from numpy.typing import NDArray
 
+from ..assembly.build import Build
 from ..plugin.builders import NeuronBuilder
 from ..plugin.executable import Host, Options
 from ..plugin.registry import Registry
 from ..program.program import Program
-from ..program.sources import RandomSource, SeedSource, Source
+from ..program.sources import RandomSource, SeedSource, Source, StepFunction
 from .host import HostRunner, item_generator
 from .inputs import NO_FEEDS, Feeds, Inputs
 
@@ -89,6 +90,14 @@ def _put_numbers(rng: np.random.RandomState, values: NDArray[Any]) -> None:
     rng.set_state(("MT19937", words, place, int(values[-2] != 0), float(values[-1])))
 
 
+def _start(source: Source, rngs: Generators, dt: float, registry: Registry) -> StepFunction:
+    """Begin a simulation with a source; random numbers of neurons are drawn by their builder."""
+    if not isinstance(source, RandomSource):
+        return source.start(dt, rngs)
+    builder: Any = registry.builder_of(source.served)
+    return source.start_drawing(builder.draw, rngs)
+
+
 class Runtime:
     """Everything of a simulation that runs as Python on the host.
 
@@ -96,15 +105,16 @@ class Runtime:
     ----------
     program : Program
         What is simulated.
-    order : sequence of nengo.builder.Operator
-        The model's step order; generators are seeded in it, as `nengo.Simulator` does.
+    build : Build
+        The model. Generators are seeded in its step order, as `nengo.Simulator` does.
     seed : int
         Seed of the simulation.
     options : Options
         dtype and minibatch.
     """
 
-    def __init__(self, program: Program, order: Sequence[Any], seed: int, options: Options):
+    def __init__(self, program: Program, build: Build, seed: int, options: Options):
+        order = build.order
         self._dt = program.dt
         self._dtype = options.dtype
         self._batched = options.minibatch_size is not None
@@ -123,7 +133,7 @@ class Runtime:
                 own = op.process.get_rng(rng)
             if id(op) in by_operator:
                 number = by_operator[id(op)]
-                runner = HostRunner(calls[number], self._dt, self._share(own))
+                runner = HostRunner(calls[number], self._dt, self._share(own), self._dtype)
                 runners[number] = runner
                 self._note(positions[id(op)], runner.generators)
             elif isinstance(op, SimProcess):
@@ -142,7 +152,11 @@ class Runtime:
             is_random = isinstance(source, (RandomSource, SeedSource))
             if is_random or id(source.operator) in own_rngs:
                 self._note(positions[id(source.operator)], found)
-        self._inputs = Inputs(program.sources, self._dt, rngs, options.batch, options.dtype)
+        functions = {
+            source.key: _start(source, found, self._dt, build.registry)
+            for source, found in rngs.items()
+        }
+        self._inputs = Inputs(program.sources, functions, self._dt, options.batch, options.dtype)
 
     def _note(self, position: int, rngs: Sequence[np.random.RandomState]) -> None:
         """Remember generators by the place of their operator in the step order."""
@@ -213,17 +227,18 @@ class Runtime:
         host : callable
             See `nengograd.plugin.executable.Host`.
         """
+        batched = self._batched
 
-        def host(number: int, step: int, operands: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-            call = self._calls[number]
-            if call.node in feeds:
-                return [feeds.at(call.node, step)]
+        def run(number: int, step: int, operands: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
             runner = self._runners[number]
             assert runner is not None
-            old = np.seterr(invalid="raise", divide="ignore")
-            try:
-                return runner(step, operands, self._batched)
-            finally:
-                np.seterr(**old)  # type: ignore[arg-type]
+            with np.errstate(invalid="raise", divide="ignore"):
+                return runner(step, operands, batched)
 
-        return host
+        def run_or_feed(
+            number: int, step: int, operands: Sequence[NDArray[Any]]
+        ) -> list[NDArray[Any]]:
+            node = self._calls[number].node
+            return [feeds.at(node, step)] if node in feeds else run(number, step, operands)
+
+        return run_or_feed if feeds.values else run

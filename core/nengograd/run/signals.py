@@ -145,6 +145,8 @@ class SignalValues(Mapping[Any, Any]):
         nengo.exceptions.SimulationError
             If the simulation is running.
         """
+        if not self._handed:
+            return
         written, old = {}, {}
         for base, handed in list(self._handed.items()):
             buffer = handed.held()
@@ -175,6 +177,8 @@ class SignalValues(Mapping[Any, Any]):
 
     def refresh(self) -> None:
         """Show in the arrays that users hold what the simulation holds now."""
+        if not self._handed:
+            return
         arrays = None
         for base, handed in list(self._handed.items()):
             handed.buffer = None

@@ -79,6 +79,7 @@ class StepFunction:
         self._parameters: dict[Operand, Reader] = {}
         self.scope: Scope | None = scope
         self.build_seconds: dict[int, float] = {}
+        self._shapes = {i: (*options.batch, array.size) for i, array in program.arrays.items()}
         for index, block in enumerate(program.blocks):
             if index in skip:
                 continue
@@ -211,8 +212,45 @@ class StepFunction:
 
     def run_block(self, index: int, arrays: Arrays, batch: tuple[int, ...] | None = None) -> None:
         """Run one block and put its outputs into the table; see `put`."""
-        outputs = self.call(index, self.read_operands(index, arrays))
+        if self.scope is None:
+            outputs = self._steps[index](*[read(arrays) for read in self._readers[index]])
+        else:
+            outputs = self.call(index, self.read_operands(index, arrays))
         self.put(self.program.blocks[index], outputs, arrays, batch)
+
+    def block_runner(self, index: int) -> Callable[[Arrays], None]:
+        """One block as a function of the table, for a backend that calls it in each step.
+
+        It does what `run_block` does, without a scope, and finds nothing anew.
+        """
+        block, readers, step = self.program.blocks[index], self._readers[index], self._steps[index]
+        put = self.putter(block)
+
+        def run(arrays: Arrays) -> None:
+            put(step(*[read(arrays) for read in readers]), arrays)
+
+        return run
+
+    def operand_readers(self, index: int) -> Sequence[Reader]:
+        """What reads the operands of a block, one after the other."""
+        return self._readers[index]
+
+    def putter(self, block: Block) -> Callable[[Sequence[Any], Arrays], None]:
+        """A function that does what `put` does; outputs of the right shapes cost it least."""
+        batch = self.options.batch
+        places = [(i, (*batch, self.program.arrays[i].size)) for i in block.outputs]
+
+        def put(outputs: Sequence[Any], arrays: Arrays) -> None:
+            if len(outputs) == len(places):
+                for (identity, shape), output in zip(places, outputs, strict=True):
+                    if output.shape != shape:
+                        break
+                    arrays[identity] = output
+                else:
+                    return
+            self.put(block, outputs, arrays)
+
+        return put
 
     def run_all(
         self, arrays: Arrays, host: Callable[[int, list[Any]], Sequence[Any]]
@@ -260,17 +298,24 @@ class StepFunction:
                 f"{block.label} has {len(block.outputs)} outputs; its builder returned "
                 f"{len(outputs)}"
             )
-        batch = self.options.batch if batch is None else batch
         for identity, output in zip(block.outputs, outputs, strict=True):
-            size = self.program.arrays[identity].size
-            if len(output.shape) < 1 + len(batch):
-                output = self.xp.broadcast_to(output, (*batch, size))
-            if tuple(output.shape) != (*batch, size):
-                raise BuildError(
-                    f"The builder of {block.label} returned an array of shape "
-                    f"{tuple(output.shape)}; {(*batch, size)} is needed"
-                )
+            shape = self._shapes[identity]
+            if batch is not None:
+                shape = (*batch, shape[-1])
+            if tuple(output.shape) != shape:
+                output = self._broadcast(block, output, shape)
             arrays[identity] = output
+
+    def _broadcast(self, block: Block, output: Any, shape: tuple[int, ...]) -> Any:
+        """An output that has lost leading axes, with them; an error if it is of another size."""
+        if len(output.shape) < len(shape):
+            output = self.xp.broadcast_to(output, shape)
+        if tuple(output.shape) != shape:
+            raise BuildError(
+                f"The builder of {block.label} returned an array of shape "
+                f"{tuple(output.shape)}; {shape} is needed"
+            )
+        return output
 
 
 def _name(block: Block, registry: Registry) -> str:

@@ -7,22 +7,22 @@ from types import TracebackType
 
 from nengo.exceptions import SimulationError
 
-__all__ = ["Turn"]
+__all__ = ["Activity"]
 
 _WITHIN_TRAINING = ("run", "compute a loss", "save parameters", "check gradients", "be pickled")
 """The activities that callbacks may start while a simulator trains."""
 
 
-class Turn:
+class Activity:
     """One thing that a simulator does, within ``with``.
 
     A node may call the simulator that runs it, and so may another thread: it would advance twice
-    from one state. So all that a simulator does is done in turns.
+    from one state. So a simulator does one thing after the other.
 
     Parameters
     ----------
-    turns : dict
-        What the simulator is doing: begins empty, and belongs to its turns.
+    activities : dict
+        What the simulator is doing: begins empty, and belongs to its activities.
     what : str
         What is done, after "cannot", such as "run".
 
@@ -32,18 +32,18 @@ class Turn:
         If something else is going on. That is not disturbed.
     """
 
-    __slots__ = ("_inner", "_thread", "_turns", "what")
+    __slots__ = ("_activities", "_inner", "_thread", "what")
 
-    def __init__(self, turns: dict[str, Turn], what: str):
+    def __init__(self, activities: dict[str, Activity], what: str):
         self.what = what
-        self._turns = turns
+        self._activities = activities
         self._thread = get_ident()
         self._inner = False
 
     def __enter__(self) -> None:
         try:
             # No other thread can interrupt this.
-            outer = self._turns.setdefault("now", self)
+            outer = self._activities.setdefault("now", self)
             if outer is not self:
                 self._join(outer)
         except BaseException:  # Ctrl-C arrives at any point, and must not leave it as running
@@ -57,15 +57,15 @@ class Turn:
         traceback: TracebackType | None,
     ) -> None:
         name = "within" if self._inner else "now"
-        if self._turns.get(name) is self:
-            del self._turns[name]
+        if self._activities.get(name) is self:
+            del self._activities[name]
 
-    def _join(self, outer: Turn) -> None:
+    def _join(self, outer: Activity) -> None:
         """Go on within what is going on, if that lets it."""
         is_ours = outer._thread == self._thread
         if is_ours and outer.what == "train" and self.what in _WITHIN_TRAINING:
             self._inner = True
-            outer = self._turns.setdefault("within", self)
+            outer = self._activities.setdefault("within", self)
             if outer is self:
                 return
         if not is_ours:

@@ -21,7 +21,7 @@ from ..run.recording import Recording
 from ..run.runner import Runner
 from ..run.signals import SignalValues
 from ..training.model import TrainableModel
-from .activity import Turn
+from .activity import Activity
 
 __all__ = ["ProfileTo", "SimulatorBase"]
 
@@ -49,7 +49,7 @@ class SimulatorBase:
     _recording: Recording
     _runner: Runner
     _signals: SignalValues
-    _turns: dict[str, Turn]
+    _activities: dict[str, Activity]
 
     def _check_open(self, what: str) -> None:
         """Raise an error if nothing can be done any more, or not in this process."""
@@ -60,7 +60,8 @@ class SimulatorBase:
             engine.check_process()
 
     def _event(self, name: str, begin: float, **info: Any) -> None:
-        self._plugins.event(name, seconds=time.perf_counter() - begin, **info)
+        if self._plugins.listens:
+            self._plugins.event(name, seconds=time.perf_counter() - begin, **info)
 
     def _compile(self, program: Program) -> Executable:
         return self._compiled(program, self._build)
@@ -121,7 +122,7 @@ class SimulatorBase:
 
     def _write(self, written: Mapping[Any, NDArray[Any]]) -> None:
         """Change what signals hold, by (..., size) arrays."""
-        with Turn(self._turns, "write signals"):
+        with Activity(self._activities, "write signals"):
             self._write_now(written)
 
     def _write_now(self, written: Mapping[Any, NDArray[Any]]) -> None:

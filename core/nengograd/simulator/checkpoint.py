@@ -22,6 +22,7 @@ from ..training.saved import (
     signal_names,
     take,
 )
+from .parts import Parts
 
 __all__ = ["load_file", "save_file"]
 
@@ -29,15 +30,15 @@ _STATE = "state"
 
 
 def save_file(
-    sim: Any, path: str | os.PathLike[str], *, state: bool, allow_nonfinite: bool
+    sim: Any, parts: Parts, path: str | os.PathLike[str], *, state: bool, allow_nonfinite: bool
 ) -> None:
     """Write parameters and, on request, the state of a simulator; see `Simulator.save_params`."""
-    arrays, roles = sim._learning.changes.stored()
+    arrays, roles = parts.learning.changes.stored()
     about: dict[str, Any] = {}
     if state:
         if sim.closed:
             raise SimulatorClosed("The state of a closed simulator is gone; save it without.")
-        found = _state(sim)
+        found = _state(sim, parts)
         arrays = {**arrays, **found}
         roles = {**roles, **dict.fromkeys(found, _STATE)}
         names = signal_names(sim.model)
@@ -45,13 +46,13 @@ def save_file(
             **_conditions(sim),
             "n_steps": sim.n_steps,
             "seed": int(sim.seed),
-            "n_epochs": sim._learning.n_epochs,
-            "chosen": sim._chosen(),
-            "apart": sorted(names[signal] for signal in sim._learning.changes.apart),
+            "n_epochs": parts.learning.n_epochs,
+            "chosen": parts.chosen(sim.backend),
+            "apart": sorted(names[signal] for signal in parts.learning.changes.apart),
         }
     for name, array in arrays.items():
         check_finite(name, array, allow_nonfinite)
-    sim._build.engine.call_once(sim.options, lambda: save(path, arrays, roles, about))
+    parts.learning.build.engine.call_once(sim.options, lambda: save(path, arrays, roles, about))
 
 
 def _conditions(sim: Any) -> dict[str, Any]:
@@ -60,49 +61,55 @@ def _conditions(sim: Any) -> dict[str, Any]:
     return {"dtype": sim.options.dtype.name, "minibatch_size": size, "dt": sim.dt}
 
 
-def _state(sim: Any) -> dict[str, NDArray[Any]]:
-    runner = sim._runner
+def _state(sim: Any, parts: Parts) -> dict[str, NDArray[Any]]:
+    runner = parts.runner
     state = runner.executable.read(runner.state)
     return {
         **state_arrays(runner.program, state, signal_names(sim.model)),
         **runner.runtime.read(),
-        **{name: value for name, (_, value) in _outputs(sim).items()},
+        **{name: value for name, (_, value) in _outputs(sim, parts).items()},
     }
 
 
-def _outputs(sim: Any) -> dict[str, tuple[Any, NDArray[Any]]]:
+def _outputs(sim: Any, parts: Parts) -> dict[str, tuple[Any, NDArray[Any]]]:
     """Signals of constant nodes and what they put out now, by name."""
     names = signal_names(sim.model)
     return {
         f"state.{names[signal]}": (signal, np.asarray(value))
-        for signal, value in sim._learning.changes.outputs(sim.program).items()
+        for signal, value in parts.learning.changes.outputs(sim.program).items()
     }
 
 
 def load_file(
-    sim: Any, path: str | os.PathLike[str], *, state: bool, partial: bool, allow_nonfinite: bool
+    sim: Any,
+    parts: Parts,
+    path: str | os.PathLike[str],
+    *,
+    state: bool,
+    partial: bool,
+    allow_nonfinite: bool,
 ) -> Loaded:
     """Take over what a file holds; see `Simulator.load_params`."""
     with open_params(path) as file:
         given = {n: info for n, info in file.arrays.items() if info.role in PARAMETER_ROLES}
-        wanted = sim._learning.changes.wanted()
+        wanted = parts.learning.changes.wanted()
         check_fit(given, wanted, partial)
         values = take(file, wanted, sim.options.dtype, allow_nonfinite)
         if state:
             _check_conditions(sim, file)
             chosen = file.about.get("chosen")
             if isinstance(chosen, dict) and set(chosen) == {"backend", "steps", "is_needed"}:
-                sim._resume(**chosen)
-        undo = _remember(sim)
+                parts.resume(**chosen)
+        undo = _remember(sim, parts)
         try:
             parameters = {n for n, info in given.items() if info.role == PARAMETER}
             apart = set(file.about["apart"]) if state else set()
-            sim._learning.changes.restore(values, parameters, apart, partial)
-            sim._use_parameters()
+            parts.learning.changes.restore(values, parameters, apart, partial)
+            parts.use_parameters()
             if state:
-                _put_state(sim, file, allow_nonfinite)
+                _put_state(sim, parts, file, allow_nonfinite)
             elif not sim.n_steps:
-                sim._runner.state = sim._runner.executable.initial_state()
+                parts.runner.state = parts.runner.executable.initial_state()
         except BaseException:
             undo()
             raise
@@ -138,11 +145,11 @@ def _check_conditions(sim: Any, file: ParamsFile) -> None:
             )
 
 
-def _put_state(sim: Any, file: ParamsFile, allow_nonfinite: bool) -> None:
-    about, runner = file.about, sim._runner
+def _put_state(sim: Any, parts: Parts, file: ParamsFile, allow_nonfinite: bool) -> None:
+    about, runner = file.about, parts.runner
     runner.start_over(about["seed"])
     state = {i: np.array(x) for i, x in runner.executable.read(runner.state).items()}
-    names, outputs = signal_names(sim.model), _outputs(sim)
+    names, outputs = signal_names(sim.model), _outputs(sim, parts)
     present = {**state_arrays(runner.program, state, names), **runner.runtime.read()}
     present.update({name: value for name, (_, value) in outputs.items()})
     given = {n: info for n, info in file.arrays.items() if info.role == _STATE}
@@ -151,25 +158,25 @@ def _put_state(sim: Any, file: ParamsFile, allow_nonfinite: bool) -> None:
     values = take(file, wanted, np.float64, allow_nonfinite)
     put_state(runner.program, values, names, state)
     runner.runtime.write(values)
-    sim._learning.changes.write({s: values[name] for name, (s, _) in outputs.items()}, frozenset())
-    sim._learning.changes.put_outputs(runner.program)
+    parts.learning.changes.write({s: values[name] for name, (s, _) in outputs.items()}, frozenset())
+    parts.learning.changes.put_outputs(runner.program)
     runner.state = runner.executable.make_state(state)
     runner.n_steps, sim.seed = about["n_steps"], about["seed"]
-    sim._learning.n_epochs = about["n_epochs"]
-    sim._recording.start_over()
+    parts.learning.n_epochs = about["n_epochs"]
+    parts.recording.start_over()
 
 
-def _remember(sim: Any) -> Any:
+def _remember(sim: Any, parts: Parts) -> Any:
     """A function that restores the present state of a simulator."""
-    runner, seed = sim._runner.remember(), sim.seed
-    learned, epochs = sim._learning.changes.remembered(), sim._learning.n_epochs
+    runner, seed = parts.runner.remember(), sim.seed
+    learned, epochs = parts.learning.changes.remembered(), parts.learning.n_epochs
 
     def undo() -> None:
-        sim._learning.changes.recall(learned)
-        sim._learning.n_epochs = epochs
+        parts.learning.changes.recall(learned)
+        parts.learning.n_epochs = epochs
         sim.seed = seed
-        sim._runner.recall(runner)
-        sim._learning.runs(sim.program)
-        sim._runner.executable.set_parameters(sim._learning.arrays(sim.program))
+        parts.runner.recall(runner)
+        parts.learning.runs(sim.program)
+        parts.runner.executable.set_parameters(parts.learning.arrays(sim.program))
 
     return undo

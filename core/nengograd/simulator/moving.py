@@ -20,7 +20,7 @@ from ..profile.cost import count_work
 from ..program.program import Program
 from ..run.runtime import feedable_nodes, warn_about_host
 from ..tensor_node import SimTensorNode
-from .activity import Turn
+from .activity import Activity
 from .base import SimulatorBase
 from .choosing import (
     Choice,
@@ -30,6 +30,7 @@ from .choosing import (
     first_to_run,
     needed_capability,
 )
+from .parts import Parts
 
 __all__ = ["Moving", "begin_choice"]
 
@@ -173,10 +174,18 @@ class Moving(SimulatorBase):
         if backend != self.backend:
             self._try_to_move(backend)
 
-    def _chosen(self) -> dict[str, Any]:
-        """The arguments of `_resume`."""
-        choice = self._choice
-        return {"backend": self.backend, "steps": choice.steps, "is_needed": choice.is_needed}
+    @property
+    def _parts(self) -> Parts:
+        """What it is made of, for what saves and restores it."""
+        return Parts(
+            self._runner,
+            self._learning,
+            self._recording,
+            self._choice,
+            self._plugins,
+            self._use_parameters,
+            self._resume,
+        )
 
     def _move_for(self, capability: str, what: str, given: Any = ()) -> None:
         """Go on with the preferred backend that has a capability, where the user named none.
@@ -194,7 +203,7 @@ class Moving(SimulatorBase):
         if not capable or (
             plugins.takes(able[0], given) and not plugins.takes(self.backend, given)
         ):
-            with Turn(self._turns, what):
+            with Activity(self._activities, what):
                 self._move(able[0])
             _LOG.debug("backend %s: the preferred one that can %s", able[0], what)
         choice.settle()

@@ -6,14 +6,14 @@ import os
 
 from ..arguments.table import check_arguments
 from ..training.saved import Loaded
-from .activity import Turn
-from .base import SimulatorBase
+from .activity import Activity
 from .checkpoint import load_file, save_file
+from .moving import Moving
 
 __all__ = ["ParameterMethods"]
 
 
-class ParameterMethods(SimulatorBase):
+class ParameterMethods(Moving):
     """`save_params`, `load_params` and `print_params` of `nengograd.Simulator`."""
 
     def save_params(
@@ -45,8 +45,8 @@ class ParameterMethods(SimulatorBase):
         """
         check_arguments("Simulator.save_params", locals())
         self._take_writes()
-        with Turn(self._turns, "save parameters"):
-            save_file(self, path, state=state, allow_nonfinite=allow_nonfinite)
+        with Activity(self._activities, "save parameters"):
+            save_file(self, self._parts, path, state=state, allow_nonfinite=allow_nonfinite)
 
     def load_params(
         self,
@@ -90,9 +90,14 @@ class ParameterMethods(SimulatorBase):
         self._check_open("load parameters")
         check_arguments("Simulator.load_params", locals())
         self._take_writes()
-        with Turn(self._turns, "load parameters"):
+        with Activity(self._activities, "load parameters"):
             loaded = load_file(
-                self, path, state=state, partial=partial, allow_nonfinite=allow_nonfinite
+                self,
+                self._parts,
+                path,
+                state=state,
+                partial=partial,
+                allow_nonfinite=allow_nonfinite,
             )
         self._signals.refresh()
         return loaded

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from ..plugin.manager import AUTO
+from .parts import Parts
 
-__all__ = ["get_state", "set_state"]
+__all__ = ["arguments_of", "get_state", "put_state"]
 
 
 class _Plugin:
@@ -48,13 +50,19 @@ def _from_module(name: str) -> _Plugin:
         ) from error
 
 
-def get_state(sim: Any) -> dict[str, Any]:
+def get_state(sim: Any, parts: Parts) -> dict[str, Any]:
     """A simulator as plain data.
 
     As with `nengo.Simulator`, random processes begin anew when it is loaded.
+
+    Parameters
+    ----------
+    sim : Simulator
+        Any simulator, open or closed.
+    parts : Parts
+        What it is made of.
     """
-    sim._take_writes()
-    options = sim.options
+    options, runner, learning = sim.options, parts.runner, parts.learning
     return {
         "model": sim.model,
         "arguments": {
@@ -63,38 +71,52 @@ def get_state(sim: Any) -> dict[str, Any]:
             "device": options.device,
             "unroll_simulation": options.unroll,
             "minibatch_size": options.minibatch_size,
-            "progress_bar": sim.progress_bar,
             "optimize": sim.optimize,
-            "backend": sim._choice.asked or AUTO,
+            "backend": parts.choice.asked or AUTO,
             "jit": options.jit,
         },
-        "chosen": sim._chosen(),
-        "plugins": [_Plugin(plugin) for plugin in sim._plugins.extra],
-        "learned": sim._learning.changes.remembered(),
-        "n_epochs": sim._learning.n_epochs,
-        "state": None if sim.closed else dict(sim._runner.executable.read(sim._runner.state)),
+        "plugins": [_Plugin(plugin) for plugin in parts.plugins.extra],
+        "progress_bar": sim.progress_bar,
+        "chosen": parts.chosen(sim.backend),
+        "learned": learning.changes.remembered(),
+        "n_epochs": learning.n_epochs,
+        "state": None if sim.closed else dict(runner.executable.read(runner.state)),
         "n_steps": sim.n_steps,
-        "timeline": sim._recording.timeline,
-        "data": [recorder.samples for recorder in sim._recording.recorders.values()],
+        "timeline": parts.recording.timeline,
+        "data": [recorder.samples for recorder in parts.recording.recorders.values()],
     }
 
 
-def set_state(sim: Any, state: dict[str, Any]) -> None:
-    """Make an empty simulator what `get_state` was given."""
-    arguments = dict(state["arguments"])
-    bar = arguments.pop("progress_bar")
+def arguments_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments to make a simulator with, for `put_state` to go on with."""
     plugins = [given.plugin for given in state["plugins"]]
-    sim.__init__(None, model=state["model"], progress_bar=False, plugins=plugins, **arguments)
-    sim.progress_bar = bar
-    sim._runner.n_steps = state["n_steps"]
-    sim._recording.timeline = state["timeline"]
-    for recorder, data in zip(sim._recording.recorders.values(), state["data"], strict=True):
+    given = {"network": None, "model": state["model"], "plugins": plugins, "progress_bar": False}
+    return {**state["arguments"], **given}
+
+
+def put_state(sim: Any, parts: Parts, state: Mapping[str, Any]) -> None:
+    """Make a new simulator what `get_state` was given.
+
+    Parameters
+    ----------
+    sim : Simulator
+        One that was made with the arguments that `arguments_of` returns.
+    parts : Parts
+        What it is made of.
+    state : mapping
+        What `get_state` has returned.
+    """
+    runner, learning, recording = parts.runner, parts.learning, parts.recording
+    sim.progress_bar = state["progress_bar"]
+    runner.n_steps = state["n_steps"]
+    recording.timeline = state["timeline"]
+    for recorder, data in zip(recording.recorders.values(), state["data"], strict=True):
         recorder.restore(data)
-    sim._learning.n_epochs = state["n_epochs"]
-    sim._learning.changes.recall(state["learned"])
-    sim._use_parameters()
+    learning.n_epochs = state["n_epochs"]
+    learning.changes.recall(state["learned"])
+    parts.use_parameters()
     if state["state"] is None:
         sim.close()
     else:
-        sim._resume(**state["chosen"])
-        sim._runner.state = sim._runner.executable.make_state(state["state"])
+        parts.resume(**state["chosen"])
+        runner.state = runner.executable.make_state(state["state"])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..arguments.table import check_arguments
 from ..profile.session import ProfiledRun, profile_path
 from ..run.inputs import NO_FEEDS, Feeds, check_feeds
-from .activity import Turn
+from .activity import Activity
 from .base import ProfileTo
 from .moving import Moving
 
@@ -150,8 +150,10 @@ class RunMethods(Moving):
         """Run steps, with arguments that have been checked by themselves."""
         self._check_open("run")
         self._take_writes()
-        path = profile_path(profile)
-        feeds = check_feeds(input_feeds, self._feedable, steps, self.options)
+        path = None if profile is None else profile_path(profile)
+        values: Mapping[Any, NDArray[Any]] = {}
+        if input_feeds is not None:
+            values = check_feeds(input_feeds, self._feedable, steps, self.options)
         executed = self._runner.executed(steps)
         if executed != steps:
             warnings.warn(
@@ -162,14 +164,14 @@ class RunMethods(Moving):
             )
         begin = time.perf_counter()
         bar = self.progress_bar if progress_bar is None else progress_bar
-        with Turn(self._turns, "run"):
+        with Activity(self._activities, "run"):
             if bar:
                 progress = Progress("Simulating", "Simulation", steps)
                 with ProgressTracker(bar, progress):
-                    self._run(steps, feeds, progress.step, path)
+                    self._run(steps, values, progress.step, path)
             else:
                 # A tracker makes a thread, which takes longer than a step, even for no bar.
-                self._run(steps, feeds, _unseen, path)
+                self._run(steps, values, _unseen, path)
         self._event("ran", begin, steps=executed)
 
     def _run(

@@ -23,11 +23,11 @@ from ..run.runner import Runner
 from ..run.runtime import feedable_nodes, warn_about_host
 from ..run.signals import SignalValues
 from ..training.model import TrainableModel
-from .activity import Turn
+from .activity import Activity
 from .defaults import choose_options, choose_seed, new_model
 from .moving import begin_choice
 from .parameters import ParameterMethods
-from .pickling import get_state, set_state
+from .pickling import arguments_of, get_state, put_state
 from .running import RunMethods
 from .tensorboard import run_folder
 from .training import TrainingMethods
@@ -124,7 +124,7 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
         jit: bool | None = None,
     ):
         self.closed = True  # until all of the constructor has succeeded
-        self._turns = {}
+        self._activities = {}
         check_arguments("Simulator", locals())
         if step_blocks != "deprecated":
             warnings.warn(
@@ -221,7 +221,7 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
         """
         self._check_open("reset")
         check_arguments("Simulator.reset", locals())
-        with Turn(self._turns, "reset"):
+        with Activity(self._activities, "reset"):
             if seed is not None:
                 self.seed = int(seed)
             self._go_home()
@@ -242,7 +242,7 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
         self._check_open("reset")
         check_arguments("Simulator.soft_reset", locals())
         self._take_writes()
-        with Turn(self._turns, "reset"):
+        with Activity(self._activities, "reset"):
             if include_trainable or not self._choice.is_needed:
                 self._go_home()
             self._start_over(include_trainable, include_probes)
@@ -260,7 +260,7 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
 
     def clear_probes(self) -> None:
         """Forget all probe data."""
-        with Turn(self._turns, "clear probes"):
+        with Activity(self._activities, "clear probes"):
             self._recording.clear()
 
     # -- ending
@@ -268,7 +268,7 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
     def close(self) -> None:
         """Free the simulator's memory. Its data stays readable; it cannot run again."""
         if not self.closed:
-            with Turn(self._turns, "close"):
+            with Activity(self._activities, "close"):
                 self.closed = True
                 if self._build.engine.process in (None, os.getpid()):
                     self._runner.executable.close()
@@ -294,11 +294,13 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
     def __getstate__(self) -> dict[str, Any]:
         if not self.closed:
             self._check_open("be pickled")
-        with Turn(self._turns, "be pickled"):
-            return get_state(self)
+        with Activity(self._activities, "be pickled"):
+            self._take_writes()
+            return get_state(self, self._parts)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        set_state(self, state)
+        self.__init__(**arguments_of(state))  # type: ignore[misc]
+        put_state(self, self._parts, state)
 
     def __del__(self) -> None:
         if not getattr(self, "closed", True):

@@ -16,7 +16,7 @@ from ..training.evaluation import compute_loss
 from ..training.fit import fit
 from ..training.gradcheck import check_gradients
 from ..training.losses import Objective
-from .activity import Turn
+from .activity import Activity
 from .base import ProfileTo
 from .moving import Moving
 
@@ -136,7 +136,7 @@ class TrainingMethods(Moving):
         )
         is_seen = bool(callbacks) or held_out is not None
         begin = time.perf_counter()
-        with Turn(self._turns, "train"):
+        with Activity(self._activities, "train"):
             try:
                 history = fit(
                     learning,
@@ -187,7 +187,7 @@ class TrainingMethods(Moving):
         data, terms = self._training_data(inputs, targets, objective)
         if not _is_named(objective):
             self._move_for("differentiate", "compute a loss", objective)
-        with Turn(self._turns, "compute a loss"):
+        with Activity(self._activities, "compute a loss"):
             return self._loss(data, terms)
 
     def _training_data(
@@ -244,7 +244,7 @@ class TrainingMethods(Moving):
             raise ValidationError(f"{unknown[0]} is no probe of this network", attr="outputs")
         named = {self.model.probes.index(probe): str(probe) for probe in wanted}
         self._move_for("differentiate", "check gradients")
-        with Turn(self._turns, "check gradients"):
+        with Activity(self._activities, "check gradients"):
             check_gradients(self._learning, named, atol, rtol, self.seed, n_steps)
 
 

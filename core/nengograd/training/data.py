@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -247,8 +247,8 @@ class Batches:
         What to deal out.
     program : Program
         Whose input array is filled.
-    order : sequence of nengo.builder.Operator
-        The model's step order.
+    build : Build
+        The model.
     options : Options
         With a minibatch.
     seed : int
@@ -264,7 +264,7 @@ class Batches:
         self,
         data: TrainingData,
         program: Program,
-        order: Sequence[Any],
+        build: Build,
         options: Options,
         seed: int,
     ):
@@ -273,7 +273,7 @@ class Batches:
         self.begun = 0
         self._size = options.n_items
         self._program = program
-        self._order = order
+        self._build = build
         self._options = options
         self._seed = seed
 
@@ -324,7 +324,7 @@ class Batches:
     def _sources(self, number: int) -> NDArray[Any]:
         """Inputs of all steps, as far as they do not come from the data."""
         seed = (self._seed + number) % 2**32
-        runtime = Runtime(self._program, self._order, seed, self._options)
+        runtime = Runtime(self._program, self._build, seed, self._options)
         feeds = {
             node: np.moveaxis(values[: self._size], 1, 0)
             for node, values in self.data.inputs.items()

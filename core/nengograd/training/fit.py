@@ -58,7 +58,7 @@ def fit(
     program = model.differentiable
     check_can_train(program, model.build.registry, losses, list(data.targets.values()))
     trainer = model.load_trainer(program)
-    batches = Batches(data, program, model.build.order, model.training_options, seed)
+    batches = Batches(data, program, model.build, model.training_options, seed)
     spec = batches.spec
     trainer.compile(optimizer, losses, spec, options)
     callbacks = trainer.callbacks(options, spec)

@@ -98,7 +98,7 @@ def check_gradients(
     options = replace(model.training_options, dtype=np.dtype("float64"))
     trainer = model.make_trainer(program, options)
     rng = np.random.RandomState(seed % 2**32)
-    runtime = Runtime(program, model.build.order, seed, options)
+    runtime = Runtime(program, model.build, seed, options)
     inputs = _random_inputs(program, runtime, rng, n_steps)
     arrays = _shifted(model.arrays(program), rng)
     messages = []
