@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from nengograd.plugin.backend import Backend
 from nengograd.plugin.executable import Executable, Host, Options, PartialRun
 from nengograd.plugin.measuring import Measured, Stopwatch
-from nengograd.plugin.namespace import make_namespace
 from nengograd.plugin.registry import Registry
 from nengograd.program.program import Program
-from nengograd.run.step_function import StepFunction
+
+from .step_source import StepSource
 
 State = dict[int, NDArray[Any]]
 
@@ -47,34 +47,22 @@ class NumpyExecutable(Executable):
         self.program = program
         self.options = options
         self.compilations = 1
-        dtype = options.dtype
-        self._input = next((array.id for array in program.by_role("input")), None)
-        self._function = StepFunction(program, registry, options, make_namespace(options.dtype))
-        self._constants = {
-            array.id: np.asarray(array.initial, dtype=dtype) for array in self._function.constants()
-        }
-        self._fixed: dict[Any, Any] = {}
+        self._source = StepSource(program, registry, options)
+        self._steps = self._source.steps
         self._watch: Stopwatch | None = None
         self.set_parameters({})
-        self._updates = {i: self._function.updater(v) for i, v in program.updates.items()}
-        self._outputs = [self._function.reader(view) for view in program.outputs]
-        self._hosts = {
-            index: number
-            for number, index in enumerate(
-                i for i, block in enumerate(program.blocks) if block.host
-            )
-        }
+
+    def source(self) -> str:
+        """The source of a step."""
+        return str(self._source)
 
     def set_parameters(self, values: Mapping[int, NDArray[Any]]) -> None:
         """Change parameter arrays, by id."""
-        for array in self.program.by_role("parameter"):
-            value = values.get(array.id, self._constants.get(array.id, array.initial))
-            self._constants[array.id] = np.array(value, dtype=self.options.dtype)
-        self._fixed = {**self._constants, **self._function.hoist(self._constants)}
+        self._source.set_parameters(values)
 
     def parameters(self) -> Mapping[int, NDArray[Any]]:
         """The parameter arrays, by id."""
-        return {array.id: self._constants[array.id] for array in self.program.by_role("parameter")}
+        return self._source.parameters
 
     def make_state(self, arrays: Mapping[int, NDArray[Any]]) -> State:
         """Make a state of arrays such as `read` returns."""
@@ -84,75 +72,53 @@ class NumpyExecutable(Executable):
         self, state: State, inputs: NDArray[Any], n: int, first: int, host: Host
     ) -> tuple[State, list[NDArray[Any]]]:
         """Run n steps; see `Executable.run`."""
-        batch = self.options.batch
-        recorded = [
-            np.empty((n, *batch, view.size), dtype=self.options.dtype)
-            for view in self.program.outputs
-        ]
+        recorded = self._records(n)
+        source, steps = self._source, self._steps
+        source.load(state)
+        i = 0
         # Builders compute what they do not choose, too; NaN that stay are found after the run.
         with np.errstate(invalid="ignore", divide="ignore"):
-            for i in range(n):
-                try:
-                    state, arrays = self._step(state, inputs[i], first + i, host)
-                except BaseException as error:
-                    raise PartialRun(state, [r[:i] for r in recorded], i) from error
-                with self._part("records"):
-                    for record, read in zip(recorded, self._outputs, strict=True):
-                        record[i] = read(arrays)
-        return state, recorded
+            try:
+                for i in range(n):
+                    steps[i & 1](i, inputs[i], first + i, host, *recorded)
+            except BaseException as error:
+                # The state that this step has read is still there.
+                raise PartialRun(source.state(i), [r[:i] for r in recorded], i) from error
+        return source.state(n), recorded
 
     def values(
         self, state: State, inputs: NDArray[Any], step: int, host: Host
     ) -> Mapping[int, NDArray[Any]]:
         """What each array holds in one step; see `Executable.values`."""
+        self._source.load(state)
         with np.errstate(invalid="ignore", divide="ignore"):
-            _, arrays = self._step(state, inputs, step, host)
-        return {i: arrays[i] for i in self.program.arrays if i in arrays}
+            self._steps[0](0, inputs, step, host, *self._records(1))
+        return self._source.values()
 
-    def _step(
-        self, state: State, inputs: NDArray[Any], step: int, host: Host
-    ) -> tuple[State, State]:
-        arrays = {**self._fixed, **state}
-        if self._input is not None:
-            arrays[self._input] = inputs
-        function = self._function
-        for index in range(len(self.program.blocks)):
-            number = self._hosts.get(index)
-            if number is None:
-                function.run_block(index, arrays)
-            else:
-                self._run_host(index, number, step, arrays, host)
-        with self._part("next states"):
-            return {identity: read(arrays) for identity, read in self._updates.items()}, arrays
-
-    def _run_host(self, index: int, number: int, step: int, arrays: State, host: Host) -> None:
-        operands = self._function.read_operands(index, arrays)
-        with self._part(index):
-            results = host(number, step, operands)
-        cast = [np.asarray(r, dtype=self.options.dtype) for r in results]
-        self._function.put(self.program.blocks[index], cast, arrays)
+    def _records(self, n: int) -> list[NDArray[Any]]:
+        batch, dtype = self.options.batch, self.options.dtype
+        return [np.empty((n, *batch, view.size), dtype=dtype) for view in self.program.outputs]
 
     def _part(self, key: int | str) -> AbstractContextManager[None]:
-        """Time a block, or what belongs to none, if anything is timed."""
-        if self._watch is None:
-            return nullcontext()
+        """Time a block, or what belongs to none."""
+        assert self._watch is not None
         name = self.program.blocks[key].label if isinstance(key, int) else key
         return self._watch.part(key, name)
 
     def start_measuring(self, folder: str | None = None) -> None:
         """Time each block from here on."""
         self._watch = Stopwatch()
-        self._function.scope = self._part
+        self._steps = self._source.timed(self._part)
 
     def stop_measuring(self) -> Measured:
         """What each block has taken."""
         watch, self._watch = self._watch, None
-        self._function.scope = None
+        self._steps = self._source.steps
         assert watch is not None
         return Measured(
             watch.blocks,
             watch.rest,
-            self._function.build_seconds,
+            self._source.build_seconds,
             spans=watch.spans,
             method="Each block is timed by the clock, in each step.",
         )

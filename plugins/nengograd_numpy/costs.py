@@ -8,10 +8,11 @@ __all__ = ["COSTS"]
 
 COSTS = Costs(
     start=0.002,
-    compile_block=6.2e-05,
-    block=3.7e-06,
-    function=1.1e-06,
-    operation=4.8e-10,
-    product=2.2e-11,
-    host=2.2e-05,
+    compile_block=0.00027,
+    call=1.6e-05,
+    block=3.6e-07,
+    function=2.4e-07,
+    operation=3.1e-10,
+    product=2.3e-11,
+    host=1.4e-05,
 )

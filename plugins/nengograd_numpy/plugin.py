@@ -25,7 +25,7 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
 
     from .costs import COSTS
 
-    capabilities = Capabilities(profile=True)
+    capabilities = Capabilities(profile=True, source=True)
     info = BackendInfo(_load, requires=("numpy",), capabilities=capabilities, costs=COSTS)
     return {"numpy": info}
 

@@ -4,6 +4,7 @@ import pathlib
 
 import pytest
 
+from conftest import need_backend
 from nengograd.cli import main
 
 SCRIPT = """
@@ -47,6 +48,21 @@ def test_explain_says_why_a_kind_is_split(script: str, capsys: pytest.CaptureFix
 def test_explain_can_print_the_program(script: str, capsys: pytest.CaptureFixture) -> None:
     main(["explain", script, "--program"])
     assert capsys.readouterr().out.startswith("program: ")
+
+
+def test_explain_can_print_the_source_of_a_step(script: str, capsys: pytest.CaptureFixture) -> None:
+    assert main(["explain", script, "--source"]) == 0
+    source = capsys.readouterr().out
+    compile(source, "source", "exec")
+    assert "def step(" in source
+
+
+def test_only_a_backend_that_writes_source_shows_it(
+    script: str, capsys: pytest.CaptureFixture
+) -> None:
+    need_backend("jax")
+    assert main(["explain", script, "--source", "--backend", "jax"]) == 2
+    assert "use backend='numpy'" in capsys.readouterr().err
 
 
 def test_a_script_that_is_not_there_is_one_line_and_status_2(

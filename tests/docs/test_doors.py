@@ -38,7 +38,13 @@ OWN_EXCEPTIONS = {
     # builtin is a plugin; see above.
     ("nengograd.builtin.neurons", "AdaptiveLIFBuilder"),
     ("nengograd.builtin.neurons", "LIFBuilder"),
+    ("nengograd.builtin.operators", "AddOuterBuilder"),
     ("nengograd.builtin.operators", "DotBuilder"),
+    ("nengograd.builtin.operators", "OuterBuilder"),
+    ("nengograd.builtin.operators", "SimNeuronsBuilder"),
+    ("nengograd.builtin.operators", "SparseDotBuilder"),
+    ("nengograd.builtin.operators", "TotalBuilder"),
+    ("nengograd.builtin.operators", "merged_params"),
 }
 
 

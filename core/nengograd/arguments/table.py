@@ -233,7 +233,7 @@ TABLE: dict[str, dict[str, Rule]] = {
         "script": rules.PATH,
         "arguments": rules.NAMES,
     },
-    "nengograd explain": {**_COMMAND, "program": rules.FLAG},
+    "nengograd explain": {**_COMMAND, "program": rules.FLAG, "source": rules.FLAG},
     "nengograd graph": {
         **_COMMAND,
         "output": rules.PATH,

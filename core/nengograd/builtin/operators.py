@@ -13,6 +13,7 @@ from nengo.builder.neurons import SimNeurons
 from nengo.builder.operator import SparseDotInc
 from nengo.builder.processes import SimProcess
 from nengo.exceptions import BuildError
+from numpy.typing import NDArray
 
 from ..plugin.builders import Context, NeuronBuilder, OperatorBuilder, ProcessBuilder, Step
 from ..plugin.merging import merge_params
@@ -21,10 +22,10 @@ from ..program.program import Block
 from .convolution import CONVOLUTIONS
 from .learning_rules import LEARNING_RULES
 
-__all__ = ["OPERATORS"]
+__all__ = ["OPERATORS", "merged_params"]
 
 
-def _merged_params(block: Block, ctx: Context) -> SimpleNamespace:
+def merged_params(block: Block, ctx: Context) -> SimpleNamespace:
     """Return the ``params`` of a block's operators: numbers, or arrays of the backend."""
     sizes = [op.attrs["size"] for op in block.ops]
     merged = merge_params([op.attrs["params"] for op in block.ops], sizes)
@@ -182,14 +183,7 @@ class SparseDotBuilder(OperatorBuilder):
             Takes data and x, returns ``(..., rows)``.
         """
         xp = ctx.xp
-        attrs = [op.attrs for op in block.ops]
-        shapes = np.array([a["shape"] for a in attrs], dtype=np.intp)
-        counts = [len(a["row"]) for a in attrs]
-        offsets = np.repeat(np.cumsum(shapes, axis=0) - shapes, counts, axis=0)
-        rows = np.concatenate([np.asarray(a["row"], np.intp) for a in attrs]) + offsets[:, 0]
-        cols = np.concatenate([np.asarray(a["col"], np.intp) for a in attrs]) + offsets[:, 1]
-        n = int(shapes[:, 0].sum())
-
+        rows, cols, n = self.elements(block)
         if not len(rows):
             nothing = ctx.constant(np.zeros(n))
             return lambda data, x: [nothing]
@@ -198,6 +192,17 @@ class SparseDotBuilder(OperatorBuilder):
             return [xp.segment_sum(data * xp.take(x, cols, axis=-1), rows, n)]
 
         return step
+
+    @staticmethod
+    def elements(block: Block) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
+        """Row and column of each element of the block-diagonal matrix, and how many rows it has."""
+        attrs = [op.attrs for op in block.ops]
+        shapes = np.array([a["shape"] for a in attrs], dtype=np.intp)
+        counts = [len(a["row"]) for a in attrs]
+        offsets = np.repeat(np.cumsum(shapes, axis=0) - shapes, counts, axis=0)
+        rows = np.concatenate([np.asarray(a["row"], np.intp) for a in attrs]) + offsets[:, 0]
+        cols = np.concatenate([np.asarray(a["col"], np.intp) for a in attrs]) + offsets[:, 1]
+        return rows, cols, int(shapes[:, 0].sum())
 
 
 def _unserved_message(block: Block, kind: type) -> str:
@@ -256,7 +261,7 @@ class SimNeuronsBuilder(OperatorBuilder):
         builder = ctx.builder
         if not isinstance(builder, NeuronBuilder):
             raise BuildError(_unserved_message(block, NeuronBuilder))
-        params = _merged_params(block, ctx)
+        params = merged_params(block, ctx)
         names = list(builder.states)
         random = ["random"] if builder.draw is not None else []
 
@@ -293,7 +298,7 @@ class SimProcessBuilder(OperatorBuilder):
         builder = ctx.builder
         if not isinstance(builder, ProcessBuilder):
             raise BuildError(_unserved_message(block, ProcessBuilder))
-        params = _merged_params(block, ctx)
+        params = merged_params(block, ctx)
         rows = dict(block.ops[0].attrs["rows"])
 
         def step(u: Any, *operands: Any) -> Sequence[Any]:

@@ -9,6 +9,7 @@ import nengo
 
 from ..assembly.assemble import assemble
 from ..config import Settings
+from ..plugin.executable import Options
 from ..plugin.manager import get_manager, get_registry
 from ..profile.cost import count_work
 from ..program.explain import explain
@@ -24,6 +25,7 @@ _EPILOG = """\
 examples:
   nengograd explain model.py
   nengograd explain model.py --backend tensorflow --program
+  nengograd explain model.py --source
 
 Next: `nengograd profile model.py` says what each of the blocks costs."""
 
@@ -41,18 +43,28 @@ def add(commands: Any) -> None:
     )
     add_model(parser)
     parser.add_argument("--program", action="store_true", help="print the whole program instead")
+    parser.add_argument(
+        "--source", action="store_true", help="print the source that a step runs as instead"
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     """Print how a model was assembled."""
     network = load_network(arguments.script, arguments.network)
-    builders = get_registry(arguments.backend or "numpy")
+    name = arguments.backend or "numpy"
+    builders = get_registry(name)
+    if arguments.source:
+        get_manager().require(name, "source", "show the source of a step")
     model = nengo.builder.Model(dt=arguments.dt)
     model.build(network)
     program = assemble(model, builders)
     if arguments.program:
         print(program)
+        return 0
+    if arguments.source:
+        options = _options(network)
+        print(get_manager().backends[name].load().compile(program, builders, options).source())
         return 0
     print(explain(program))
     if arguments.backend is None:
@@ -61,13 +73,17 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _options(network: Any) -> Options:
+    return choose_options(Settings.of(network), None, None, 1, None, None)
+
+
 def _choice(model: Any, network: Any) -> list[str]:
     """The numbers of the rule that chooses a backend, or who has chosen."""
     plugins = get_manager()
     named = plugins.named(None)
     if named is not None:
         return [f"{named}, which the environment names"]
-    options = choose_options(Settings.of(network), None, None, 1, None, None)
+    options = _options(network)
     costs = candidates(plugins.usable, options.dtype.name)
     if len(costs) < 2:
         return [f"{plugins.choose(None)}, the only one that can be weighed"]

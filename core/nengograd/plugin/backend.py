@@ -48,6 +48,8 @@ class Capabilities:
         Whether a `nengograd.TensorNode` can compute a function on its tensors.
     write_graph : bool
         Whether it can write its compiled graph, for the argument ``tensorboard`` of a simulator.
+    source : bool
+        Whether it runs a step as source that people can read, for ``nengograd explain --source``.
     profile : bool
         Whether it measures what each block takes; see `Executable.start_measuring`.
     share : bool
@@ -63,6 +65,7 @@ class Capabilities:
     differentiate: bool = False
     tensor_functions: bool = False
     write_graph: bool = False
+    source: bool = False
     profile: bool = False
     share: bool = False
     compiles: bool = False

@@ -200,5 +200,9 @@ class Executable(Measurable, ABC):
         """Write the compiled graph into a folder, where the backend has this capability."""
         raise BuildError(f"{type(self).__name__} promises write_graph and lacks the method")
 
+    def source(self) -> str:
+        """The source that a step runs as, where the backend has this capability."""
+        raise BuildError(f"{type(self).__name__} promises source and lacks the method")
+
     def close(self) -> None:
         """Free the memory of the compiled program."""
