@@ -16,7 +16,7 @@ import warnings
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore")
 
-SIMULATORS = ("nengo", "nengo_dl", "tensorflow", "numpy")
+SIMULATORS = ("nengo", "nengo_dl", "tensorflow", "numpy", "jax")
 
 
 def arguments():
@@ -105,10 +105,8 @@ def main():
         import nengo_dl
 
         versions["nengo_dl"] = nengo_dl.__version__
-    if args.simulator == "tensorflow":
-        import tensorflow as tf
-
-        versions["tensorflow"] = tf.__version__
+    if args.simulator in ("tensorflow", "jax"):
+        versions[args.simulator] = importlib.import_module(args.simulator).__version__
     result = {
         "simulator": args.simulator,
         "network": args.name,

@@ -18,25 +18,34 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore")
 
 BATCHES = 8
+LIBRARIES = ("tensorflow", "jax", "nengo_dl", "torch")
+"""The first two are backends of nengograd."""
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--library", choices=("nengograd", "nengo_dl", "torch"), required=True)
+    parser.add_argument("--library", choices=LIBRARIES, required=True)
     parser.add_argument("--networks", required=True, help="file that defines the networks")
     parser.add_argument("--name", required=True, help="function in that file")
     parser.add_argument("--kwargs", type=json.loads, default={}, help="its arguments, as JSON")
     parser.add_argument("--minibatch", type=int, default=64)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--keep-all", action="store_true", help="recompute no states (nengograd)")
+    parser.add_argument(
+        "--keep-all", action="store_true", help="recompute no states (tensorflow, jax)"
+    )
     return parser.parse_args()
 
 
 def import_library(name):
     """Import what computes, which takes most of the memory of small models."""
-    modules = ("torch", "snntorch") if name == "torch" else ("tensorflow", name)
-    for module in modules:
+    modules = {
+        "torch": ("torch", "snntorch"),
+        "nengo_dl": ("tensorflow", "nengo_dl"),
+        "tensorflow": ("tensorflow", "nengograd"),
+        "jax": ("jax", "optax", "nengograd"),
+    }
+    for module in modules[name]:
         importlib.import_module(module)
 
 
@@ -57,7 +66,6 @@ def data(args, size_in, size_out):
 def nengo_trainer(args):
     """A function that goes through the data once, and how long it took to build."""
     import nengo
-    import tensorflow as tf
 
     nengo.rc.set("decoder_cache", "enabled", "False")
     spec = importlib.util.spec_from_file_location("networks", args.networks)
@@ -68,6 +76,7 @@ def nengo_trainer(args):
     begin = time.perf_counter()
     if args.library == "nengo_dl":
         import nengo_dl
+        import tensorflow as tf
 
         sim = nengo_dl.Simulator(
             net, minibatch_size=args.minibatch, unroll_simulation=1, progress_bar=False
@@ -86,15 +95,26 @@ def nengo_trainer(args):
 
             overtime._MOST_BYTES = 2**60
         sim = nengograd.Simulator(
-            net, backend="tensorflow", minibatch_size=args.minibatch, progress_bar=False
+            net, backend=args.library, minibatch_size=args.minibatch, progress_bar=False
         )
-        optimizer = tf.keras.optimizers.SGD(1e-3)
+        optimizer = sgd(args.library)
 
         def train():
             sim.train({net.inp: inputs}, {net.p: targets}, optimizer)
 
         version = nengograd.__version__
     return train, time.perf_counter() - begin, version
+
+
+def sgd(backend):
+    """Gradient descent, as an optimizer of the backend's own."""
+    if backend == "jax":
+        import optax
+
+        return optax.sgd(1e-3)
+    import tensorflow as tf
+
+    return tf.keras.optimizers.SGD(1e-3)
 
 
 def torch_trainer(args):
