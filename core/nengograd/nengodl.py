@@ -20,10 +20,6 @@ IN_MODULE = {
 IN_MODULE["converter"] = IN_MODULE["Converter"]
 
 IN_SIMULATOR = {
-    "compile": "give optimizer and objective to sim.train",
-    "fit": "use sim.train(inputs, targets, optimizer, n_epochs, objective)",
-    "evaluate": "use sim.loss(inputs, targets, objective)",
-    "predict": "use sim.run_steps(n, input_feeds=inputs), then sim.data[probe]",
     "freeze_params": "use nengograd.to_network(sim), which returns a new network",
     "get_nengo_params": "use sim.data[obj], which has weights, encoders, bias and gain as trained",
     "keras_model": "sim.program is one step as data, and prints",
@@ -32,7 +28,6 @@ IN_SIMULATOR = {
     "unroll": "use sim.options.unroll",
 }
 """By name in ``nengo_dl.Simulator``."""
-IN_SIMULATOR["predict_on_batch"] = IN_SIMULATOR["predict"]
 
 _NOTHING = "leave it out: there is nothing to choose"
 SETTINGS = {

@@ -112,11 +112,9 @@ class JaxTrainer(Trainer):
                 self._states[id(self._optimizer)] = state, self._optimizer
             state, _ = self._states[id(self._optimizer)]
             terms = tuple(map(_identity, losses))
-            key = (id(self._optimizer), spec, terms, options.stop_at_nan)
+            key = (id(self._optimizer), spec, terms, options.stop_at_nan, options.keep_outputs)
             if key not in self._updates:
-                update = self._make_update(
-                    self._optimizer, list(losses), spec.inputs[0], options.stop_at_nan
-                )
+                update = self._make_update(self._optimizer, list(losses), spec.inputs[0], options)
                 place = self._placement
                 inputs = place.spec(spec.inputs, self._dtype, 1)
                 targets = [place.spec(shape, self._dtype, 0) for shape in spec.targets]
@@ -152,10 +150,11 @@ class JaxTrainer(Trainer):
             if self._placement.is_shared:
                 put, along = self._placement.put, self._placement.along
                 inputs, targets = put(inputs, along(1)), [put(x, along(0)) for x in targets]
-            parameters, state, figures, slopes, is_finite = self._update(
+            parameters, state, (figures, outputs), slopes, is_finite = self._update(
                 self._parameters, state, inputs, targets
             )
             losses, weights = np.asarray(figures)
+            seen = [self._placement.numpy(x) for x in outputs]
             problem = ""
             if not is_finite:
                 by_id = {i: np.asarray(x) for i, x in slopes.items()}
@@ -163,30 +162,35 @@ class JaxTrainer(Trainer):
                 problem = what_is_not_finite(self._program, by_name, by_id, 1)
         self._parameters = parameters
         self._states[id(optimizer)] = state, optimizer
-        return StepResult(losses, weights, problem)
+        return StepResult(losses, weights, problem, seen)
 
     def _make_update(
-        self, optimizer: Any, terms: list[LossTerm], steps: int, stop_at_nan: bool
+        self, optimizer: Any, terms: list[LossTerm], steps: int, options: FitOptions
     ) -> Callable[..., Any]:
         outputs = [term.output for term in terms]
+        factors = np.array([term.factor for term in terms], self._dtype)
 
-        def mean_loss(parameters: Any, inputs: Any, targets: Any) -> Any:
+        def total_loss(parameters: Any, inputs: Any, targets: Any) -> Any:
             recorded = self._record(parameters, inputs, steps, outputs)
+            seen = [
+                jnp.moveaxis(x[term.steps], 0, 1) for term, x in zip(terms, recorded, strict=True)
+            ]
             found = [
-                term.loss(self._xp, jnp.moveaxis(x[term.steps], 0, 1), target)
-                for term, x, target in zip(terms, recorded, targets, strict=True)
+                term.loss(self._xp, x, target)
+                for term, x, target in zip(terms, seen, targets, strict=True)
             ]
             losses = jnp.stack([jnp.asarray(loss, self._dtype) for loss, _ in found])
             weights = jnp.stack([jnp.asarray(weight, self._dtype) for _, weight in found])
-            return losses.mean(), jnp.stack([losses, weights])
+            kept = seen if options.keep_outputs else []
+            return (losses * factors).sum(), (jnp.stack([losses, weights]), kept)
 
         def update(parameters: Any, state: Any, inputs: Any, targets: Any) -> Any:
-            slopes, figures = jax.grad(mean_loss, has_aux=True)(parameters, inputs, targets)
+            slopes, figures = jax.grad(total_loss, has_aux=True)(parameters, inputs, targets)
             changes, after = optimizer.update(slopes, state, parameters)
             changed = optax.apply_updates(parameters, changes)
-            if not stop_at_nan:
+            if not options.stop_at_nan:
                 return changed, after, figures, slopes, True
-            is_finite = _all_finite((figures, slopes, changed))
+            is_finite = _all_finite((figures[0], slopes, changed))
 
             def chosen(new: Any, old: Any) -> Any:
                 return jnp.where(is_finite, new, old)
@@ -259,7 +263,7 @@ def _identity(term: LossTerm) -> Any:
     """What two terms share if their losses are the same."""
     given = term.loss.given
     loss = given if isinstance(given, str) else id(given)
-    return term.output, loss, term.steps.tobytes()
+    return term.output, loss, term.steps.tobytes(), term.factor
 
 
 def _all_finite(tree: Any) -> Any:

@@ -30,8 +30,8 @@ class Gradients:
     Attributes
     ----------
     function : tf.function
-        ``(inputs, targets) -> (figures, gradients)``; see `descent`. Gradients are those by the
-        parameters, in their order.
+        ``(inputs, targets) -> (figures, gradients, outputs)``; see `descent`. Gradients are those
+        by the parameters, in their order; outputs what the losses have seen, or none.
     parts : list of (str, tf.function, sequence)
         What of it XLA compiles, with a name and specifications of the arguments.
     """
@@ -55,10 +55,12 @@ def compile_gradients(
     terms: Sequence[LossTerm],
     xp: Any,
     specs: tuple[Any, list[Any]],
+    outputs: Sequence[Any],
     *,
     jit: bool,
+    keep_outputs: bool = False,
 ) -> Gradients:
-    """Make the function that computes the gradients of the mean of the terms' losses.
+    """Make the function that computes the gradients of the weighted sum of the terms' losses.
 
     Where XLA cannot compute a loss, TensorFlow's graph runtime does, between two compiled
     functions: one for what the probes record, and one for its gradients, which has to compute
@@ -76,8 +78,12 @@ def compile_gradients(
         Functions of tensors.
     specs : tuple
         Shapes and dtypes of the inputs, and of each target.
+    outputs : sequence of tf.TensorSpec
+        Of what each loss sees of its output.
     jit : bool
         Whether XLA compiles.
+    keep_outputs : bool
+        Whether to return what the losses have seen.
     """
 
     def values() -> dict[int, Any]:
@@ -96,12 +102,12 @@ def compile_gradients(
 
         return outputs, pull
 
-    def gradients(inputs: Any, targets: Any) -> tuple[Any, list[Any]]:
+    def gradients(inputs: Any, targets: Any) -> tuple[Any, list[Any], list[Any]]:
         outputs, pull = watched(values(), inputs)
         figures, slopes = descent(terms, xp, outputs, targets)
-        return figures, pull(slopes)
+        return figures, pull(slopes), outputs if keep_outputs else []
 
-    if not jit or not _warned(terms, xp, specs[1]):
+    if not jit or not _warned(terms, xp, outputs, specs[1]):
         function = graph_function(gradients, jit=jit)
         return Gradients(function, [("gradients", function, specs)] if jit else [])
 
@@ -111,10 +117,11 @@ def compile_gradients(
     forward = graph_function(record, jit=True)
     backward = graph_function(gradients_of_outputs, jit=True)
 
-    def in_parts(inputs: Any, targets: Any) -> tuple[Any, list[Any]]:
+    def in_parts(inputs: Any, targets: Any) -> tuple[Any, list[Any], list[Any]]:
         given = values()
-        figures, slopes = descent(terms, xp, forward(given, inputs), targets)
-        return figures, backward(given, inputs, slopes)
+        outputs = forward(given, inputs)
+        figures, slopes = descent(terms, xp, outputs, targets)
+        return figures, backward(given, inputs, slopes), outputs if keep_outputs else []
 
     shapes = {i: tf.TensorSpec(v.shape, v.dtype) for i, v in parameters.items()}
     return Gradients(
@@ -126,13 +133,14 @@ def compile_gradients(
     )
 
 
-def _warned(terms: Sequence[LossTerm], xp: Any, targets: Sequence[Any]) -> bool:
+def _warned(
+    terms: Sequence[LossTerm], xp: Any, outputs: Sequence[Any], targets: Sequence[Any]
+) -> bool:
     """Say which losses XLA cannot compute; return whether there are any."""
-    # A target has the shape of what its loss sees of the output.
     reasons = [
         f"{term.loss.name}: {reason}"
-        for term, target in zip(terms, targets, strict=True)
-        if (reason := why_not_xla(term, xp, target, target))
+        for term, output, target in zip(terms, outputs, targets, strict=True)
+        if (reason := why_not_xla(term, xp, output, target))
     ]
     if reasons:
         warnings.warn(

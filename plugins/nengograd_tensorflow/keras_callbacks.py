@@ -52,9 +52,9 @@ class KerasCallbacks(Callbacks):
         self._list = tf.keras.callbacks.CallbackList(
             callbacks,
             add_history=True,
-            add_progbar=options.progress,
+            add_progbar=options.verbose > 0,
             model=_model(self._variables, optimizer),
-            verbose=int(options.progress),
+            verbose=options.verbose,
             epochs=options.n_epochs,
             steps=spec.n_batches,
         )

@@ -19,7 +19,7 @@ __all__ = ["descent", "why_not_xla"]
 def descent(
     terms: Sequence[LossTerm], xp: Any, outputs: Sequence[Any], targets: Sequence[Any]
 ) -> tuple[Any, list[Any]]:
-    """Compute losses, and the gradient of their mean with respect to the outputs.
+    """Compute losses, and the gradient of their weighted sum with respect to the outputs.
 
     Parameters
     ----------
@@ -65,10 +65,11 @@ def _descent(
         seen = distinct(list(outputs))
         found = [_traced(*given, xp) for given in zip(terms, seen, targets, strict=True)]
         losses = [tf.cast(loss, dtype) for loss, _ in found]
-        mean = tf.add_n(losses) / len(losses)
+        pairs = zip(losses, terms, strict=True)
+        total = tf.add_n([loss * tf.cast(term.factor, dtype) for loss, term in pairs])
     weights = [tf.cast(weight, dtype) for _, weight in found]
     figures = tf.stack([tf.stack(losses), tf.stack(weights)])
-    return figures, tape.gradient(mean, list(outputs))
+    return figures, tape.gradient(total, list(outputs))
 
 
 def _traced(term: LossTerm, output: Any, target: Any, xp: Any) -> tuple[Any, Any]:

@@ -98,7 +98,7 @@ class Optimizers:
             return self._update_v1(optimizer, gradients, specs, stop_at_nan)
 
         def update(inputs: Any, targets: Any) -> Any:
-            losses, found = gradients(inputs, targets)
+            losses, found, outputs = gradients(inputs, targets)
 
             def apply() -> None:
                 # An optimizer divides by the factor that it wants losses to be multiplied with.
@@ -106,8 +106,8 @@ class Optimizers:
 
             if not stop_at_nan:
                 apply()
-                return losses, tf.constant(True), found
-            return losses, apply_if_finite(apply, [losses, *found]), found
+                return losses, tf.constant(True), found, outputs
+            return losses, apply_if_finite(apply, [losses, *found]), found, outputs
 
         return _traced(graph_function(update), specs)
 
@@ -130,15 +130,15 @@ class Optimizers:
         gradients = _traced(gradients, specs)
 
         def update(inputs: Any, targets: Any) -> Any:
-            losses, found = gradients(inputs, targets)
+            losses, found, outputs = gradients(inputs, targets)
 
             def apply() -> None:
                 optimizer.apply_gradients(list(zip(found, targets_of, strict=True)))
 
             if not stop_at_nan:
                 apply()
-                return losses, tf.constant(True), found
-            return losses, apply_if_finite(apply, [losses, *found]), found
+                return losses, tf.constant(True), found, outputs
+            return losses, apply_if_finite(apply, [losses, *found]), found, outputs
 
         return update
 

@@ -103,28 +103,29 @@ class TensorFlowTrainer(Trainer):
         self._optimizer = self._optimizers.find(optimizer)
         self._names = [term.name for term in losses]
         with on_device(self._device):
-            self._update = self._find_update(spec, losses, self._optimizer, options.stop_at_nan)
+            self._update = self._find_update(spec, losses, self._optimizer, options)
             self._kept = self._optimizers.keep(self._optimizer) if options.stop_at_nan else None
-        self._n_batches = spec.n_batches
+        self._n_batches = spec.n_batches or 1
 
     def step(self, inputs: NDArray[Any], targets: list[NDArray[Any]]) -> StepResult:
         """Change the parameters by one minibatch; see `Trainer.step`."""
         with on_device(self._device):
             arguments = tf.constant(inputs), [tf.constant(t) for t in targets]
-            figures, is_applied, gradients = self._update(*arguments)
+            figures, is_applied, gradients, outputs = self._update(*arguments)
             losses, weights = figures.numpy()
+            seen = [x.numpy() for x in outputs]
             if self._kept is None:
-                return StepResult(losses, weights)
+                return StepResult(losses, weights, outputs=seen)
             if is_applied.numpy():
                 lost = self._kept.follow(self._n_batches)
                 if lost is None:
-                    return StepResult(losses, weights)
+                    return StepResult(losses, weights, outputs=seen)
             else:
                 lost = self._kept.take_back()
         by_id = {i: g.numpy() for i, g in zip(self._variables, gradients, strict=True)}
         by_name = dict(zip(self._names, losses, strict=True))
         problem = what_is_not_finite(self._program, by_name, by_id, lost)
-        return StepResult(losses, weights, problem)
+        return StepResult(losses, weights, problem, seen)
 
     def callbacks(self, options: FitOptions, spec: BatchSpec) -> Callbacks:
         """Keras' callbacks and progress bar."""
@@ -141,7 +142,7 @@ class TensorFlowTrainer(Trainer):
         return tracer.stop(self._running.traced(), self._over_time.function.build_seconds)
 
     def _find_update(
-        self, spec: BatchSpec, terms: Sequence[LossTerm], optimizer: Any, stop_at_nan: bool
+        self, spec: BatchSpec, terms: Sequence[LossTerm], optimizer: Any, options: FitOptions
     ) -> Callable[..., Any]:
         """A traced function that changes the parameters; see `Optimizers.update`."""
         # What ids belong to is kept along, so that no other object gets them.
@@ -149,10 +150,16 @@ class TensorFlowTrainer(Trainer):
         signature = (
             spec.inputs,
             spec.targets,
-            *((g.output, _identity(g), g.steps.tobytes()) for g in terms),
+            options.keep_outputs,
+            *((g.output, _identity(g), g.steps.tobytes(), g.factor) for g in terms),
         )
         dtype = tf.dtypes.as_dtype(self._dtype)
         specs = tf.TensorSpec(spec.inputs, dtype), [tf.TensorSpec(x, dtype) for x in spec.targets]
+        sizes = [view.size for view in self._program.outputs]
+        seen = [
+            tf.TensorSpec((spec.inputs[1], len(term.steps), sizes[term.output]), dtype)
+            for term in terms
+        ]
         if signature not in self._gradients:
             gradients = compile_gradients(
                 self._record(steps, terms),
@@ -160,14 +167,16 @@ class TensorFlowTrainer(Trainer):
                 terms,
                 make_namespace(self._dtype),
                 specs,
+                seen,
                 jit=self._jit,
+                keep_outputs=options.keep_outputs,
             )
             self._gradients[signature] = gradients, terms
         self._running, _ = self._gradients[signature]
-        key = (signature, id(optimizer), stop_at_nan)
+        key = (signature, id(optimizer), options.stop_at_nan)
         if key not in self._updates:
             gradients = self._running.function
-            update = self._optimizers.update(optimizer, gradients, specs, stop_at_nan)
+            update = self._optimizers.update(optimizer, gradients, specs, options.stop_at_nan)
             self._updates[key] = update, optimizer
         return self._updates[key][0]
 

@@ -51,7 +51,9 @@ class DifferenceTrainer(Trainer):
 
         figures = losses(self.values)
         result = StepResult(figures[:, 0], figures[:, 1])
-        gradients = gradient(lambda values: losses(values)[:, 0].mean(), self.values)
+        gradients = gradient(
+            lambda values: losses(values)[:, 0] @ [term.factor for term in self.losses], self.values
+        )
         if self.stop_at_nan and not np.isfinite(result.losses).all():
             return StepResult(*figures.T, problem="a loss")
         self.values = self.moved(gradients)

@@ -311,6 +311,6 @@ def test_data_without_any_target_have_no_mean(model: Any, make_sim: Make) -> Non
 
 def test_a_name_that_is_none_is_an_error_that_lists_the_names(model: Any, make_sim: Make) -> None:
     sim = make_sim(model.net, minibatch_size=2)
-    for wrong in ("mae", 3, Fraction):
+    for wrong in ("mea", 3, Fraction):
         with pytest.raises(ValidationError, match=r'"nan_mse"|an object of Fraction'):
             sim.loss({model.u: OUTPUT}, {model.p: TARGET}, wrong)

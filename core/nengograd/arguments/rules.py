@@ -117,6 +117,10 @@ INTEGER = Rule("a whole number", _is_whole)
 COUNT = Rule("a whole number of at least 1", lambda value: _is_whole(value) and value >= 1)
 
 
+WHOLE = Rule("a whole number of at least 0", lambda value: _is_whole(value) and value >= 0)
+SHARE = Rule("a number from 0 to below 1", lambda value: 0 <= _as_number(value) < 1)
+
+
 def _is_number_of_steps(value: Any) -> bool:
     if type(value) is int:
         return value >= 1
@@ -280,6 +284,41 @@ PAIR = Rule(
         and all(isinstance(part, Mapping) for part in value)
     ),
 )
+
+
+def _is_data(value: Any) -> bool:
+    if value is None or isinstance(value, (Mapping, np.ndarray)):
+        return True
+    return not isinstance(value, (*_PLAIN, type)) and (
+        hasattr(value, "__iter__") or hasattr(value, "__array__") or hasattr(value, "__getitem__")
+    )
+
+
+ARRAYS = Rule("an array, a list or dict of arrays, an iterable of batches, or None", _is_data)
+LOSSES = Rule(
+    'a name, such as "mse", a function (y_true, y_pred), a loss object, or a list or dict of them',
+    lambda value: (
+        isinstance(value, (str, Mapping, list, tuple))
+        or (callable(value) or hasattr(value, "update_state"))
+    ),
+)
+VERBOSE = Rule(
+    '"auto", 0, 1 or 2',
+    lambda value: (
+        (_is_text(value) and value == "auto")
+        or _is_flag(value)
+        or (_is_whole(value) and 0 <= value <= 2)
+    ),
+)
+LIST_OR_DICT = instance((list, tuple, Mapping), "a list, or a dict by probe")
+
+
+def _are_weights(value: Any) -> bool:
+    given = value.values() if isinstance(value, Mapping) else value
+    return isinstance(value, (Mapping, list, tuple)) and all(map(_is_finite, given))
+
+
+WEIGHTS = Rule("a list of finite numbers, or a dict of them by probe", _are_weights)
 PLUGINS = Rule(
     "a list of plugins, which are modules or objects with hooks",
     lambda value: _is_sequence(value) and not any(isinstance(one, _PLAIN) for one in value),

@@ -32,6 +32,11 @@ _RUN = {
     "input_feeds": optional(rules.BY_NODE),
     "profile": optional(rules.FLAG_OR_PATH),
 }
+_ITEMS = {
+    "x": rules.ARRAYS,
+    "batch_size": optional(rules.COUNT),
+    "n_steps": optional(rules.COUNT),
+}
 _CONFORMANCE = {"backends": optional(rules.NAMES), "plugins": rules.PLUGINS}
 _COMMAND = {
     "script": rules.PATH,
@@ -84,6 +89,39 @@ TABLE: dict[str, dict[str, Rule]] = {
         "profile": optional(rules.FLAG_OR_PATH),
     },
     "Simulator.loss": dict(_DATA),
+    "Simulator.compile": {
+        "optimizer": rules.OPTIMIZER,
+        "loss": optional(rules.LOSSES),
+        "metrics": optional(rules.LIST_OR_DICT),
+        "loss_weights": optional(rules.WEIGHTS),
+    },
+    "Simulator.fit": {
+        **_ITEMS,
+        "y": rules.ARRAYS,
+        "epochs": rules.COUNT,
+        "verbose": rules.VERBOSE,
+        "callbacks": rules.CALLBACKS,
+        "validation_split": rules.SHARE,
+        "validation_data": rules.ARRAYS,
+        "shuffle": rules.FLAG,
+        "initial_epoch": rules.WHOLE,
+        "steps_per_epoch": optional(rules.COUNT),
+        "validation_steps": optional(rules.COUNT),
+    },
+    "Simulator.evaluate": {
+        **_ITEMS,
+        "y": rules.ARRAYS,
+        "verbose": rules.VERBOSE,
+        "steps": optional(rules.COUNT),
+        "return_dict": rules.FLAG,
+    },
+    "Simulator.predict": {
+        **_ITEMS,
+        "verbose": rules.VERBOSE,
+        "steps": optional(rules.COUNT),
+        "stateful": rules.FLAG,
+    },
+    "Simulator.predict_on_batch": {"x": rules.ARRAYS, "n_steps": optional(rules.COUNT)},
     "Simulator.check_gradients": {
         "outputs": optional(rules.PROBE_OR_PROBES),
         "atol": rules.NOT_NEGATIVE,

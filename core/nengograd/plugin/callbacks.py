@@ -65,18 +65,20 @@ class FunctionCallbacks(Callbacks):
     ----------
     functions : sequence of callable
         ``function(epoch, logs)``. One that returns True stops the training.
-    n_epochs, n_batches : int
-        Epochs, and minibatches in each.
-    progress : bool
-        Whether to show a bar.
+    n_epochs : int
+        Where the training ends.
+    n_batches : int or None
+        Minibatches in each epoch, if that is known.
+    verbose : int
+        1 to show a bar, 2 for a line after each epoch.
     """
 
     def __init__(
         self,
         functions: Sequence[Callable[[int, Logs], Any]],
         n_epochs: int,
-        n_batches: int,
-        progress: bool,
+        n_batches: int | None,
+        verbose: int,
     ):
         super().__init__()
         for function in functions:
@@ -86,8 +88,11 @@ class FunctionCallbacks(Callbacks):
                     attr="callbacks",
                 )
         self._functions = functions
-        self._bar = Progress("Training", "Training", n_epochs * n_batches)
-        self._tracker = ProgressTracker(progress, self._bar)
+        self._n_epochs = n_epochs
+        self._prints = verbose == 2
+        total = None if n_batches is None else n_epochs * n_batches
+        self._bar = Progress("Training", "Training", total)
+        self._tracker = ProgressTracker(verbose == 1, self._bar)
 
     def on_train_begin(self) -> None:
         """Show the bar."""
@@ -100,6 +105,9 @@ class FunctionCallbacks(Callbacks):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Keep the figures and call the functions."""
         super().on_epoch_end(epoch, logs)
+        if self._prints:
+            figures = "".join(f" - {name}: {value:.4f}" for name, value in logs.items())
+            print(f"Epoch {epoch + 1}/{self._n_epochs}{figures}")
         for function in self._functions:
             if function(epoch, logs) is True:
                 self.stop_training = True

@@ -34,12 +34,15 @@ class LossTerm:
         compiled functions by its value if it is a name, and by its identity if not.
     steps : (n_samples,) array of int
         The steps that the loss sees, counted from 0.
+    factor : float
+        What is minimized is the sum of the losses times their factors.
     """
 
     output: int
     name: str
     loss: Any
     steps: NDArray[np.int64]
+    factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,10 @@ class FitOptions:
         How many epochs earlier calls have begun; random numbers depend on it.
     shuffle : bool
         Whether to deal the items out in random order.
-    progress : bool
-        Whether to show a progress bar.
+    verbose : int
+        0 to show nothing, 1 for a progress bar, 2 for a line after each epoch.
+    initial_epoch : int
+        The epoch to begin with, counted from 0; ``n_epochs`` is where to end.
     callbacks : object
         Functions ``(epoch, logs)``, or callbacks of the backend's library.
     summary_folder : str or None
@@ -64,15 +69,19 @@ class FitOptions:
         Whether training stops before a minibatch that makes a loss or a gradient that is not
         finite, with a warning, as if a callback had stopped it. Parameters that are not finite
         although the gradients are go back to the last finite values.
+    keep_outputs : bool
+        Whether `Trainer.step` returns what the losses have seen, for metrics.
     """
 
     n_epochs: int = 1
     first_epoch: int = 0
     shuffle: bool = True
-    progress: bool = False
+    verbose: int = 0
+    initial_epoch: int = 0
     callbacks: Any = ()
     summary_folder: str | None = None
     stop_at_nan: bool = True
+    keep_outputs: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,13 +94,13 @@ class BatchSpec:
         Shape of the inputs.
     targets : tuple of tuple
         Shapes ``(minibatch, n_samples, size)`` of the targets, in the order of the losses.
-    n_batches : int
-        Number of minibatches in an epoch.
+    n_batches : int or None
+        Number of minibatches in an epoch; None where it is not known, as of a stream.
     """
 
     inputs: tuple[int, ...]
     targets: tuple[tuple[int, ...], ...]
-    n_batches: int
+    n_batches: int | None
 
 
 @dataclass(frozen=True)
@@ -107,11 +116,14 @@ class StepResult:
     problem : str
         Describes what was not finite, if that stops the training; the parameters are then those
         before the minibatch. Otherwise empty.
+    outputs : sequence of (minibatch, n_samples, size) arrays
+        What each loss has seen, with the parameters before this step, if it was asked for.
     """
 
     losses: NDArray[Any]
     weights: NDArray[Any]
     problem: str = ""
+    outputs: Sequence[NDArray[Any]] = ()
 
 
 class Trainer(Measurable, ABC):
@@ -140,7 +152,7 @@ class Trainer(Measurable, ABC):
         optimizer : object
             An optimizer of the backend, or its name. It keeps its slots over calls.
         losses : sequence of LossTerm
-            The terms whose mean is minimized.
+            The terms whose weighted sum is minimized.
         spec : BatchSpec
             Shapes and number of the minibatches.
         options : FitOptions
@@ -184,7 +196,7 @@ class Trainer(Measurable, ABC):
             )
         given = options.callbacks or ()
         functions = given if isinstance(given, Sequence) else (given,)
-        return FunctionCallbacks(functions, options.n_epochs, spec.n_batches, options.progress)
+        return FunctionCallbacks(functions, options.n_epochs, spec.n_batches, options.verbose)
 
     @abstractmethod
     def differentiate(

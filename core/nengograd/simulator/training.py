@@ -11,11 +11,12 @@ from nengo.exceptions import ValidationError
 from ..arguments.table import check_arguments
 from ..plugin.trainer import FitOptions, LossTerm
 from ..profile.session import ProfiledTraining, profile_path
-from ..training.data import TrainingData, training_data
+from ..training.data import training_data
 from ..training.evaluation import compute_loss
 from ..training.fit import fit
 from ..training.gradcheck import check_gradients
 from ..training.losses import Objective
+from ..training.minibatches import TrainingData
 from .activity import Activity
 from .base import ProfileTo
 from .moving import Moving
@@ -129,7 +130,7 @@ class TrainingMethods(Moving):
             n_epochs=int(n_epochs),
             first_epoch=learning.n_epochs,
             shuffle=bool(shuffle),
-            progress=bool(bar),
+            verbose=int(bool(bar)),
             callbacks=callbacks,
             summary_folder=summary_folder,
             stop_at_nan=learning.settings.stop_at_nan,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,31 +19,16 @@ from ..program.sources import SeedSource
 from ..run.inputs import Feeds, check_node, numbers
 from ..run.recording import probe_names
 from ..run.runtime import Runtime
-from .losses import by_probe
+from .losses import by_probe, takes_labels
+from .minibatches import Data, TrainingData
 
-__all__ = ["Batches", "TrainingData", "check_data", "sampled_steps", "training_data"]
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Inputs and targets of whole minibatches.
-
-    Attributes
-    ----------
-    inputs : dict
-        Node -> array (n_items, n_steps, size_out).
-    targets : dict
-        Probe -> array (n_items, n_samples, size_in); NaN where nothing is asked.
-    n_steps : int
-        Steps of each item.
-    n_items : int
-        A multiple of the minibatch.
-    """
-
-    inputs: dict[Any, NDArray[Any]]
-    targets: dict[Any, NDArray[Any]]
-    n_steps: int
-    n_items: int
+__all__ = [
+    "Batches",
+    "check_data",
+    "check_input",
+    "sampled_steps",
+    "training_data",
+]
 
 
 def sampled_steps(probe: Any, n_steps: int, dt: float, keep_history: bool) -> NDArray[np.int64]:
@@ -89,12 +73,16 @@ def training_data(
         return sampled_steps(probe, n_steps, model.dt, keeps[probe])
 
     samples = {probe: lambda n, p=probe: len(steps(p, n)) for probe in model.probes}
-    sizes = {probe: model.sig[probe]["in"].size for probe in model.probes}
+    sizes = {
+        probe: 1 if takes_labels(objective, probe) else model.sig[probe]["in"].size
+        for probe in model.probes
+    }
     data = check_data(inputs, targets, nodes, samples, sizes, build.options)
     losses = by_probe(objective, data.targets)
     outputs, names = {p: i for i, p in enumerate(model.probes)}, probe_names(model.probes)
+    factor = 1 / len(losses)
     terms = [
-        LossTerm(outputs[p], names[outputs[p]], loss, steps(p, data.n_steps))
+        LossTerm(outputs[p], names[outputs[p]], loss, steps(p, data.n_steps), factor)
         for p, loss in losses.items()
     ]
     return data, terms
@@ -137,7 +125,10 @@ def check_data(
     """
     if not targets:
         raise ValidationError("at least one probe needs a target", attr="targets")
-    fed = {node: _input(node, values, nodes, options) for node, values in inputs.items()}
+    fed = {
+        node: check_input(node, values, nodes, options.dtype, "inputs")
+        for node, values in inputs.items()
+    }
     wanted = {probe: _target(probe, values, sizes, options) for probe, values in targets.items()}
     n_steps = _number_of_steps(fed, wanted, probes)
     for probe, array in wanted.items():
@@ -160,15 +151,32 @@ def check_data(
     )
 
 
-def _input(node: Any, values: Any, nodes: Collection[Any], options: Options) -> NDArray[Any]:
-    check_node(node, nodes, "inputs")
-    array = numbers(node, values, "inputs", options.dtype)
-    _check_shape(node, array, node.size_out, "inputs")
+def check_input(
+    node: Any, values: Any, nodes: Collection[Any], dtype: Any, attr: str
+) -> NDArray[Any]:
+    """Check what is fed to a node: a finite (n_items, n_steps, size_out) array of numbers.
+
+    Parameters
+    ----------
+    node : nengo.Node
+        The node.
+    values : array
+        What is fed to it.
+    nodes : collection of nengo.Node
+        Those that may be fed.
+    dtype : dtype
+        Of the result.
+    attr : str
+        The argument, for errors.
+    """
+    check_node(node, nodes, attr)
+    array = numbers(node, values, attr, dtype)
+    _check_shape(node, array, node.size_out, attr)
     if not np.isfinite(array).all():
         where = np.argwhere(~np.isfinite(array))[0].tolist()
         raise ValidationError(
             f"values for {node} are not finite, first at [item, step, dimension] {where}",
-            attr="inputs",
+            attr=attr,
         )
     return array
 
@@ -243,7 +251,7 @@ class Batches:
 
     Parameters
     ----------
-    data : TrainingData
+    data : Data
         What to deal out.
     program : Program
         Whose input array is filled.
@@ -258,11 +266,13 @@ class Batches:
     ----------
     begun : int
         How many epochs have begun.
+    first : Minibatch
+        The first minibatch.
     """
 
     def __init__(
         self,
-        data: TrainingData,
+        data: Data,
         program: Program,
         build: Build,
         options: Options,
@@ -276,16 +286,15 @@ class Batches:
         self._build = build
         self._options = options
         self._seed = seed
-
-    def __len__(self) -> int:
-        return self.data.n_items // self._size
+        self.first = data.first(self._size)
 
     @property
     def spec(self) -> BatchSpec:
         """What `epoch` yields."""
         size = sum(length for _, _, length in self._program.sources)
-        targets = [(self._size, *array.shape[1:]) for array in self.data.targets.values()]
-        return BatchSpec((self.n_steps, self._size, size), tuple(targets), len(self))
+        targets = tuple(array.shape for array in self.first.targets)
+        shape = (self.n_steps, self._size, size)
+        return BatchSpec(shape, targets, self.data.count(self._size))
 
     def epoch(
         self, number: int, shuffle: bool
@@ -302,18 +311,17 @@ class Batches:
             In the order of the data's probes.
         """
         self.begun += 1
-        items = np.arange(self.data.n_items)
-        if shuffle:
-            np.random.RandomState([self._seed % 2**32, number]).shuffle(items)
+        rng = np.random.RandomState([self._seed % 2**32, number]) if shuffle else None
         inputs = self._sources(number)
         places = {source.node: slice(at, at + n) for source, at, n in self._program.sources}
-        for start in range(0, len(items), self._size):
-            chosen = items[start : start + self._size]
-            for node, values in self.data.inputs.items():
+        start = 0
+        for minibatch in self.data.minibatches(self._size, rng):
+            for node, values in minibatch.inputs.items():
                 if node in places:
-                    inputs[..., places[node]] = np.moveaxis(values[chosen], 1, 0)
+                    inputs[..., places[node]] = np.moveaxis(values, 1, 0)
             self._draw_keys(inputs, [self._seed % 2**32, number, start])
-            yield inputs, [values[chosen] for values in self.data.targets.values()]
+            yield inputs, minibatch.targets
+            start += self._size
 
     def _draw_keys(self, inputs: NDArray[Any], seed: list[int]) -> None:
         rng = np.random.RandomState(seed)
@@ -325,10 +333,7 @@ class Batches:
         """Inputs of all steps, as far as they do not come from the data."""
         seed = (self._seed + number) % 2**32
         runtime = Runtime(self._program, self._build, seed, self._options)
-        feeds = {
-            node: np.moveaxis(values[: self._size], 1, 0)
-            for node, values in self.data.inputs.items()
-        }
+        feeds = {node: np.moveaxis(x, 1, 0) for node, x in self.first.inputs.items()}
         inputs, _, error = runtime.inputs(1, self.n_steps, Feeds(feeds))
         if error is not None:
             raise error

@@ -11,7 +11,7 @@ from nengo.exceptions import NengoWarning
 from numpy.typing import NDArray
 
 from ..plugin.callbacks import Callbacks
-from ..plugin.trainer import FitOptions, StepResult
+from ..plugin.trainer import FitOptions, LossTerm, StepResult
 from ..program.nan import stopped_training
 
 __all__ = ["run_epochs"]
@@ -31,11 +31,13 @@ class _Data(Protocol):
 def run_epochs(
     step: Step,
     batches: _Data,
-    names: Sequence[str],
+    terms: Sequence[LossTerm],
     callbacks: Callbacks,
     options: FitOptions,
     on_epoch_end: Callable[[], Mapping[str, float]] | None = None,
     on_batch_begin: Callable[[], None] | None = None,
+    metrics: Sequence[tuple[str, int, Any]] = (),
+    xp: Any = None,
 ) -> None:
     """Train for some epochs.
 
@@ -47,8 +49,8 @@ def run_epochs(
         See `Step`.
     batches : Batches
         The data.
-    names : sequence of str
-        Of the losses.
+    terms : sequence of LossTerm
+        What is minimized.
     callbacks : Callbacks
         They get the figures, and keep the history.
     options : FitOptions
@@ -57,12 +59,19 @@ def run_epochs(
         Called after each epoch before the callbacks; returns further figures.
     on_batch_begin : callable, optional
         Called before each minibatch after the callbacks.
+    metrics : sequence of (str, int, metric)
+        What else is counted of what the losses see: its name in histories, the number of the term,
+        and what makes a tally, as ``metric.tally(xp)``.
+    xp : Namespace, optional
+        Of the arrays that metrics get.
     """
     callbacks.on_train_begin()
     logs: dict[str, float] = {}
-    for epoch in range(callbacks.first_epoch, options.n_epochs):
+    for epoch in range(max(callbacks.first_epoch, options.initial_epoch), options.n_epochs):
         callbacks.on_epoch_begin(epoch)
-        mean = _Mean(names)
+        mean = _Mean(terms)
+        tallies = [(name, index, metric.tally(xp)) for name, index, metric in metrics]
+        number = -1
         minibatches = batches.epoch(options.first_epoch + epoch, options.shuffle)
         for number, (inputs, targets) in enumerate(minibatches):
             callbacks.on_batch_begin(number)
@@ -70,6 +79,9 @@ def run_epochs(
                 on_batch_begin()
             result = step(inputs, targets)
             logs = mean.add(result.losses, result.weights)
+            for name, index, tally in tallies:
+                tally.add(xp.asarray(result.outputs[index]), xp.asarray(targets[index]))
+                logs[name] = tally.result()
             callbacks.on_batch_end(number, logs)
             if result.problem:
                 message = stopped_training(epoch, number + 1, result.problem)
@@ -77,6 +89,14 @@ def run_epochs(
                 callbacks.stop_training = True
             if callbacks.stop_training:
                 break
+        if number < 0:
+            warnings.warn(
+                f"there are no data left for epoch {epoch + 1}; training ends. Give something that "
+                "can be iterated over again, or steps_per_epoch",
+                NengoWarning,
+                stacklevel=4,
+            )
+            break
         if on_epoch_end is not None:
             logs = {**logs, **on_epoch_end()}
         callbacks.on_epoch_end(epoch, logs)
@@ -88,10 +108,11 @@ def run_epochs(
 class _Mean:
     """The mean of each loss over the minibatches of an epoch, by their weights."""
 
-    def __init__(self, names: Sequence[str]):
-        self._names = names
-        self._total = np.zeros(len(names))
-        self._weight = np.zeros(len(names))
+    def __init__(self, terms: Sequence[LossTerm]):
+        self._names = [term.name for term in terms]
+        self._factors = np.array([term.factor for term in terms])
+        self._total = np.zeros(len(terms))
+        self._weight = np.zeros(len(terms))
 
     def add(self, losses: NDArray[Any], weights: NDArray[Any]) -> dict[str, float]:
         """Take in a minibatch; return the figures so far."""
@@ -99,7 +120,7 @@ class _Mean:
         self._weight += weights
         # Until the first target that asks for anything, there is no loss.
         means = self._total / np.where(self._weight > 0, self._weight, 1)
-        logs = {"loss": float(means.mean())}
+        logs = {"loss": float((means * self._factors).sum())}
         if len(self._names) > 1:
             pairs = zip(self._names, means, strict=True)
             logs.update({f"{name}_loss": float(loss) for name, loss in pairs})

@@ -7,8 +7,9 @@ from typing import Any
 
 from ..plugin.trainer import FitOptions, LossTerm
 from ..profile.session import ProfiledTraining
-from .data import Batches, TrainingData
+from .data import Batches
 from .epochs import run_epochs
+from .minibatches import Data
 from .model import TrainableModel
 from .reach import check_can_train
 
@@ -17,13 +18,14 @@ __all__ = ["fit"]
 
 def fit(
     model: TrainableModel,
-    data: TrainingData,
+    data: Data,
     losses: Sequence[LossTerm],
     optimizer: Any,
     options: FitOptions,
     seed: int,
     on_epoch_end: Callable[[], Mapping[str, float]] | None = None,
     profiler: ProfiledTraining | None = None,
+    metrics: Sequence[tuple[str, int, Any]] = (),
 ) -> dict[str, list[float]]:
     """Train a model; see `nengograd.Simulator.train`.
 
@@ -34,7 +36,7 @@ def fit(
     ----------
     model : TrainableModel
         The model; gets the values.
-    data : TrainingData
+    data : Data
         Inputs and targets.
     losses : sequence of LossTerm
         What to minimize, in the order of the data's targets.
@@ -49,6 +51,8 @@ def fit(
         Returns further figures of it.
     profiler : ProfiledTraining, optional
         Measures.
+    metrics : sequence of (str, int, metric)
+        See `run_epochs`.
 
     Returns
     -------
@@ -56,9 +60,9 @@ def fit(
         ``"loss"`` and other figures, one number per epoch.
     """
     program = model.differentiable
-    check_can_train(program, model.build.registry, losses, list(data.targets.values()))
-    trainer = model.load_trainer(program)
     batches = Batches(data, program, model.build, model.training_options, seed)
+    check_can_train(program, model.build.registry, losses, batches.first.targets)
+    trainer = model.load_trainer(program)
     spec = batches.spec
     trainer.compile(optimizer, losses, spec, options)
     callbacks = trainer.callbacks(options, spec)
@@ -69,16 +73,18 @@ def fit(
         return {} if on_epoch_end is None else on_epoch_end()
 
     if profiler is not None:
-        profiler.begin(trainer, options.n_epochs * spec.n_batches)
+        profiler.begin(trainer, options.n_epochs * (spec.n_batches or 0))
     try:
         run_epochs(
             trainer.step,
             batches,
-            [term.name for term in losses],
+            losses,
             callbacks,
             options,
             None if on_epoch_end is None else write_back_and_report,
             None if profiler is None else profiler.on_batch_begin,
+            metrics,
+            model.build.engine.namespace(model.training_options.dtype),
         )
         return callbacks.history
     finally:

@@ -18,8 +18,18 @@ from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
 from ..plugin.trainer import LossTerm
+from .named_losses import NAMED
 
-__all__ = ["Loss", "Metric", "Objective", "Tally", "by_probe", "check_trainable", "find_loss"]
+__all__ = [
+    "Loss",
+    "Metric",
+    "Objective",
+    "Tally",
+    "by_probe",
+    "check_trainable",
+    "find_loss",
+    "takes_labels",
+]
 
 Objective = str | Callable[..., Any]
 """A name of `NAMED`, a function of output and target, or a metric object."""
@@ -54,12 +64,15 @@ class Loss:
         counts beside other minibatches.
     needs_targets : bool
         Whether it is a mean over those targets alone that are not NaN.
+    takes_labels : bool or None
+        Whether targets are numbers of classes; None if they may have any width.
     """
 
     name: str
     given: Any
     function: Callable[[Any, Any, Any], tuple[Any, Any]]
     needs_targets: bool = False
+    takes_labels: bool | None = None
 
     def __call__(self, xp: Any, output: Any, target: Any) -> tuple[Any, Any]:
         """Compute it for a minibatch, in a backend's namespace; see ``function``."""
@@ -120,43 +133,23 @@ class _Counting:
         return float(np.asarray(_one_number(self._xp, value, self._metric.name)))
 
 
-# -- losses with a name
-
-
-def _squares(xp: Any, output: Any, target: Any) -> tuple[Any, Any]:
-    """The sum of the squared differences where targets are not NaN, and how many those are."""
-    counts = xp.logical_not(xp.isnan(target))
-    # The gradient of a masked NaN is NaN: the mask has to come before the difference.
-    difference = xp.where(counts, output - xp.where(counts, target, 0.0), 0.0)
-    return xp.sum(difference * difference), xp.sum(xp.astype(counts, output.dtype))
-
-
-def _mse(xp: Any, output: Any, target: Any) -> tuple[Any, Any]:
-    total, number = _squares(xp, output, target)
-    return total / xp.maximum(number, 1.0), number
-
-
-def _nan_mse(xp: Any, output: Any, target: Any) -> tuple[Any, Any]:
-    total, _ = _squares(xp, output, target)
-    number = math.prod(output.shape)
-    return total / number, number
-
-
-NAMED: Mapping[str, Callable[[Any, Any, Any], tuple[Any, Any]]] = {"mse": _mse, "nan_mse": _nan_mse}
-"""Losses by name. In both, a target that is NaN asks for nothing. ``"mse"`` is the mean of the
-squared errors that are left, ``"nan_mse"`` their sum by the number of all elements."""
-
-
 # -- losses and metrics of users
 
 
-def find_loss(objective: Any) -> Loss | Metric:
+def find_loss(
+    objective: Any, *, in_keras_words: bool = False, attr: str = "objective"
+) -> Loss | Metric:
     """The loss or metric that a user means.
 
     Parameters
     ----------
     objective : object
         See `Objective`.
+    in_keras_words : bool
+        Whether a function takes ``(y_true, y_pred)`` if its parameters' names say nothing, and the
+        mean is taken over axes that it leaves, as Keras does.
+    attr : str
+        The argument that it was given as.
 
     Raises
     ------
@@ -164,11 +157,12 @@ def find_loss(objective: Any) -> Loss | Metric:
         If it is none, or does not take an output and a target.
     """
     if isinstance(objective, str) and objective in NAMED:
-        return Loss(objective, objective, NAMED[objective], needs_targets=objective == "mse")
+        named = NAMED[objective]
+        return Loss(objective, objective, named.function, named.counts_targets, named.takes_labels)
     if isinstance(objective, type):
         raise ValidationError(
             f"must be an object of {objective.__name__}, not the class itself: call it",
-            attr="objective",
+            attr=attr,
         )
     name = getattr(objective, "__name__", type(objective).__name__)
     if all(hasattr(objective, part) for part in ("reset_state", "update_state", "result")):
@@ -178,12 +172,15 @@ def find_loss(objective: Any) -> Loss | Metric:
         raise ValidationError(
             f"must be {names}, a function (output, target) -> scalar, or a dict of them by probe, "
             f"not {objective!r}",
-            attr="objective",
+            attr=attr,
         )
-    function = in_our_order(objective, name)
+    function = in_our_order(objective, name, in_keras_words)
 
     def loss(xp: Any, output: Any, target: Any) -> tuple[Any, Any]:
-        return _one_number(xp, function(output, target), name), output.shape[0]
+        value = function(output, target)
+        if in_keras_words and len(getattr(value, "shape", ())):
+            value = _mean(xp, value)
+        return _one_number(xp, value, name), output.shape[0]
 
     return Loss(name, objective, loss)
 
@@ -256,6 +253,14 @@ def _two_parameters(signature: inspect.Signature, name: str) -> list[inspect.Par
     return needed
 
 
+def _mean(xp: Any, value: Any) -> Any:
+    """The mean of what a loss returns for each sample or item."""
+    value = xp.asarray(value)
+    if value.dtype == bool:
+        value = xp.where(value, 1.0, 0.0)
+    return xp.sum(value) / math.prod(value.shape)
+
+
 def _one_number(xp: Any, value: Any, name: str) -> Any:
     """The returned value of a loss, as a backend's array without axes."""
     number = None
@@ -313,6 +318,12 @@ def by_probe(objective: Any, targets: Mapping[Any, NDArray[Any]]) -> dict[Any, L
                 attr="targets",
             )
     return found
+
+
+def takes_labels(objective: Any, probe: Any) -> bool:
+    """Whether the objective of a probe is a name of a loss whose targets are labels."""
+    given = objective.get(probe) if isinstance(objective, Mapping) else objective
+    return isinstance(given, str) and given in NAMED and NAMED[given].takes_labels
 
 
 def _check_metrics_are_apart(found: Mapping[Any, Loss | Metric]) -> None:

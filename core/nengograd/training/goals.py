@@ -1,0 +1,143 @@
+"""What a user of Keras' words compiles: losses, their weights and metrics by probe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nengo.exceptions import ValidationError
+
+from ..run.recording import probe_names
+from .losses import Loss, find_loss
+from .metrics import find_metric, metric_name
+from .named_data import find_object, per_object
+
+__all__ = ["Compiled", "Goal"]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is asked of a probe.
+
+    Attributes
+    ----------
+    probe : nengo.Probe
+        The probe.
+    loss : Loss
+        What is minimized.
+    factor : float
+        Its weight in the sum.
+    metrics : sequence of (str, metric)
+        What else is counted, by the name in histories.
+    """
+
+    probe: Any
+    loss: Loss
+    factor: float
+    metrics: Sequence[tuple[str, Any]]
+
+
+class Compiled:
+    """Losses, metrics and an optimizer, checked.
+
+    Parameters
+    ----------
+    optimizer, loss, metrics, loss_weights
+        See `nengograd.Simulator.compile`.
+    probes : sequence of nengo.Probe
+        In the order of the network.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If one of them is not what it has to be.
+    """
+
+    def __init__(
+        self, optimizer: Any, loss: Any, metrics: Any, loss_weights: Any, probes: Sequence[Any]
+    ):
+        self.optimizer = optimizer
+        self._probes = list(probes)
+        if not self._probes:
+            raise ValidationError("the network has no probe that could be trained", attr="loss")
+        if loss is None:
+            raise ValidationError(
+                'a loss is needed, such as loss="mse"; see the documentation of `compile`',
+                attr="loss",
+            )
+        self._given_losses = per_object(loss, self._probes, "loss")
+        self._losses = {p: _loss(given) for p, given in self._given_losses.items()}
+        self._metrics = _metrics_by_probe(metrics, self._probes)
+        self._found = {p: [find_metric(m) for m in ms] for p, ms in self._metrics.items()}
+        weights = 1.0 if loss_weights is None else loss_weights
+        self._weights = per_object(weights, self._probes, "loss_weights")
+
+    @property
+    def is_named(self) -> bool:
+        """Whether all losses and metrics are names, which any backend can compute."""
+        return all(isinstance(given, str) for given in self.objects()[1:])
+
+    def objects(self) -> list[Any]:
+        """The optimizer, losses and metrics as they were given."""
+        metrics = [metric for each in self._metrics.values() for metric in each]
+        return [self.optimizer, *self._given_losses.values(), *metrics]
+
+    def goals(self, y: Any) -> list[Goal]:
+        """What is asked of the probes that have targets, in the order of the network.
+
+        Parameters
+        ----------
+        y : object
+            Targets: a dict has those of some probes; anything else those of all with a loss.
+        """
+        if y is None:
+            raise ValidationError("targets are needed", attr="y")
+        asked = set(self._losses)
+        if isinstance(y, Mapping):
+            asked = {find_object(key, self._probes, "y") for key in y}
+        lacking = [str(probe) for probe in self._probes if probe in asked - set(self._losses)]
+        if lacking:
+            raise ValidationError(
+                f"there are targets for {', '.join(lacking)}, and no loss was compiled for them",
+                attr="y",
+            )
+        probes = [probe for probe in self._probes if probe in asked]
+        names = dict(zip(self._probes, probe_names(self._probes), strict=True))
+        return [
+            Goal(
+                probe,
+                self._losses[probe],
+                float(self._weights.get(probe, 1.0)),
+                self._named_metrics(probe, "" if len(probes) == 1 else f"{names[probe]}_"),
+            )
+            for probe in probes
+        ]
+
+    def _named_metrics(self, probe: Any, prefix: str) -> list[tuple[str, Any]]:
+        pairs = zip(self._metrics.get(probe, ()), self._found.get(probe, ()), strict=True)
+        return [(f"{prefix}{metric_name(given)}", found) for given, found in pairs]
+
+
+def _loss(given: Any) -> Loss:
+    found = find_loss(given, in_keras_words=True, attr="loss")
+    if not isinstance(found, Loss):
+        raise ValidationError(
+            f"{found.name} is a metric, which has no gradient; give it as one of metrics",
+            attr="loss",
+        )
+    return found
+
+
+def _metrics_by_probe(metrics: Any, probes: Sequence[Any]) -> dict[Any, list[Any]]:
+    if metrics is None:
+        return {}
+    is_by_probe = isinstance(metrics, Mapping) or any(isinstance(m, (list, tuple)) for m in metrics)
+    by_probe = (
+        per_object(metrics, probes, "metrics") if is_by_probe else dict.fromkeys(probes, metrics)
+    )
+    return {
+        probe: list(each) if isinstance(each, (list, tuple)) else [each]
+        for probe, each in by_probe.items()
+        if each is not None
+    }

@@ -1,0 +1,149 @@
+"""Data that come batch by batch: generators, `tf.data`, loaders, and anything else like them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import ValidationError
+from numpy.typing import NDArray
+
+from .minibatches import Minibatch, TrainingData
+
+__all__ = ["StreamedData", "pairs"]
+
+Convert = Callable[[Any, Any], TrainingData]
+"""Checks ``x, y`` of a batch; ``y`` is None where there are no targets."""
+
+
+def pairs(batches: Iterable[Any], has_targets: bool) -> Iterator[tuple[Any, Any]]:
+    """What an iterable yields as ``x, y``; a tuple is taken apart, as Keras does."""
+    for batch in batches:
+        parts = batch if isinstance(batch, tuple) else (batch,)
+        if len(parts) > 2 or (has_targets and len(parts) != 2):
+            raise ValidationError(
+                f"each batch has to be a pair (x, y); one has {len(parts)} parts, and weights of "
+                "samples are not known",
+                attr="x",
+            )
+        yield parts[0], parts[1] if has_targets else None
+
+
+class StreamedData:
+    """Minibatches of the batches of an iterable, which may have any sizes.
+
+    No more than one batch and one minibatch are in memory.
+
+    Parameters
+    ----------
+    source : iterable
+        Yields batches. One that can be iterated over once goes on where it was in each epoch.
+    convert : callable
+        See `Convert`.
+    has_targets : bool
+        Whether batches are pairs.
+    steps_per_epoch : int, optional
+        How many minibatches an epoch has; by default it ends with the iterable.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If there is no first batch, or one does not fit the first in its steps.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        convert: Convert,
+        has_targets: bool = True,
+        steps_per_epoch: int | None = None,
+    ):
+        self._source = source
+        self._convert = convert
+        self._has_targets = has_targets
+        self._steps_per_epoch = steps_per_epoch
+        self._in_progress: Iterator[Minibatch] | None = None
+        batches = self._batches()
+        first = next(batches, None)
+        if first is None:
+            raise ValidationError("it yields no batch", attr="x")
+        self._first = first
+        self._begun: Iterator[TrainingData] | None = chain([first], batches)
+        self.n_steps = first.n_steps
+
+    def _batches(self) -> Iterator[TrainingData]:
+        for x, y in pairs(_iterate(self._source), self._has_targets):
+            yield self._convert(x, y)
+
+    def first(self, size: int) -> Minibatch:
+        """A minibatch of a size, from the first batch."""
+        return self._first.first(size)
+
+    def count(self, size: int) -> int | None:
+        """How many whole minibatches an epoch has, where that was said."""
+        return self._steps_per_epoch
+
+    def minibatches(
+        self, size: int, rng: np.random.RandomState | None = None, padded: bool = False
+    ) -> Iterator[Minibatch]:
+        """The items in their order; see `Data.minibatches`. There is nothing to shuffle."""
+        if self._in_progress is None:
+            batches, self._begun = self._begun or self._batches(), None
+            self._in_progress = self._regroup(batches, size, padded)
+        given = 0
+        for minibatch in islice(self._in_progress, self._steps_per_epoch):
+            yield minibatch
+            given += 1
+        if given != self._steps_per_epoch:
+            self._in_progress = None
+
+    def _regroup(
+        self, batches: Iterator[TrainingData], size: int, padded: bool
+    ) -> Iterator[Minibatch]:
+        rest: TrainingData | None = None
+        for batch in batches:
+            self._check_like_first(batch)
+            joined = batch if rest is None else _joined(rest, batch)
+            whole = joined.count(size) * size
+            if whole:
+                yield from joined.part(slice(0, whole)).minibatches(size)
+            rest = joined.part(slice(whole, None)) if whole < joined.n_items else None
+        if rest is not None and padded:
+            yield from rest.minibatches(size, padded=True)
+
+    def _check_like_first(self, batch: TrainingData) -> None:
+        if batch.n_steps != self.n_steps or _shapes(batch) != _shapes(self._first):
+            raise ValidationError(
+                f"a batch has {batch.n_steps} steps and the shapes {_shapes(batch)}; the first "
+                f"had {self.n_steps} steps and {_shapes(self._first)}",
+                attr="x",
+            )
+
+
+def _iterate(source: Any) -> Iterator[Any]:
+    """Go through the batches; Keras' own datasets have a length, and may not end by themselves."""
+    if hasattr(source, "__getitem__") and hasattr(source, "__len__"):
+        return (source[index] for index in range(len(source)))
+    return iter(source)
+
+
+def _shapes(batch: TrainingData) -> list[tuple[int, ...]]:
+    """Shapes of an item's arrays."""
+    arrays = (*batch.inputs.values(), *batch.targets.values())
+    return [array.shape[1:] for array in arrays]
+
+
+def _joined(one: TrainingData, other: TrainingData) -> TrainingData:
+    def concatenated(
+        a: dict[Any, NDArray[Any]], b: dict[Any, NDArray[Any]]
+    ) -> dict[Any, NDArray[Any]]:
+        return {key: np.concatenate([a[key], b[key]]) for key in a}
+
+    return TrainingData(
+        concatenated(one.inputs, other.inputs),
+        concatenated(one.targets, other.targets),
+        one.n_steps,
+        one.n_items + other.n_items,
+    )
