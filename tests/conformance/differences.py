@@ -8,7 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 import nengograd
-from nengograd.plugin import BackendInfo, Capabilities, StepResult, Trainer, numpy_namespace
+from nengograd.plugin import (
+    BackendInfo,
+    Capabilities,
+    PartialRun,
+    StepResult,
+    Trainer,
+    numpy_namespace,
+)
 from nengograd_numpy.backend import NumpyBackend, NumpyExecutable
 
 _STEP = 1e-6
@@ -62,7 +69,11 @@ class DifferenceTrainer(Trainer):
     def record(self, values, inputs):
         self.executable.set_parameters(values)
         state = self.executable.initial_state()
-        return self.executable.run(state, inputs, len(inputs), 1, None)[1]
+        try:
+            return self.executable.run(state, inputs, len(inputs), 1, None)[1]
+        except PartialRun as partial:
+            # Of a training, steps of a minibatch are no result.
+            raise partial.__cause__ from None
 
     def moved(self, gradients):
         rate = RATES[self.optimizer]
