@@ -24,6 +24,7 @@ from ..program.program import Served
 from ..program.sources import ConstantSource, OperatorSource, Source, TimeSource
 from ..program.views import View
 from .graph import Graph
+from .keys import default_key
 from .memory import Memory, Selection, select
 from .order import step_order
 from .trained import NO_TRAINING, Training
@@ -108,9 +109,9 @@ class Lowering:
     def add(
         self,
         kind: type,
-        key: Any,
-        operands: Sequence[View],
-        sizes: Sequence[int],
+        key: Any = ...,
+        operands: Sequence[View] = (),
+        sizes: Sequence[int] = (),
         mixes: bool = False,
         served: Served | None = None,
         **attrs: Any,
@@ -121,14 +122,16 @@ class Lowering:
         ----------
         kind : type
             Operator class: the backend's builder is found by it.
-        key : hashable
-            Operators of one kind and equal key may run as one block. Numbers, text, classes and
-            tuples of them are compared by what they hold; any other object is equal to itself
-            alone, whatever its ``__eq__`` says.
+        key : hashable, optional
+            Operators of one kind and equal key may run as one block. By default it follows from
+            the kind: of nengograd's own operators those merge that their builders can merge, and
+            of any other kind those that agree in the sizes of operands and outputs and in
+            ``attrs``. Numbers, text, classes and tuples of them are compared by what they hold;
+            any other object is equal to itself alone, whatever its ``__eq__`` says.
         operands : sequence of View
-            What it reads.
+            What it reads; by default nothing.
         sizes : sequence of int
-            Number of elements of each output.
+            Number of elements of each output; by default there is none.
         mixes : bool
             Whether constant and changing operands may be joined in one block.
         served : Served, optional
@@ -141,6 +144,8 @@ class Lowering:
         outputs : list of View
             One view per output.
         """
+        if key is ...:
+            key = default_key(kind, operands, sizes, attrs, served)
         try:
             hash(key)
         except TypeError as error:
@@ -164,7 +169,7 @@ class Lowering:
         stops = training.differentiate and training.detach_rules
         if not stops or self.graph.is_constant(view):
             return view
-        return self.add(Detach, None, [view], [view.size])[0]
+        return self.add(Detach, operands=[view], sizes=[view.size])[0]
 
     def constant(self, array: Any, label: str = "") -> View:
         """A view of a constant."""
@@ -287,7 +292,7 @@ class Lowering:
         size = views[0].size
         if len(views) > MOST_OPERANDS and not accumulates:
             joined = View.concat(views)
-            return self.add(Total, (len(views), size), [joined], [size], terms=len(views))[0]
+            return self.add(Total, operands=[joined], sizes=[size], terms=len(views))[0]
         return self.add(Sum, (len(views), accumulates), views, [size])[0]
 
     def _write(self, effect: str, signal: Any, view: View, index: Any = None) -> None:

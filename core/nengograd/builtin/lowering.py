@@ -89,7 +89,7 @@ def _elementwise(a: Any, x: Any, y: Any, to: Lowering) -> None:
     if int(np.prod(shape)) != y.size and int(np.prod(shape)) != 1:
         raise BuildError(f"Incompatible shapes: {y.shape} += {a.shape} * {x.shape}")
     operands = [_broadcast(to.read(s), s.shape, shape) for s in (a, x)]
-    result = to.add(Product, None, operands, [operands[0].size])[0]
+    result = to.add(Product, operands=operands, sizes=[operands[0].size])[0]
     if result.size != y.size:
         result = result.take(np.zeros(y.size, dtype=np.int64))
     to.inc(y, result)
@@ -108,7 +108,7 @@ def lower_dot(op: Any, to: Lowering) -> None:
     rows = a.size // cols
     # A column vector dotted with one number, (n, 1) by (1,), comes here too.
     operands = [to.read(a), to.read(x)]
-    result = to.add(Dot, (rows, cols), operands, [rows], rows=rows, cols=cols)[0]
+    result = to.add(Dot, operands=operands, sizes=[rows], rows=rows, cols=cols)[0]
     if result.size != y.size:
         result = result.take(np.zeros(y.size, dtype=np.int64))
     to.inc(y, result)
@@ -155,7 +155,7 @@ def lower_bsr_dot(op: Any, to: Lowering) -> None:
                 a[block * rows * cols : (block + 1) * rows * cols],
                 x[start : start + cols],
             ]
-            result = to.add(Dot, (rows, cols), operands, [rows], rows=rows, cols=cols)
+            result = to.add(Dot, operands=operands, sizes=[rows], rows=rows, cols=cols)
             to.inc(op.Y, result[0], target)
     assert blocks == op.indptr[-1]
 
@@ -332,9 +332,9 @@ def lower_pes(op: Any, to: Lowering) -> None:
     """Prescribed error sensitivity."""
     rows, cols = op.delta.shape
     alpha = to.constant(np.full(rows, -op.learning_rate * to.dt / op.pre_filtered.shape[0]))
-    error = to.add(Product, None, [alpha, to.read(op.error)], [rows])[0]
+    error = to.add(Product, operands=[alpha, to.read(op.error)], sizes=[rows])[0]
     operands = [to.rule_operand(error), to.rule_operand(to.read(op.pre_filtered))]
-    delta = to.add(Outer, (rows, cols), operands, [rows * cols], rows=rows, cols=cols)[0]
+    delta = to.add(Outer, operands=operands, sizes=[rows * cols], rows=rows, cols=cols)[0]
     to.update(op.delta, delta)
 
 

@@ -11,7 +11,7 @@ nengograd_api = 1
 def lower_softmax(op, to):
     """Say what the operator reads and writes. Those of one size may run as one."""
     x, y = op.reads[0], op.sets[0]
-    (result,) = to.add(SoftmaxOp, x.size, [to.read(x)], [x.size], rows=x.size)
+    (result,) = to.add(SoftmaxOp, operands=[to.read(x)], sizes=[x.size], rows=x.size)
     to.set(y, result)
 
 
