@@ -72,18 +72,22 @@ docs-test: $(STAMP) ## what README and site say to install, in an environment of
 	@$(BIN)/python -m pytest -q -W ignore -p no:cacheprovider tests/docs/fresh_environment.py
 
 WHEELS := build/plugins-test
+KINDS := neuron process synapse learning-rule operator backend pass
+FRESH := $(KINDS:%=$(WHEELS)/nengograd-fresh-%)
+PLUGINS := examples/plugin_neuron examples/plugin_operator $(FRESH)
 
-plugins-test: $(STAMP) ## wheels of nengograd and of plugins, tested in an environment of their own
+plugins-test: $(STAMP) ## wheels of nengograd and of plugins of each kind, tested in an environment of their own
 	@rm -rf $(WHEELS) && mkdir -p $(WHEELS)
-	@$(BIN)/python -m nengograd new-plugin nengograd-fresh --folder $(WHEELS) >/dev/null
-	@$(BIN)/python -m pip wheel --disable-pip-version-check -q --no-deps -w $(WHEELS) \
-		. examples/plugin_neuron examples/plugin_operator $(WHEELS)/nengograd-fresh
+	@for kind in $(KINDS); do \
+		$(BIN)/python -m nengograd new-plugin nengograd-fresh-$$kind --kind $$kind \
+			--folder $(WHEELS) >/dev/null || exit 1; done
+	@$(BIN)/python -m pip wheel --disable-pip-version-check -q --no-deps -w $(WHEELS) . $(PLUGINS)
 	@$(BIN)/python -m venv $(WHEELS)/venv
 	@$(WHEELS)/venv/bin/python -m pip install --disable-pip-version-check -q \
 		"nengograd[$(EXTRA)] @ file://$(CURDIR)/$$(ls $(WHEELS)/nengograd-[0-9]*.whl)" \
 		$(WHEELS)/nengograd_*.whl pytest
 	@$(WHEELS)/venv/bin/nengograd plugins
-	@for p in examples/plugin_neuron examples/plugin_operator $(WHEELS)/nengograd-fresh; do \
+	@for p in $(PLUGINS); do \
 		( cd $$p && $(CURDIR)/$(WHEELS)/venv/bin/pytest -q -W ignore -p no:cacheprovider ) \
 		|| exit 1; done
 

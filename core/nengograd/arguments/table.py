@@ -18,6 +18,9 @@ from .rules import Rule, one_of, optional, or_default
 __all__ = ["TABLE", "check_argument", "check_arguments"]
 
 _SPIKE_GRADIENT = one_of(None, "rate", "surrogate")
+_KIND_OF_PLUGIN = one_of(
+    "neuron", "process", "synapse", "learning-rule", "operator", "backend", "pass"
+)
 _FANS = one_of("fan_in", "fan_out", "fan_avg")
 _DISTRIBUTION = one_of("uniform", "normal")
 _INITIAL_STATE = optional(rules.MAPPING)
@@ -288,7 +291,11 @@ TABLE: dict[str, dict[str, Rule]] = {
         "tensorboard": optional(rules.FOLDER),
     },
     "nengograd plugins": {"backend": optional(rules.TEXT)},
-    "nengograd new-plugin": {"name": rules.TEXT, "folder": rules.FOLDER},
+    "nengograd new-plugin": {
+        "name": rules.TEXT,
+        "kind": _KIND_OF_PLUGIN,
+        "folder": rules.FOLDER,
+    },
 }
 """Function -> argument -> rule. Methods stand under ``Class.method``, constructors under the
 class, functions of a public module under ``module.function``."""
