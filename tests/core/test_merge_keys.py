@@ -217,6 +217,19 @@ def test_what_a_rule_adds_merges_with_what_a_model_has(make_sim: Any) -> None:
     assert [block.label for block in sim.program.blocks] == ["Sum x2", "Dot x2"]
 
 
+@pytest.mark.parametrize("key", [None, "mine", (), ("mine", 3)], ids=repr)
+def test_sums_under_any_key_may_lose_terms_that_are_zero(key: Any, make_sim: Any) -> None:
+    def rule(terms: int, zeros: int) -> Rule:
+        def add(to: Lowering, x: View) -> View:
+            nothing = [View.zeros(2)] * zeros
+            return to.add(Sum, key, [*nothing, *[x] * terms], [2])[0]
+
+        return add
+
+    cases = [(2, lambda x, k=k: k * x, rule(k, 5 - k)) for k in (2, 3, 2)]
+    assert run(make_sim, cases, Sum) == [1, 2]
+
+
 def test_a_key_that_is_given_keeps_operators_apart(make_sim: Any) -> None:
     def alone(to: Lowering, x: View) -> View:
         return to.add(Product, to.alone(), [x, x], [x.size])[0]

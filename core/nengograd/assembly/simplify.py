@@ -6,6 +6,7 @@ run through the same hook, in the order of their names.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,16 @@ def _fold_sum(graph: Graph, op: Op) -> View | None:
     if len(views) == 1:
         return views[0]
     op.operands = views
-    op.key = (len(views), *op.key[1:])
+    op.key = _key_of_sum(len(views), op.key)
     return None
+
+
+def _key_of_sum(terms: int, key: Hashable) -> Hashable:
+    """The key of a sum with fewer terms: those that merge have to agree in how many these are."""
+    match key:
+        case (int(), bool(accumulates)):
+            return terms, accumulates
+    return terms, key  # one that a lowering rule has given
 
 
 def _fold_product(graph: Graph, op: Op) -> View | None:
@@ -223,7 +232,8 @@ def _with_factors(graph: Graph, op: Op, factors: dict[int, tuple[View, View]]) -
 
     total = plain[0] if len(plain) == 1 else None
     if total is None:
-        total = add(Sum, (len(plain), *op.key[1:]), plain) if plain else View.zeros(size)
+        key = _key_of_sum(len(plain), op.key)
+        total = add(Sum, key, plain) if plain else View.zeros(size)
     for pair in given:
         if pair is not None:
             shape = (pair[0].size, pair[1].size)
