@@ -101,6 +101,14 @@ def test_new_plugins_are_found_with_their_hooks(plugins):
     assert "MyNeuron" in listed
 
 
+def test_a_new_backend_is_no_default(plugins):
+    folder, environment = plugins
+    alone = folder, {**environment, "NENGOGRAD_DISABLE_PLUGINS": "jax, tensorflow"}
+    listed = python(alone, "nengograd", "plugins", "--backend", "numpy").stdout
+    assert "  my-backend  usable; " in listed
+    assert "  numpy  usable, preferred; " in listed
+
+
 @pytest.mark.skipif(find_spec("ruff") is None, reason="ruff is not installed")
 def test_new_plugins_are_formatted_and_have_nothing_to_complain_of(plugins):
     for kind in KINDS:
