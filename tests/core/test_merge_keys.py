@@ -230,6 +230,31 @@ def test_sums_under_any_key_may_lose_terms_that_are_zero(key: Any, make_sim: Any
     assert run(make_sim, cases, Sum) == [1, 2]
 
 
+def test_what_a_pass_adds_without_a_key_merges_with_what_a_model_has(make_sim: Any) -> None:
+    class Pass:
+        @nengograd.hookimpl
+        def nengograd_passes(self) -> dict[str, Callable[[Any], None]]:
+            return {"60-twice": self.twice}
+
+        def twice(self, graph: Any) -> None:
+            """Put out twice what the first probe records."""
+            matrix = graph.constant(2 * np.eye(2))
+            shape = {"rows": 2, "cols": 2}
+            views = graph.add(Dot, operands=[matrix, graph.outputs[0]], sizes=[2], attrs=shape)
+            graph.outputs[0] = views[0]
+
+    with nengo.Network() as net:
+        drives = [nengo.Node(lambda t, k=k: [t, k], size_out=2) for k in range(2)]
+        product = nengo.Node(size_in=2)
+        nengo.Connection(drives[1], product, transform=[[2, 3], [4, 5]], synapse=None)
+        probes = [nengo.Probe(drives[0]), nengo.Probe(product)]
+    sim = make_sim(net, plugins=[Pass()])
+    sim.run_steps(1)
+    assert [block.label for block in sim.program.blocks] == ["Dot x2"]
+    np.testing.assert_allclose(sim.data[probes[0]], [[0.002, 0]])
+    np.testing.assert_allclose(sim.data[probes[1]], [[0.002 + 3, 0.004 + 5]])
+
+
 def test_a_key_that_is_given_keeps_operators_apart(make_sim: Any) -> None:
     def alone(to: Lowering, x: View) -> View:
         return to.add(Product, to.alone(), [x, x], [x.size])[0]

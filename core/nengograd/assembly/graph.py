@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..program.program import Array, Op, Role, reads_constants, reads_fixed
 from ..program.views import View
+from .keys import default_key
 
 __all__ = ["Graph"]
 
@@ -79,14 +80,19 @@ class Graph:
     def add(
         self,
         kind: type,
-        key: Hashable,
-        operands: Sequence[View],
-        sizes: Sequence[int],
+        key: Hashable = ...,
+        operands: Sequence[View] = (),
+        sizes: Sequence[int] = (),
         attrs: dict[str, Any] | None = None,
         label: str = "",
         **others: Any,
     ) -> list[View]:
-        """Add an operator and return views of its outputs."""
+        """Add an operator and return views of its outputs.
+
+        Without a key it merges as if a lowering rule had added it without one; see `Lowering.add`.
+        """
+        if key is ...:
+            key = default_key(kind, operands, sizes, attrs or {}, others.get("served"))
         outputs = [self.value("block", size, label=label) for size in sizes]
         op = Op(kind, key, list(operands), outputs, list(sizes), attrs or {}, label=label, **others)
         self.ops.append(op)

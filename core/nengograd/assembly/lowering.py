@@ -24,7 +24,6 @@ from ..program.program import Served
 from ..program.sources import ConstantSource, OperatorSource, Source, TimeSource
 from ..program.views import View
 from .graph import Graph
-from .keys import default_key
 from .memory import Memory, Selection, select
 from .order import step_order
 from .trained import NO_TRAINING, Training
@@ -144,15 +143,13 @@ class Lowering:
         outputs : list of View
             One view per output.
         """
-        if key is ...:
-            key = default_key(kind, operands, sizes, attrs, served)
         try:
             hash(key)
         except TypeError as error:
             raise TypeError(f"the key {key!r} has to be hashable, such as a tuple") from error
         return self.graph.add(
             kind,
-            by_content(key),
+            key if key is ... else by_content(key),
             operands,
             sizes,
             attrs,
