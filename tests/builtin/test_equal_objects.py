@@ -380,7 +380,7 @@ class EqualBuilder(NeuronBuilder):
     def step(self, xp: Any, J: Any, state: Any, params: Any, dt: float) -> Any:
         return xp.where(J > 1.0, self.factor, 0.0) + 0.0 * J, {}
 
-    def rate(self, xp: Any, J: Any, params: Any) -> Any:
+    def rate(self, xp: Any, J: Any, params: Any, dt: float) -> Any:
         return self.factor * J
 
 

@@ -62,7 +62,7 @@ class VariousBuilder(NeuronBuilder):
             output = output * xp.maximum(J, 0.0)
         return output, {"voltage": after}
 
-    def rate(self, xp: Any, J: Any, params: Any) -> Any:
+    def rate(self, xp: Any, J: Any, params: Any, dt: float) -> Any:
         return params.amplitude / params.tau * xp.log1p(xp.exp(J - 1.0))
 
 

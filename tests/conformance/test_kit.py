@@ -10,6 +10,7 @@ from nengo.builder.operator import Reset
 from nengo.exceptions import ValidationError
 
 import nengograd
+from conformance import differences
 from nengograd.builtin.neurons import AdaptiveLIFBuilder, LIFBuilder, RegularSpikingBuilder
 from nengograd.builtin.processes import PROCESSES
 from nengograd.plugin.builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
@@ -62,8 +63,8 @@ class Declines(LIFBuilder):
 
 
 class WrongRate(LIFBuilder):
-    def rate(self, xp, J, params):
-        return 2 * super().rate(xp, J, params)
+    def rate(self, xp, J, params, dt):
+        return 2 * super().rate(xp, J, params, dt)
 
 
 class Misnamed(LIFBuilder):
@@ -120,8 +121,8 @@ class Unnamed(LIFBuilder):
         whole = SimpleNamespace(**vars(params), tau_ref=0.002)
         return super().step(xp, J, state, whole, dt)
 
-    def rate(self, xp, J, params):
-        return super().rate(xp, J, SimpleNamespace(**vars(params), tau_ref=0.002))
+    def rate(self, xp, J, params, dt):
+        return super().rate(xp, J, SimpleNamespace(**vars(params), tau_ref=0.002), dt)
 
 
 class OneStepLength(LIFBuilder):
@@ -182,8 +183,8 @@ class TwiceTheRate(AdaptiveLIFBuilder):
 
 
 class TwiceTheRates(RegularSpikingBuilder):
-    def rate(self, xp, J, params):
-        return 2 * super().rate(xp, J, params)
+    def rate(self, xp, J, params, dt):
+        return 2 * super().rate(xp, J, params, dt)
 
 
 @pytest.mark.parametrize(
@@ -555,3 +556,51 @@ def test_a_builder_that_takes_one_number_for_all_neurons_is_caught():
     wrong = type("First", (VariousBuilder,), {"step": first})()
     with pytest.raises(ConformanceError, match="slope of its own for each neuron"):
         check_neuron(Various(), backends=["numpy"], plugins=[neurons_plugin(wrong, Various)])
+
+
+class Capped(nengo.SpikingRectifiedLinear):
+    """Spikes once a step at most, so that its rate depends on the length of a step."""
+
+    negative = False
+
+    def step(self, dt, J, output, voltage):
+        voltage += np.maximum(J, 0) * dt
+        spikes = voltage >= 1
+        output[...] = spikes * (self.amplitude / dt)
+        voltage[...] = np.minimum(voltage - spikes, 1)
+
+
+class CappedBuilder(NeuronBuilder):
+    params = ("amplitude",)
+    states = ("voltage",)
+
+    def step(self, xp, J, state, params, dt):
+        voltage = state["voltage"] + xp.maximum(J, 0.0) * dt
+        spikes = xp.astype(voltage >= 1.0, J.dtype)
+        return spikes * (params.amplitude / dt), {"voltage": xp.minimum(voltage - spikes, 1.0)}
+
+    def rate(self, xp, J, params, dt):
+        return params.amplitude * xp.minimum(xp.maximum(J, 0.0), 1.0 / dt)
+
+
+@pytest.mark.parametrize("dt", [0.001, 0.004])
+def test_a_rate_may_depend_on_the_length_of_a_step(dt):
+    # Above the most that a step of 4 ms lets through, and below that of 1 ms.
+    with nengo.Network(seed=0) as net:
+        nengograd.configure_settings(spike_gradient="rate")
+        drive = nengo.Node([600.0])
+        ens = nengo.Ensemble(1, 1, neuron_type=Capped(), gain=[1], bias=[0], encoders=[[1]])
+        nengo.Connection(drive, ens.neurons, synapse=None)
+        probe = nengo.Probe(ens.neurons)
+    plugins = [differences.plugin(), neurons_plugin(CappedBuilder(), Capped)]
+    options = {"backend": "differences", "plugins": plugins, "minibatch_size": 1}
+    with nengograd.Simulator(net, dt=dt, dtype="float64", progress_bar=False, **options) as sim:
+        target = np.zeros((1, 1, 1))
+        history = sim.train({drive: np.full((1, 1, 1), 600.0)}, {probe: target}, "sgd")
+    assert history["loss"] == [pytest.approx(min(600.0, 1 / dt) ** 2)]
+
+
+def test_a_neuron_whose_rate_depends_on_the_length_of_a_step_passes():
+    plugins = [neurons_plugin(CappedBuilder(), Capped)]
+    currents = (-20.0, 0.0, 30.0, 200.0, 700.0)
+    check_neuron(Capped(), backends=["numpy"], plugins=plugins, currents=currents)

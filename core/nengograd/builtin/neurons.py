@@ -58,7 +58,7 @@ class SpikingRectifiedLinearBuilder(NeuronBuilder):
         spikes = xp.floor(voltage)
         return (params.amplitude / dt) * spikes, {"voltage": voltage - spikes}
 
-    def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
+    def rate(self, xp: Any, J: Any, params: SimpleNamespace, dt: float) -> Any:
         """``amplitude * max(J, 0)``."""
         return params.amplitude * xp.maximum(J, 0.0)
 
@@ -138,7 +138,7 @@ class SpikingLeakyReLUBuilder(NeuronBuilder):
         spikes = xp.sign(voltage) * xp.floor(xp.abs(voltage))
         return (params.amplitude / dt) * spikes, {"voltage": voltage - spikes}
 
-    def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
+    def rate(self, xp: Any, J: Any, params: SimpleNamespace, dt: float) -> Any:
         """That of `LeakyReLU`."""
         return params.amplitude * _leaky(xp, J, params)
 
@@ -185,7 +185,7 @@ class LIFBuilder(NeuronBuilder):
         )
         return output, {"voltage": voltage, "refractory_time": refractory}
 
-    def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
+    def rate(self, xp: Any, J: Any, params: SimpleNamespace, dt: float) -> Any:
         """That of `LIFRate`."""
         return _lif_rate(xp, J, params)
 
@@ -257,7 +257,7 @@ class IzhikevichBuilder(NeuronBuilder):
         recovery = xp.where(spiked, recovery + params.reset_recovery, recovery)
         return output, {"voltage": voltage, "recovery": recovery}
 
-    def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
+    def rate(self, xp: Any, J: Any, params: SimpleNamespace, dt: float) -> Any:
         """An estimate of the steady rate.
 
         The voltage is quadratic: ``0.04 (v + v0)^2 + e`` with ``e`` what the current has
@@ -290,7 +290,7 @@ class RegularSpikingBuilder(NeuronBuilder):
         spikes = xp.floor(voltage)
         return (params.amplitude / dt) * spikes, {"voltage": voltage - spikes}
 
-    def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
+    def rate(self, xp: Any, J: Any, params: SimpleNamespace, dt: float) -> Any:
         """The rate itself."""
         return params.amplitude * J
 
@@ -300,7 +300,7 @@ class _RandomSpikingBuilder(NeuronBuilder):
 
     params = ("amplitude",)
 
-    def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
+    def rate(self, xp: Any, J: Any, params: SimpleNamespace, dt: float) -> Any:
         """The rate itself."""
         return params.amplitude * J
 

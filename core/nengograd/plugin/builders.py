@@ -199,7 +199,7 @@ class NeuronBuilder(ABC):
             State after the step, each of the names in `states`.
         """
 
-    def rate(self, xp: Any, J: Any, params: SimpleNamespace) -> Any:
+    def rate(self, xp: Any, J: Any, params: SimpleNamespace, dt: float) -> Any:
         """The smooth mean output of spiking neurons at a constant current, for gradients.
 
         Only spiking types that are to be trained need one, and its derivative has to be
@@ -213,6 +213,8 @@ class NeuronBuilder(ABC):
             Input current.
         params : namespace
             The attributes listed in `params`.
+        dt : float
+            Length of the step, in seconds.
 
         Returns
         -------
@@ -231,7 +233,7 @@ class NeuronBuilder(ABC):
 
         By default this calls `rate`, and there are no states.
         """
-        return self.rate(xp, J, params), {}
+        return self.rate(xp, J, params, dt), {}
 
     @property
     def has_rate(self) -> bool:

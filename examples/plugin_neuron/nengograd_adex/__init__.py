@@ -68,7 +68,7 @@ class AdExBuilder(NeuronBuilder):
         output, v, w = advance(xp, J, state["voltage"], state["adaptation"], params, dt)
         return output, {"voltage": v, "adaptation": w}
 
-    def rate(self, xp, J, params):
+    def rate(self, xp, J, params, dt):
         """A soft line: adaptation straightens the curve (B. Ermentrout, 1998).
 
         From rest to the peak it takes at most ``PEAK * tau_m / J``, and adaptation settles at
