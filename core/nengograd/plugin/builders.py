@@ -243,7 +243,9 @@ class NeuronBuilder(ABC):
 
     draw: Callable[[np.random.RandomState, int], NDArray[Any]] | None = None
     """``draw(rng, n)``: the random numbers of n neurons for one step, drawn ahead on the
-    host from the neurons' own generator. None for neurons without randomness."""
+    host from the neurons' own generator: a new array ``(n,)`` in each call, with a number for
+    each neuron. A function that is no method needs ``staticmethod``. None for neurons without
+    randomness."""
 
 
 class ProcessBuilder(ABC):

@@ -64,7 +64,7 @@ class Registry:
         """
         served = block.served
         if served is not None:
-            return self.builder_of(served), self._origin_of(served.kind)
+            return self.builder_of(served), self.origin_of(served.kind)
         return self.operators[block.kind], self.origins.get("operators", {}).get(block.kind)
 
     @overload
@@ -131,7 +131,7 @@ class Registry:
             if not block.host
         )
 
-    def _origin_of(self, kind: type) -> Any:
+    def origin_of(self, kind: type) -> Any:
         """The plugin that has the builder of a neuron type or a process."""
         hooks = (self.origins.get(hook, {}) for hook in ("neurons", "processes"))
         return next((origins[kind] for origins in hooks if kind in origins), None)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..assembly.build import Build
 from ..plugin.builders import NeuronBuilder
+from ..plugin.drawing import checked_draw
 from ..plugin.executable import Host, Options
 from ..plugin.registry import Registry
 from ..program.program import Program
@@ -95,7 +96,10 @@ def _start(source: Source, rngs: Generators, dt: float, registry: Registry) -> S
     if not isinstance(source, RandomSource):
         return source.start(dt, rngs)
     builder: Any = registry.builder_of(source.served)
-    return source.start_drawing(builder.draw, rngs)
+    kind = source.served.kind
+    origin = registry.origin_of(kind)
+    who = f"{type(builder).__name__}, the builder of {kind.__name__} ({origin})"
+    return source.start_drawing(checked_draw(builder, who), rngs)
 
 
 class Runtime:

@@ -1,0 +1,108 @@
+"""The random numbers of neurons as their builder draws them, checked at each draw."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import BuildError
+from numpy.typing import NDArray
+
+from ..program.sources import Draw
+from .builders import NeuronBuilder
+
+__all__ = ["checked_draw"]
+
+
+def checked_draw(builder: NeuronBuilder, who: str) -> Draw:
+    """A builder's `draw`, whose results are checked.
+
+    Parameters
+    ----------
+    builder : NeuronBuilder
+        One that has a ``draw``.
+    who : str
+        The builder with its plugin, for people.
+
+    Returns
+    -------
+    draw : callable
+        Like `NeuronBuilder.draw`.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If the builder's ``draw`` does not take a generator and a number of neurons. The function
+        that is returned raises it, too: where ``draw`` fails, where its numbers are not one for
+        each neuron, and where it returns the memory of its last ones again.
+    """
+    draw: Any = builder.draw
+    if not callable(draw):
+        raise BuildError(f"draw of {who} is {draw!r}; a function draw(rng, n), or None, is needed")
+    _check_signature(draw, who)
+    last: list[Any] = [None]  # what was drawn before
+
+    def draw_and_check(rng: np.random.RandomState, n: int) -> NDArray[Any]:
+        try:
+            drawn = draw(rng, n)
+        except Exception as error:
+            raise BuildError(f"draw of {who} failed: {type(error).__name__}: {error}") from error
+        wrong = _wrong(drawn, n)
+        if wrong is None and last[0] is not None and np.may_share_memory(drawn, last[0]):
+            # Each item of a minibatch keeps what is drawn for it.
+            wrong = (
+                "the array that it had returned before, with other numbers in it: make a new one "
+                "in each call"
+            )
+        if wrong is not None:
+            raise BuildError(
+                f"draw of {who} returned {wrong}. draw(rng, n) has to return an array (n,) with a "
+                f"number for each of the n = {n} neurons, such as rng.normal(size=n)"
+            )
+        numbers = np.asarray(drawn)
+        last[0] = numbers
+        return numbers
+
+    return draw_and_check
+
+
+def _check_signature(draw: Any, who: str) -> None:
+    """A function in a class gets the builder as its first argument, if nothing keeps it off."""
+    try:
+        signature = inspect.signature(draw)
+    except (TypeError, ValueError):
+        return  # a function of C code does not always tell
+    try:
+        signature.bind(None, 0)
+    except TypeError as error:
+        function = getattr(draw, "__func__", None)
+        names = list(inspect.signature(function).parameters) if function is not None else []
+        cure = "write draw(rng, n)"
+        if len(names) == 2:
+            first, second = names
+            cure = (
+                f"its first argument, {first!r}, is the builder itself: write @staticmethod above "
+                f"def draw({first}, {second}), or draw = staticmethod(...), or give it an argument "
+                "self"
+            )
+        raise BuildError(
+            f"draw of {who} cannot be called as draw(rng, n) ({error}): {cure}"
+        ) from error
+
+
+def _wrong(drawn: Any, n: int) -> str | None:
+    """What is wrong with the numbers of n neurons, or None."""
+    try:
+        array = np.asarray(drawn)
+    except ValueError:
+        return "lists of different lengths"
+    if array.dtype.kind not in "biuf":
+        return f"a {type(drawn).__name__} in place of numbers"
+    if array.ndim == 0:
+        return "one number, which all neurons would share"
+    if array.shape != (n,):
+        return f"an array of shape {array.shape}"
+    if n > 1 and array.strides == (0,):
+        return "one number, repeated for all neurons"
+    return None
