@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from nengo.builder.operator import SimPyFunc
 from nengo.builder.processes import SimProcess
+from nengo.exceptions import BuildError
 
 from ..plugin.merging import by_content
 from ..plugin.registry import Registry
@@ -23,6 +25,7 @@ from ..program.operators import Detach, Sum, Total
 from ..program.program import Served
 from ..program.sources import ConstantSource, OperatorSource, Source, TimeSource
 from ..program.views import View
+from .declared import Effects, why_not_before, why_not_read, why_not_written
 from .graph import Graph
 from .memory import Memory, Selection, select
 from .order import step_order
@@ -38,8 +41,9 @@ class Lowering:
     """The interface of lowering rules to the model and to the graph that is being made.
 
     Read signals with `read`, add operators with `add`, and write their outputs back with
-    `set`, `inc` or `update`, as Nengo's operator says it does. All views are flat, in the
-    C order of the signal.
+    `set`, `inc` or `update`, as Nengo's operator says it does: a call that does something else
+    than the operator declares is a `nengo.exceptions.BuildError`. All views are flat, in the C
+    order of the signal.
 
     Attributes
     ----------
@@ -68,21 +72,31 @@ class Lowering:
         self._position = 0
         self._operator: Any = None
         self._done: set[Any] = set()
+        self._placed: dict[Any, list[Any]] = {}
         self._feedable = feedable_signals(model)
 
     # -- for rules
 
     def read(self, signal: Any) -> View:
-        """The value of a signal once all sets and increments of the step are done."""
+        """The value of a signal once all sets and increments of the step are done.
+
+        The operator has it in its ``reads``, or in its ``updates``.
+        """
+        self._insist(why_not_read, signal)
         return self._memory(signal.base).read(self._select(signal), signal.size)
 
     def stored(self, signal: Any) -> View:
-        """The stored elements of a sparse signal."""
+        """The stored elements of a sparse signal that the operator reads."""
+        self._insist(why_not_read, signal)
         memory = self._memory(signal)
         return memory.read(0, memory.size)
 
     def before(self, signal: Any) -> View:
-        """The value of a signal before the step; this makes the signal a state."""
+        """The value of a signal before the step; this makes the signal a state.
+
+        The operator has it in its ``sets``; or in its ``updates``, where no other one writes it.
+        """
+        self._insist(why_not_before, signal, self._effects)
         view = self._memory(signal.base).before()
         selection = self._select(signal)
         if isinstance(selection, int):
@@ -90,19 +104,28 @@ class Lowering:
         return view.take(selection)
 
     def set(self, signal: Any, view: View) -> None:
-        """Write all elements of a signal."""
+        """Write all elements of a signal that the operator has in its ``sets``, once."""
         self._write("sets", signal, view)
 
     def inc(self, signal: Any, view: View, index: Any = None) -> None:
-        """Add to a signal, or to its elements at ``index`` (flat, may repeat)."""
+        """Add to a signal that the operator has in its ``incs``.
+
+        Adds to all elements, or to those at ``index`` (flat, may repeat).
+        """
         self._write("incs", signal, view, index)
 
     def set_at(self, signal: Any, view: View, index: Any) -> None:
-        """Write the elements of a signal at ``index`` (flat, each once)."""
+        """Write elements of a signal that the operator has in its ``sets``.
+
+        They are those at ``index`` (flat, each once); the others keep what they held.
+        """
         self._write("sets", signal, view, index)
 
     def update(self, signal: Any, view: View) -> None:
-        """Write the value that a signal has from the next step on."""
+        """Write the value that a signal has from the next step on.
+
+        The operator has the signal in its ``updates``.
+        """
         self._write("updates", signal, view)
 
     def add(
@@ -230,12 +253,33 @@ class Lowering:
             for signal in signals:
                 write(signal, next(views))
 
+    @property
+    def has_written(self) -> bool:
+        """Whether the rule that runs now, or the last one, has written a signal."""
+        return bool(self._done)
+
     def unwritten(self, op: Any) -> list[Any]:
         """Signals that an operator changes and its rule, which has just run, has not written."""
         changed = (*op.sets, *op.incs, *op.updates)
         return [signal for signal in changed if signal.size and signal not in self._done]
 
     # -- inside
+
+    def _insist(self, check: Callable[..., str | None], signal: Any, *others: Any) -> None:
+        """Raise an error where a rule does what its operator does not declare."""
+        if self._operator is not None:
+            reason = check(self._operator, signal, *others)
+            if reason is not None:
+                raise BuildError(f"{self.registry.who_lowers(self._operator)} {reason}")
+
+    @cached_property
+    def _effects(self) -> Effects:
+        """What is written before the updates of a step, by base signal."""
+        effects: dict[Any, list[tuple[Any, Any]]] = {}
+        for op in self.model.operators:
+            for signal in (*op.sets, *op.incs):
+                effects.setdefault(signal.base, []).append((signal, op))
+        return effects
 
     def _select(self, signal: Any) -> Selection:
         if not signal.is_view:
@@ -293,15 +337,41 @@ class Lowering:
         return self.add(Sum, (len(views), accumulates), views, [size])[0]
 
     def _write(self, effect: str, signal: Any, view: View, index: Any = None) -> None:
+        done = self._done - self._placed.keys() if index is not None else self._done
+        self._insist(why_not_written, signal, effect, done)
+        if not isinstance(view, View):
+            raise TypeError(
+                f"{signal} is written with a {type(view).__name__}; one View is needed. to.add "
+                "returns a list of them, one for each output: (y,) = to.add(...)"
+            )
         self._done.add(signal)
         memory = self._memory(signal.base)
         selection = self._select(signal)
         if index is not None:
+            index = self._check_index(effect, signal, view, np.asarray(index))
             base = np.arange(signal.size) + selection if isinstance(selection, int) else selection
-            selection = base[np.asarray(index)]
+            selection = base[index]
         elif view.size != signal.size:
             raise ValueError(f"{signal} has {signal.size} elements, {view} has {view.size}")
         getattr(memory, effect).append((selection, view))
+
+    def _check_index(self, effect: str, signal: Any, view: View, index: Any) -> Any:
+        """The elements of a signal that a rule writes to, if they fit."""
+        if index.shape != (view.size,):
+            raise ValueError(
+                f"{signal} is written at an index of shape {index.shape}, with {view.size} elements"
+            )
+        if len(index) and not 0 <= index.min() <= index.max() < signal.size:
+            raise ValueError(
+                f"an index into the {signal.size} elements of {signal} is out of range"
+            )
+        if effect == "sets":
+            placed = self._placed.setdefault(signal, [])
+            placed.append(index)
+            every = np.concatenate(placed)
+            if len(np.unique(every)) < len(every):
+                raise ValueError(f"an element of {signal} is set twice; only increments add up")
+        return index
 
     def run(self, order: Sequence[Any]) -> Graph:
         """Lower all operators and finish the graph."""
@@ -312,6 +382,7 @@ class Lowering:
         for position, op in enumerate(order):
             self._position, self._operator = position, op
             self._done.clear()
+            self._placed.clear()
             is_stepwise = id(op) in stepwise
             if is_stepwise or not (self._lower_source(op) or self.registry.lower(op, self)):
                 self.host(op)

@@ -178,18 +178,24 @@ class Registry:
         except NengoException:
             raise
         except Exception as error:
-            raise _failed(self._who_lowers(operator), error) from error
+            raise _failed(self.who_lowers(operator), error) from error
+        if done is False and lowering.has_written:
+            raise BuildError(
+                f"{self.who_lowers(operator)} has written signals of {operator} and then returned "
+                "False: a rule that declines has to do so before it writes anything"
+            )
         # What is left out would keep zeros or old values. Training has no use for some states.
         if done is not False and not lowering.training.differentiate:
             forgotten = lowering.unwritten(operator)
             if forgotten:
                 raise BuildError(
-                    f"{self._who_lowers(operator)} has not written {forgotten[0]}, which "
+                    f"{self.who_lowers(operator)} has not written {forgotten[0]}, which "
                     f"{operator} changes: call set, inc or update for it, or return False"
                 )
         return done is not False
 
-    def _who_lowers(self, operator: Any) -> str:
+    def who_lowers(self, operator: Any) -> str:
+        """The rule of an operator, or the builder that it asks, with its plugin, for people."""
         rule_of = self.origins.get("lowering", {}).get(type(operator))
         builder, origin = self.hook_result(operator)
         if origin is not None and (rule_of is None or rule_of.first_party):
