@@ -12,6 +12,7 @@ from ..program.program import Program
 from .layout import lay_out
 from .lowering import lower
 from .order import step_order
+from .passes import run_passes
 from .schedule import schedule, schedule_over_time
 from .trained import NO_TRAINING, Training
 
@@ -75,6 +76,6 @@ def _assemble(
     order = step_order(model.operators) if order is None else order
     graph = lower(model, registry, order, training)
     if simplify:
-        registry.rewrite(graph)
+        run_passes(graph, registry)
     plan = schedule_over_time if training.differentiate else schedule
     return lay_out(graph, plan(graph))

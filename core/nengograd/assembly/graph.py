@@ -114,10 +114,16 @@ class Graph:
         return view.gather(arrays)  # type: ignore[arg-type]
 
     def replace(self, views: dict[int, View]) -> None:
-        """Read each of the given values through a view, everywhere."""
+        """Read each of the given values through a view of the same size, everywhere."""
         if not views:
             return
         views = dict(views)
+        for source, view in views.items():
+            if view.size != self.values[source].size:
+                raise ValueError(
+                    f"value {source} ({self.values[source].label}) has {self.values[source].size} "
+                    f"elements; it cannot be read through {view}, of {view.size}"
+                )
         for source in list(views):
             # A replacement may itself read a replaced value.
             views[source] = _resolve(views[source], views)
@@ -138,6 +144,8 @@ class Graph:
 
 
 def _resolve(view: View, views: dict[int, View]) -> View:
-    while any(source in views for source in view.sources):
+    for _ in range(len(views) + 1):
+        if not any(source in views for source in view.sources):
+            return view
         view = view.replace(views)
-    return view
+    raise ValueError(f"{view} is read through itself, in a circle of replacements")

@@ -150,7 +150,8 @@ def nengograd_passes() -> Mapping[str, Callable[..., Any]]:
     """Graph passes: name -> ``rewrite(graph)``, run on each model before scheduling.
 
     A pass gets a `nengograd.assembly.graph.Graph` and changes it in place. Passes run in the
-    order of their names; each has to leave a graph that is right without the others.
+    order of their names; each has to leave a graph that is right without the others. The graph is
+    checked after each pass that does not ship with nengograd.
 
     Returns
     -------

@@ -204,17 +204,6 @@ class Registry:
             return f"{type(builder).__name__}, the builder of {type(served).__name__} ({origin}),"
         return f"The lowering rule of {type(operator).__name__} ({rule_of or 'unknown plugin'})"
 
-    def rewrite(self, graph: Any) -> None:
-        """Run all graph passes; an error in one names the plugin."""
-        for name, change in self.passes.items():
-            try:
-                change(graph)
-            except NengoException:
-                raise
-            except Exception as error:
-                origin = self.origins.get("passes", {}).get(name, "unknown plugin")
-                raise _failed(f"The graph pass {name!r} ({origin})", error) from error
-
 
 _NEURONS = ("params", "states", "accepts", "key", "draw")
 _PROCESSES = ("merges", "per_element", "key_and_params", "rows", "output_row")
