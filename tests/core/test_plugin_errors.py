@@ -16,6 +16,7 @@ from conftest import able
 from nengograd import hookimpl
 from nengograd.builtin.neurons import LIFBuilder
 from nengograd.builtin.processes import LinearFilterBuilder
+from nengograd.plugin import OperatorBuilder, ProcessBuilder
 
 
 def plugin(**hooks: Any) -> Any:
@@ -213,3 +214,111 @@ def test_a_parameter_that_is_not_named_is_told_where_to_name_it() -> None:
 def test_another_dtype_is_told_with_what_the_builder_has(hooks: Any, remedy: str) -> None:
     with pytest.raises(BuildError, match=f"in float64; the simulation is in float32.*{remedy}"):
         run(**hooks)
+
+
+class Echo(nengo.Process):
+    """Adds up the last inputs, each with a weight of its own; as many as there are weights."""
+
+    def __init__(self, weights: Any):
+        super().__init__()
+        self.weights = weights
+
+    def make_state(self, shape_in: Any, shape_out: Any, dt: float, dtype: Any = None) -> Any:
+        return {"past": np.zeros((len(self.weights), *shape_out))}
+
+    def make_step(self, shape_in: Any, shape_out: Any, dt: float, rng: Any, state: Any) -> Any:
+        past, weights = state["past"], np.asarray(self.weights)
+
+        def step(t: float, u: Any) -> Any:
+            past[...] = np.array([u, *past[:-1]])
+            return weights @ past
+
+        return step
+
+
+class EchoBuilder(ProcessBuilder):
+    def key_and_params(self, process: Any, shape: Any, dt: float) -> Any:
+        return None, {"weights": np.asarray(process.weights)}
+
+    def rows(self, name: str, initial: Any, shape: Any) -> int:
+        return len(initial)
+
+    def step(self, xp: Any, u: Any, state: Any, params: Any, dt: float) -> Any:
+        past = [u, *state["past"][:-1]]
+        return sum(float(w) * x for w, x in zip(params.weights, past, strict=True)), {"past": past}
+
+
+def echoes(builder: Any) -> list[str]:
+    """Run processes of different length; the blocks that they have become."""
+    with nengo.Network(seed=0) as net:
+        drive = nengo.Node(lambda t: [t, 1 - t, t * t])
+        for weights in ([1.0, 2.0], [3.0, 2.0, 1.0], [1.0, 2.0]):
+            echo = nengo.Node(Echo(weights), size_in=3, size_out=3)
+            nengo.Connection(drive, echo, synapse=None)
+            nengo.Probe(echo)
+    options = {"backend": "numpy", "dtype": "float64", "progress_bar": False}
+    with nengo.Simulator(net, progress_bar=False) as theirs:
+        theirs.run_steps(10)
+    made = plugin(processes={Echo: builder})
+    with nengograd.Simulator(net, plugins=[made], **options) as sim:
+        sim.run_steps(10)
+        for probe in net.probes:
+            np.testing.assert_allclose(sim.data[probe], theirs.data[probe])
+        return [block.label for block in sim.program.blocks]
+
+
+def test_processes_whose_arrays_have_different_lengths_run_and_those_of_one_length_merge() -> None:
+    assert sorted(echoes(EchoBuilder())) == ["Echo x1", "Echo x2"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({"per_element": ("weights",)}, ["'weights' has the shape (2,)", "for each of the 3"]),
+        ({"output_row": lambda self, key: ("past", 2)}, ["output_row says that row 2", "has 2"]),
+    ],
+    ids=["per_element", "output_row"],
+)
+def test_a_process_whose_arrays_do_not_fit_is_told_which(attributes: Any, words: list[str]) -> None:
+    builder = type("Echoes", (EchoBuilder,), attributes)()
+    with pytest.raises(BuildError) as caught:
+        echoes(builder)
+    for word in ["Echoes, the builder of Echo (plugin 'Mistaken #0'", *words]:
+        assert word in str(caught.value)
+
+
+class SumOfAll(OperatorBuilder):
+    def build(self, block: Any, ctx: Any) -> Any:
+        return lambda *terms: [sum(terms[1:], terms[0])]
+
+
+def test_operators_of_one_key_and_different_numbers_of_operands_run_apart() -> None:
+    class Added:
+        """A kind of operator of the graph."""
+
+    def rule(op: Any, to: Any) -> None:
+        half = to.read(op.src)
+        terms = [half] * (2 if op.src.size == 2 else 3)
+        (out,) = to.add(Added, None, terms, [op.src.size], mixes=True)
+        to.inc(op.dst, out) if op.inc else to.set(op.dst, out)
+
+    class Plugin:
+        @hookimpl
+        def nengograd_lowering(self) -> Any:
+            return {Copy: rule}
+
+        @hookimpl
+        def nengograd_operators(self, backend: str) -> Any:
+            return {Added: SumOfAll()}
+
+    with nengo.Network() as net:
+        for size in (2, 3):
+            drive, target = nengo.Node(np.arange(size) + 1.0), nengo.Node(size_in=size)
+            nengo.Connection(
+                drive, target, synapse=None, transform=nengo.transforms.NoTransform(size)
+            )
+            nengo.Probe(target)
+    with nengograd.Simulator(net, backend="numpy", plugins=[Plugin()], progress_bar=False) as sim:
+        sim.run_steps(1)
+        assert sorted(b.label for b in sim.program.blocks) == ["Added x1", "Added x1"]
+        assert [sim.data[p][0].tolist() for p in net.probes] == [[2.0, 4.0], [3.0, 6.0, 9.0]]

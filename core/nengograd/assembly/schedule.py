@@ -34,10 +34,11 @@ def merge_key(op: Op, graph: Graph) -> Hashable:
     """Operators with equal merge keys may run as one block.
 
     A block's operand is either fixed for all its operators or for none, unless they say
-    otherwise: what is fixed has no batch axis and is read once, not in each step.
+    otherwise: what is fixed has no batch axis and is read once, not in each step. Those with
+    another number of operands or outputs do not fit into a block, whatever their key says.
     """
     fixed = () if op.mixes else tuple(graph.is_fixed(view) for view in op.operands)
-    return (op.kind, op.key, fixed, op.host)
+    return (op.kind, op.key, fixed, op.host, len(op.operands), len(op.outputs))
 
 
 def schedule(graph: Graph) -> list[Group]:

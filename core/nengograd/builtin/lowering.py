@@ -250,7 +250,7 @@ def lower_process(op: Any, to: Lowering) -> Any:
         if after:
             to.update(state.signal, View.concat(after))
             if same is not None and same[0] == state.name:
-                output = after[same[1]]
+                output = _row(after, *same)
     {"set": to.set, "inc": to.inc, "update": to.update}[op.mode](op.output, output)
     return True
 
@@ -300,6 +300,16 @@ def _key_and_params(prepared: Any) -> tuple[Any, Mapping[str, Any]]:
         f"key_and_params has to return a pair, the key and a dict of numbers, or None; it "
         f"returned {what}"
     )
+
+
+def _row(rows: list[View], name: str, number: int) -> View:
+    """The row of a new state that a builder's output_row names."""
+    if not 0 <= number < len(rows):
+        raise ValueError(
+            f"output_row says that row {number} of the state {name!r} is the output; rows says "
+            f"that it has {len(rows)}, numbered from 0"
+        )
+    return rows[number]
 
 
 def _count_rows(builder: Any, name: str, signal: Any, given: Any) -> int:

@@ -129,7 +129,8 @@ def _per_element(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> NDAr
     if array.shape not in (shape, (size,)):
         raise ValueError(
             f"the parameter {name!r} has the shape {array.shape}; one number is needed, or one for "
-            f"each of the {size} elements, {(size,)}"
+            f"each of the {size} elements, {(size,)}. An array of a process as a whole may "
+            "have any length: per_element does not name it then"
         )
     return np.array(array, dtype=np.float64).reshape(-1)
 
