@@ -57,7 +57,7 @@ def host_of(program: Program, batch: tuple[int, ...]) -> Callable[..., list[np.n
 
     def run(number: int, step: int, operands: Sequence[np.ndarray]) -> list[np.ndarray]:
         seen = sum((x.sum(axis=-1, keepdims=True) for x in operands), 0.1 * step)
-        sizes = program.host_blocks[number].ops[0].sizes
+        sizes = [program.arrays[i].size for i in program.host_blocks[number].outputs]
         return [np.broadcast_to(np.sin(seen), (*batch, n)) for n in sizes]
 
     return run

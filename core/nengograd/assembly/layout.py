@@ -150,7 +150,9 @@ def _order_groups(graph: Graph, groups: list[Group]) -> list[Group]:
         start += graph.values[value].size
     ordered = []
     for number, group in enumerate(groups, 1):
-        ops = sorted(group, key=lambda op: _order_of(op, graph, places))
+        ops = list(group)
+        if not ops[0].host:  # these run in Nengo's order
+            ops.sort(key=lambda op: _order_of(op, graph, places))
         ends = [0] * len(ops[0].outputs)
         for op in ops:
             for j, (output, size) in enumerate(zip(op.outputs, op.sizes, strict=True)):

@@ -232,9 +232,10 @@ class Lowering:
         operands += [self.before(s) for s in call.sets_before]
         operands += [self.read(s) for s in call.updates]
         results = (*call.sets, *call.incs, *call.updates)
+        layout = call.layout
         outputs = self.graph.add(
             type(op),
-            self.alone(),
+            self.alone() if layout is None else layout,
             operands,
             [s.size for s in results],
             {"function": _called(op)},

@@ -4,6 +4,8 @@ Operators of one kind that do not depend on each other can run as one. The sched
 an operator back while more of its kind can still become ready, so that all neurons of a kind
 end up in one block even in a recurrent network.
 
+Operators on the host run in Nengo's order, as many in one visit as can (see `visits`).
+
 For each operator it counts how many operators of its own kind have to run before it, one
 after the other: its depth. All operators of a kind and depth would make the fewest blocks.
 Where such groups wait for each other in a circle, the one that costs least to split is split.
@@ -13,7 +15,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ import numpy as np
 from ..program.dependencies import followers_of, strong_components, topological
 from ..program.program import Op
 from .graph import Graph
+from .visits import contract, in_host_order, plan_visits
 
 __all__ = ["Group", "merge_key", "schedule", "schedule_over_time"]
 
@@ -56,7 +58,15 @@ def schedule(graph: Graph) -> list[Group]:
     """
     ops = graph.ops
     keys = [merge_key(op, graph) for op in ops]
-    return [[ops[i] for i in group] for group in _groups(keys, _dependencies(ops))]
+    needs = _dependencies(ops)
+    visits = plan_visits(ops, needs, keys)
+    members, contracted = contract(in_host_order(ops, needs), visits)
+    # A visit is a node that merges with nothing: its operators stay in Nengo's order.
+    nodes = [
+        ("visit", i) if ops[group[0]].host else keys[group[0]] for i, group in enumerate(members)
+    ]
+    groups = _groups(nodes, contracted)
+    return [[ops[i] for node in group for i in members[node]] for group in groups]
 
 
 def schedule_over_time(graph: Graph) -> list[Group]:
@@ -78,7 +88,7 @@ def schedule_over_time(graph: Graph) -> list[Group]:
         As of `schedule`.
     """
     ops = graph.ops
-    needs = _dependencies(ops)
+    needs = in_host_order(ops, _dependencies(ops))
     delayed = _delayed_dependencies(graph)
     component, level = _loops(needs, delayed)
     ordered = _needs_with_borders(needs, delayed, component, level)
@@ -94,7 +104,7 @@ def _keys_with_borders(graph: Graph, level: list[int], count: int) -> list[Hasha
     """
     keys: list[Hashable] = []
     for i, op in enumerate(graph.ops):
-        key = merge_key(op, graph)
+        key = ("host", i) if op.host else merge_key(op, graph)
         keys.append(key if level[i] < 0 else (key, level[i]))
     return [*keys, *(("node", i) for i in range(len(keys), count))]
 
@@ -174,16 +184,12 @@ def _groups(keys: list[Hashable], needs: list[list[int]]) -> list[list[int]]:
 
 
 def _dependencies(ops: list[Op]) -> list[list[int]]:
-    """For each operator, those that have to run before it."""
+    """For each operator, those whose results it reads."""
     maker = {value: i for i, op in enumerate(ops) for value in op.outputs}
     needs = []
     for op in ops:
         found = {maker[s] for view in op.operands for s in view.sources if s in maker}
         needs.append(sorted(found))
-    hosts = sorted((i for i, op in enumerate(ops) if op.host), key=lambda i: ops[i].position)
-    for before, after in pairwise(hosts):
-        # Python code on the host may share state: it runs in Nengo's order.
-        needs[after].append(before)
     return needs
 
 

@@ -107,7 +107,7 @@ def count_work(program: Program, registry: Registry, options: Options) -> Work:
     total = _Tally(0.0, 0)
     for index, block in enumerate(program.blocks):
         if block.host:
-            host += 1
+            host += len(block.ops)
             continue
         blocks += 1
         moved += sum(bytes_moved(program, index, options))

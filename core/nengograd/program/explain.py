@@ -77,7 +77,10 @@ def _reasons(program: Program) -> list[str]:
 def _reason(program: Program, first: Block, second: Block) -> str:
     """The reason why two blocks of a kind are not one."""
     if first.host or second.host:
-        return "each operator on the host runs by itself"
+        return (
+            "the host runs operators in Nengo's order, and another operator comes between, or the "
+            "second needs results of the first"
+        )
     a, b = first.ops[0], second.ops[0]
     if a.key != b.key:
         return _key_reason(a.kind, a.attrs, b.attrs, a.key, b.key)

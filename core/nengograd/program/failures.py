@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["say_where"]
+__all__ = ["failed_operator", "say_where", "say_which"]
+
+_OPERATOR = "_nengograd_operator"
 
 
 def say_where(
@@ -36,3 +38,13 @@ def say_where(
         text += "; it has to work on one item, whose arrays have no axis for the minibatch"
     if text not in getattr(error, "__notes__", ()):
         error.add_note(text)
+
+
+def say_which(error: Exception, operator: Any) -> None:
+    """Keep with an error which of Nengo's operators has failed; the first one counts."""
+    error.__dict__.setdefault(_OPERATOR, operator)
+
+
+def failed_operator(error: Exception) -> Any:
+    """The operator that `say_which` has kept, or None."""
+    return getattr(error, _OPERATOR, None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
+from nengo.builder.neurons import SimNeurons
 from nengo.builder.operator import SimPyFunc
+from nengo.builder.processes import SimProcess
 
 __all__ = ["HostCall"]
 
@@ -39,6 +41,34 @@ class HostCall:
     updates: tuple[Any, ...]
     times: tuple[Any, ...]
     node: Any = None
+
+    @property
+    def given(self) -> tuple[Any, ...]:
+        """The signals whose values go there, in the order of the block's operands."""
+        return (*self.reads, *self.sets_before, *self.updates)
+
+    @property
+    def results(self) -> tuple[Any, ...]:
+        """The signals whose values come back, in the order of the block's outputs."""
+        return (*self.sets, *self.incs, *self.updates)
+
+    @property
+    def layout(self) -> Hashable | None:
+        """What calls have to agree in to share arrays, and with them a visit to the host.
+
+        None where an operator has to have arrays of its own: where what it does with them is not
+        known, or where its signals share memory.
+        """
+        if type(self.operator) not in (SimNeurons, SimProcess, SimPyFunc):
+            return None
+        signals = dict.fromkeys((*self.given, *self.results))
+        if len({id(signal.base) for signal in signals}) < len(signals):
+            return None
+        if len(set(self.given)) < len(self.given) or any(s.sparse for s in signals):
+            return None
+        counts = (len(self.reads), len(self.sets), len(self.incs), len(self.updates))
+        kinds = tuple(s.dtype.str for s in (*self.given, *self.results))
+        return type(self.operator), counts, kinds
 
     @classmethod
     def of(cls, op: Any, is_time: Callable[[Any], bool], node: Any = None) -> HostCall:

@@ -240,10 +240,9 @@ class Program:
         return [block for block in self.blocks if block.host]
 
     @property
-    def host_calls(self) -> list[HostCall]:
-        """What goes to the host and comes back, for each of `host_blocks`."""
-        calls = (block.ops[0].call for block in self.host_blocks)
-        return [call for call in calls if call is not None]
+    def host_calls(self) -> list[list[HostCall]]:
+        """What goes to the host and comes back, for each operator of each of `host_blocks`."""
+        return [[op.call for op in b.ops if op.call is not None] for b in self.host_blocks]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Program):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..assembly.build import Build
 from ..plugin.executable import Executable, Host, PartialRun
+from ..program.failures import failed_operator
 from ..program.nan import find_origin, has_nan, nan_error
 from ..program.program import Program
 
@@ -73,6 +74,7 @@ class _HostLog:
 
     def __init__(self, program: Program, batch: tuple[int, ...], host: Host):
         self._program = program
+        self._blocks = program.host_blocks
         self._batch = batch
         self._host = host
         self._results: dict[tuple[int, int], list[NDArray[Any]]] = {}
@@ -85,7 +87,7 @@ class _HostLog:
         try:
             results = self._host(number, step, operands)
         except FloatingPointError as error:
-            operator = self._program.host_blocks[number].ops[0].operator
+            operator = failed_operator(error)
             if type(operator) is SimPyFunc:
                 raise  # from the user's own code, as in Nengo
             raise SimulationError(f"{operator} failed in step {step}: {error}") from error
@@ -94,9 +96,11 @@ class _HostLog:
 
     def repeat(self, number: int, step: int, operands: Sequence[NDArray[Any]]) -> Any:
         """What a call returned. Where there was none, what follows does not matter: zeros."""
-        sizes = self._program.host_blocks[number].ops[0].sizes
         known = self._results.get((number, step))
-        return [np.zeros((*self._batch, n)) for n in sizes] if known is None else known
+        if known is not None:
+            return known
+        made = self._blocks[number].outputs
+        return [np.zeros((*self._batch, self._program.arrays[i].size)) for i in made]
 
     def resume(self, number: int, step: int, operands: Sequence[NDArray[Any]]) -> Any:
         """Go on after a step that was broken off."""

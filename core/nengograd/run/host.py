@@ -7,7 +7,7 @@ after it the values that it wrote are taken out again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from nengo.builder.processes import SimProcess
 from nengo.builder.signal import SignalDict
 from numpy.typing import NDArray
 
-from ..program.failures import say_where
+from ..program.failures import say_where, say_which
 from ..program.host_call import HostCall
 from .host_function import RunItem, function_item, takes_plain_arrays
 
@@ -36,11 +36,17 @@ class HostRunner:
         process it is the process's own, for another operator the simulator's.
     dtype : numpy.dtype
         The dtype of the simulation, in which outputs are.
+    shared : sequence of mapping, optional
+        For each item, by signal, arrays that the operator is to work on in place of its own.
 
     Attributes
     ----------
+    call : HostCall
+        What it runs.
     generators : list of RandomState
         All that it draws from.
+    steps : list of callable
+        For each item, a step of the operator on its arrays; empty for a Python function.
     """
 
     def __init__(
@@ -49,10 +55,13 @@ class HostRunner:
         dt: float,
         rngs: Sequence[np.random.RandomState],
         dtype: np.dtype[Any],
+        shared: Sequence[Mapping[Any, NDArray[Any]]] = (),
     ):
         self.call = call
         self.dt = dt
         self._dtype = dtype
+        self._shared = shared
+        self.steps: list[Callable[[], None]] = []
         self._who = call.node or call.operator
         self._n_items = len(rngs)
         self.generators = list(rngs)
@@ -61,19 +70,26 @@ class HostRunner:
     def _make_item(self, dt: float, rng: np.random.RandomState, index: int) -> RunItem:
         op = self.call.operator
         signals = SignalDict()
+        if self._shared:
+            dict.update(signals, self._shared[index])
         op.init_signals(signals)
         op = _with_private_generators(op, rng, index)
         extra = getattr(op, "state_extra", None) or {}
         self.generators += [x for x in extra.values() if isinstance(x, np.random.RandomState)]
         try:
-            if takes_plain_arrays(self.call):
-                return function_item(op, signals, dt, rng, self._dtype)
-            return _operator_item(
-                self.call, signals, op.make_step(signals, dt, rng), dt, self._dtype
-            )
+            if takes_plain_arrays(self.call) and not self._shared:
+                return function_item(op, signals, dt, self._dtype)
+            run = _process_step(op, signals, dt, rng) if _is_plain(op) else None
+            self.steps.append(run or op.make_step(signals, dt, rng))
+            return _operator_item(self.call, signals, self.steps[-1], dt, self._dtype)
         except Exception as error:
-            say_where(error, self._who, index, self._n_items)
+            self.note(error, index)
             raise
+
+    def note(self, error: Exception, item: int, step: int | None = None) -> None:
+        """Add to an error where it came about: see `say_where` and `say_which`."""
+        say_where(error, self._who, item, self._n_items, step, self.dt)
+        say_which(error, self.call.operator)
 
     def __call__(
         self, step: int, operands: Sequence[NDArray[Any]], batched: bool
@@ -98,7 +114,7 @@ class HostRunner:
             try:
                 return self._items[0](step, operands)
             except Exception as error:
-                say_where(error, self._who, 0, self._n_items, step, self.dt)
+                self.note(error, 0, step)
                 raise
         results = []
         for index, run in enumerate(self._items):
@@ -106,7 +122,7 @@ class HostRunner:
             try:
                 results.append(run(step, own))
             except Exception as error:
-                say_where(error, self._who, index, self._n_items, step, self.dt)
+                self.note(error, index, step)
                 raise
         return [np.stack(parts) for parts in zip(*results, strict=True)]
 
@@ -118,7 +134,7 @@ def _operator_item(
 
     An operator's step keeps the arrays that it was made with, so they stay what they are.
     """
-    written = (*call.reads, *call.sets_before, *call.updates)
+    written = call.given
     targets = [
         (index, _flat(signals[signal]), signal.shape)
         for index, signal in enumerate(written)
@@ -127,7 +143,7 @@ def _operator_item(
     zeroed = [signals[signal] for signal in call.incs]
     counters = [signals[s] for s in call.times if s.dtype.kind == "i"]
     clocks = [signals[s] for s in call.times if s.dtype.kind != "i"]
-    taken = [_flat(signals[signal]) for signal in (*call.sets, *call.incs, *call.updates)]
+    taken = [_flat(signals[signal]) for signal in call.results]
 
     def run_item(step: int, operands: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         for index, target, shape in targets:
@@ -143,6 +159,26 @@ def _operator_item(
         return [array.astype(dtype).reshape(-1) for array in taken]
 
     return run_item
+
+
+def _is_plain(op: Any) -> bool:
+    """Whether an operator is a process that sets or updates, what nearly all synapses are."""
+    return type(op) is SimProcess and op.mode != "inc" and op.input is not None
+
+
+def _process_step(
+    op: SimProcess, signals: SignalDict, dt: float, rng: np.random.RandomState
+) -> Callable[[], None]:
+    """What `SimProcess.make_step` makes, with less between the arrays and the process."""
+    source, output, clock = signals[op.input], signals[op.output], signals[op.t]
+    state = {name: signals[signal] for name, signal in op.state.items()}
+    step = op.process.make_step(source.shape, output.shape, dt, op.process.get_rng(rng), state)
+
+    def run() -> None:
+        # The process may keep its input, and change it.
+        output[...] = step(clock.item(), source.copy())
+
+    return run
 
 
 def _flat(array: NDArray[Any]) -> NDArray[Any]:

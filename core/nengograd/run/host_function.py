@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..program.host_call import HostCall
 
-__all__ = ["RunItem", "function_item", "takes_plain_arrays"]
+__all__ = ["FunctionsStep", "RunItem", "function_item", "takes_plain_arrays"]
 
 RunItem = Callable[[int, Sequence[NDArray[Any]]], list[NDArray[Any]]]
 """``run(step, operands)``: one step for one item of a minibatch, on arrays of one axis."""
@@ -49,7 +49,6 @@ def function_item(
     op: SimPyFunc,
     signals: SignalDict,
     dt: float,
-    rng: np.random.RandomState,
     dtype: np.dtype[Any],
 ) -> RunItem:
     """One step of a Python function.
@@ -62,8 +61,6 @@ def function_item(
         Arrays of its own.
     dt : float
         Length of a step, in seconds.
-    rng : RandomState
-        For the operator's step.
     dtype : numpy.dtype
         The dtype of the simulation.
     """
@@ -80,7 +77,7 @@ def function_item(
     shape = output.shape
     size = shape[0]
     is_finite = _few_are_finite if size <= _FEW else _all_are_finite
-    put_as_nengo = _nengos_check(op, signals, dt, rng)
+    put_as_nengo = _nengos_check(op, signals, dt)
 
     def run(step: int, operands: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         y = call(step, operands)
@@ -94,6 +91,115 @@ def function_item(
             return [row]
         put_as_nengo(y)
         return [output.astype(dtype)]
+
+    return run
+
+
+class FunctionsStep:
+    """A step of Python functions that run one after the other.
+
+    Parameters
+    ----------
+    calls : sequence of HostCall
+        See `takes_plain_arrays`.
+    note : sequence of callable
+        For each ``note(error, item, step)``, which says where it has failed.
+    dt : float
+        Length of a step, in seconds.
+    n_items : int
+        Items of the minibatch; 1 without one.
+    dtype : numpy.dtype
+        The dtype of the simulation.
+    """
+
+    def __init__(
+        self,
+        calls: Sequence[HostCall],
+        note: Sequence[Callable[[Exception, int, int], None]],
+        dt: float,
+        n_items: int,
+        dtype: np.dtype[Any],
+    ):
+        self._note = note
+        self._n_items = n_items
+        self._dt = dt
+        self._dtype = dtype
+        self._size = sum(signal.size for call in calls for signal in call.sets)
+        self._has_output = bool(calls[0].sets)
+        self._steps = []
+        start = end = 0
+        for call in calls:
+            op = call.operator
+            begin, first = start, end
+            start += 0 if op.x is None else op.x.size
+            end += 0 if op.output is None else op.output.size
+            self._steps.append(_part_step(op, slice(begin, start), slice(first, end), dt))
+
+    def __call__(
+        self, step: int, operands: Sequence[NDArray[Any]], batched: bool
+    ) -> list[NDArray[Any]]:
+        """Run one step; see `nengograd.run.host_visit.HostVisit`."""
+        time = float(step * self._dt)
+        # A function may change its input, and keep it: no two have elements in common.
+        given = operands[0].astype(np.float64) if operands else _NOTHING
+        number = item = 0
+        try:
+            if not batched:
+                made = np.empty(self._size, self._dtype)
+                for number, run in enumerate(self._steps):  # noqa: B007 - errors tell
+                    run(time, given, made)
+                return [made] if self._has_output else []
+            n_items = self._n_items
+            made = np.empty((n_items, self._size), self._dtype)
+            rows = given if given.ndim > 1 else [given.copy() for _ in range(n_items)]
+            for number, run in enumerate(self._steps):  # noqa: B007 - errors tell
+                for item in range(n_items):
+                    run(time, rows[item], made[item])
+            return [made] if self._has_output else []
+        except Exception as error:
+            self._note[number](error, item, step)
+            raise
+
+
+_NOTHING = np.zeros(0)
+
+
+def _part_step(
+    op: SimPyFunc, source: slice, target: slice, dt: float
+) -> Callable[[float, NDArray[Any], NDArray[Any]], None]:
+    """``run(time, x, y)``: a function from a part of ``x`` to a part of ``y``."""
+    fn, reads, tells_time = op.fn, op.x is not None, op.t is not None
+    if op.output is None:
+
+        def run_sink(time: float, x: NDArray[Any], out: NDArray[Any]) -> None:
+            inputs = (x[source],) if reads else ()
+            fn(time, *inputs) if tells_time else fn(*inputs)
+
+        return run_sink
+
+    signals = SignalDict()
+    op.init_signals(signals)
+    output = signals[op.output]
+    shape = output.shape
+    is_finite = _few_are_finite if shape[0] <= _FEW else _all_are_finite
+    put_as_nengo = _nengos_check(op, signals, dt)
+    isfinite, float64, array = math.isfinite, np.float64, np.ndarray
+
+    def run(time: float, x: NDArray[Any], out: NDArray[Any]) -> None:
+        if reads:
+            y = fn(time, x[source]) if tells_time else fn(x[source])
+        else:
+            y = fn(time) if tells_time else fn()
+        kind = type(y)
+        if kind is array:
+            if y.shape == shape and y.dtype == float64 and is_finite(y):
+                out[target] = y
+                return
+        elif (kind is float or kind is float64) and isfinite(y):
+            out[target] = y
+            return
+        put_as_nengo(y)
+        out[target] = output
 
     return run
 
@@ -118,9 +224,7 @@ def _caller(op: SimPyFunc, dt: float) -> Callable[[int, Sequence[NDArray[Any]]],
     return lambda step, operands: fn(float(step * dt), operands[0].astype(np.float64))
 
 
-def _nengos_check(
-    op: SimPyFunc, signals: SignalDict, dt: float, rng: np.random.RandomState
-) -> Callable[[Any], None]:
+def _nengos_check(op: SimPyFunc, signals: SignalDict, dt: float) -> Callable[[Any], None]:
     """Nengo's own way to put what a function returned into its signal, errors included."""
     returned: list[Any] = []
 
@@ -130,7 +234,7 @@ def _nengos_check(
     give.__name__ = function_name(op.fn)
     twin = object.__new__(SimPyFunc)
     twin.__dict__.update(op.__dict__, fn=give)
-    put = twin.make_step(signals, dt, rng)
+    put = twin.make_step(signals, dt, None)  # it draws nothing
 
     def check(y: Any) -> None:
         returned.append(y)

@@ -19,7 +19,8 @@ from ..plugin.executable import Host, Options
 from ..plugin.registry import Registry
 from ..program.program import Program
 from ..program.sources import RandomSource, SeedSource, Source, StepFunction
-from .host import HostRunner, item_generator
+from .host import item_generator
+from .host_visit import HostVisit
 from .inputs import NO_FEEDS, Feeds, Inputs
 
 __all__ = ["Runtime", "feedable_nodes", "warn_about_host"]
@@ -30,15 +31,14 @@ Generators = list[np.random.RandomState]
 def feedable_nodes(program: Program) -> set[Any]:
     """Nodes whose output ``input_feeds`` may replace."""
     nodes = {source.node for source, _, _ in program.sources}
-    nodes |= {call.node for call in program.host_calls}
+    nodes |= {call.node for calls in program.host_calls for call in calls}
     return nodes - {None}
 
 
 def warn_about_host(program: Program, registry: Registry) -> None:
     """Name the operators that run on the host for want of a builder, once per model."""
     named: set[tuple[type, str]] = set()
-    for block in program.host_blocks:
-        op = block.ops[0].operator
+    for op in (found.operator for block in program.host_blocks for found in block.ops):
         if isinstance(op, SimPyFunc):
             continue
         if hasattr(op, "neurons"):
@@ -123,10 +123,15 @@ class Runtime:
         self._dtype = options.dtype
         self._batched = options.minibatch_size is not None
         self._items = options.n_items
-        calls = program.host_calls
+        self._visits = [
+            HostVisit(calls, self._dt, self._items, self._dtype) for calls in program.host_calls
+        ]
         # By identity, as everywhere: authors may give operators an equality of their own.
-        by_operator = {id(call.operator): i for i, call in enumerate(calls)}
-        runners: list[HostRunner | None] = [None] * len(calls)
+        by_operator = {
+            id(call.operator): (visit, number)
+            for visit in self._visits
+            for number, call in enumerate(visit.calls)
+        }
         rng = np.random.RandomState(seed)
         self._generators: dict[str, np.random.RandomState] = {}
         own_rngs: dict[int, np.random.RandomState] = {}
@@ -136,14 +141,11 @@ class Runtime:
             if isinstance(op, SimProcess):
                 own = op.process.get_rng(rng)
             if id(op) in by_operator:
-                number = by_operator[id(op)]
-                runner = HostRunner(calls[number], self._dt, self._share(own), self._dtype)
-                runners[number] = runner
+                visit, number = by_operator[id(op)]
+                runner = visit.make(number, self._share(own))
                 self._note(positions[id(op)], runner.generators)
             elif isinstance(op, SimProcess):
                 own_rngs[id(op)] = own
-        self._calls = calls
-        self._runners = runners
         rngs: dict[Source, Generators] = {}
         for source, _, _ in program.sources:
             if isinstance(source, SeedSource):
@@ -203,13 +205,20 @@ class Runtime:
         Generators, functions and processes keep their own state: they are those of the
         same Nengo operators.
         """
-        calls = program.host_calls
-        runners = {id(c.operator): r for c, r in zip(self._calls, self._runners, strict=True)}
-        missing = [call.operator for call in calls if id(call.operator) not in runners]
-        if missing:
-            raise BuildError(f"{missing[0]} runs on the host in one program of the model only")
-        self._runners = [runners[id(call.operator)] for call in calls]
-        self._calls = calls
+        known = {tuple(id(c.operator) for c in v.calls): v for v in self._visits}
+        runners = {id(r.call.operator): r for visit in self._visits for r in visit.runners}
+        visits = []
+        for calls in program.host_calls:
+            ids = tuple(id(call.operator) for call in calls)
+            missing = [call.operator for call in calls if id(call.operator) not in runners]
+            if missing:
+                raise BuildError(f"{missing[0]} runs on the host in one program of the model only")
+            visit = known.get(ids)
+            if visit is None:
+                found = [runners[i] for i in ids]
+                visit = HostVisit.regrouped(found, self._dt, self._items, self._dtype)
+            visits.append(visit)
+        self._visits = visits
         self._inputs.follow(program.sources)
 
     def inputs(
@@ -234,15 +243,7 @@ class Runtime:
         batched = self._batched
 
         def run(number: int, step: int, operands: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-            runner = self._runners[number]
-            assert runner is not None
             with np.errstate(invalid="raise", divide="ignore"):
-                return runner(step, operands, batched)
+                return self._visits[number](step, operands, batched, feeds)
 
-        def run_or_feed(
-            number: int, step: int, operands: Sequence[NDArray[Any]]
-        ) -> list[NDArray[Any]]:
-            node = self._calls[number].node
-            return [feeds.at(node, step)] if node in feeds else run(number, step, operands)
-
-        return run_or_feed if feeds.values else run
+        return run

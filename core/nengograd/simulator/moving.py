@@ -79,8 +79,9 @@ def tensors_of(operators: Iterable[Any]) -> str | None:
 
 
 def count_lacking(program: Program, registry: Registry) -> int:
-    """Blocks that run Nengo's code on the host, or not at all, for want of a builder."""
-    own = [type(block.ops[0].operator) is not SimPyFunc for block in program.host_blocks]
+    """Operators that run Nengo's code on the host, or not at all, for want of a builder."""
+    ops = [op.operator for block in program.host_blocks for op in block.ops]
+    own = [type(operator) is not SimPyFunc for operator in ops]
     return sum(own) + (not registry.serves(program))
 
 
