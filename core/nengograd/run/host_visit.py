@@ -104,9 +104,10 @@ class HostVisit:
         """
         if feeds.values and any(call.node in feeds for call in self.calls):
             return self._one_by_one(step, operands, batched, feeds)
-        if self._plan is None:
-            self._plan = self._make_plan()
-        return self._plan(step, operands, batched)
+        plan = self._plan
+        if plan is None:
+            plan = self._plan = self._make_plan()
+        return plan(step, operands, batched)
 
     def _make_plan(self) -> Callable[[int, Sequence[NDArray[Any]], bool], Outputs]:
         runners = self.runners
