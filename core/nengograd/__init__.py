@@ -14,6 +14,7 @@ from .nengodl import IN_MODULE
 from .neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
 from .plugin.hookspecs import hookimpl
 from .simulator.simulator import Simulator
+from .simulator.state import SimulationState
 from .surrogates import SURROGATES
 from .tensor_node import Layer, TensorNode
 
@@ -23,6 +24,7 @@ __all__ = [
     "He",
     "Layer",
     "LeakyReLU",
+    "SimulationState",
     "Simulator",
     "SoftLIFRate",
     "SpikingLeakyReLU",

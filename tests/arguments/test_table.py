@@ -115,6 +115,7 @@ WRONG: dict[rules.Rule, list[Any]] = {
     rules.DURATION: [-0.001, -1, *NOT_NUMBERS, *NOT_FINITE],
     rules.INTEGER: [1.5, 1.0, *NOT_NUMBERS, *NOT_FINITE[:4]],
     rules.COUNT: [2.0, *NOT_COUNTS],
+    rules.WHOLE: [-1, 2.0, 1.5, *NOT_NUMBERS, *NOT_FINITE[:4]],
     rules.STEPS: NOT_COUNTS,
     rules.SEED: [-1, 2**32, 1.5, 1.0, *NOT_NUMBERS, *NOT_FINITE],
     rules.TEXT: NOT_TEXT,
@@ -213,6 +214,7 @@ class Anywhere(dict):
                 "Simulator.loss": data,
                 "Simulator.save_params": {"path": "unwritten"},
                 "Simulator.load_params": {"path": "unwritten"},
+                "SimulationState": vars(sim.state),
                 "TensorNode": {"tensor_func": np.sin},
                 "Layer": {"layer_func": nengo.LIF()},
                 "Layer.__call__": {"input": net.nodes[0]},
@@ -254,6 +256,8 @@ def call(sim: nengograd.Simulator, name: str, argument: str, value: Any) -> None
     given[argument] = value
     if name.startswith("Simulator."):
         getattr(sim, name.split(".")[1])(**given)
+    elif name.startswith("SimulationState."):
+        getattr(sim.state, name.split(".")[1])(**given)
     elif name == "Layer.__call__":
         with sim.model.toplevel:
             nengograd.Layer(nengo.LIF())(**given)

@@ -115,6 +115,7 @@ PERIOD = _number("a number of seconds above 0", 0, is_open=True)
 DURATION = _number("a finite number of seconds, at least 0", 0)
 INTEGER = Rule("a whole number", _is_whole)
 COUNT = Rule("a whole number of at least 1", lambda value: _is_whole(value) and value >= 1)
+WHOLE = Rule("a whole number of at least 0", lambda value: _is_whole(value) and value >= 0)
 
 
 WHOLE = Rule("a whole number of at least 0", lambda value: _is_whole(value) and value >= 0)

@@ -151,6 +151,17 @@ TABLE: dict[str, dict[str, Rule]] = {
         "sample_every": optional(rules.PERIOD),
     },
     "Simulator.close": {},
+    "SimulationState": {
+        "arrays": rules.MAPPING,
+        "n_steps": rules.WHOLE,
+        "seed": rules.SEED,
+        "dtype": rules.DTYPE,
+        "minibatch_size": optional(rules.COUNT),
+        "dt": rules.PERIOD,
+        "apart": rules.NAMES,
+    },
+    "SimulationState.copy": {},
+    "SimulationState.save": {"path": rules.PATH},
     "configure_settings": {
         "trainable": rules.SETTING,
         "keep_history": rules.SETTING,

@@ -9,7 +9,14 @@ from nengo.exceptions import SimulationError
 
 __all__ = ["Activity"]
 
-_WITHIN_TRAINING = ("run", "compute a loss", "save parameters", "check gradients", "be pickled")
+_WITHIN_TRAINING = (
+    "run",
+    "compute a loss",
+    "save parameters",
+    "check gradients",
+    "be pickled",
+    "give its state",
+)
 """The activities that callbacks may start while a simulator trains."""
 
 

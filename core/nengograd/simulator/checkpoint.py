@@ -10,23 +10,28 @@ import numpy as np
 from nengo.exceptions import SimulatorClosed, ValidationError
 from numpy.typing import NDArray
 
-from ..run.state import put_state, state_arrays
-from ..training.params_file import ParamsFile, open_params, save
+from ..training.params_file import ArrayInfo, ParamsFile, open_params, save
 from ..training.saved import (
     PARAMETER,
     PARAMETER_ROLES,
     Loaded,
     check_finite,
     check_fit,
-    infos,
     signal_names,
     take,
 )
 from .parts import Parts
+from .state import (
+    STATE,
+    check_conditions,
+    conditions,
+    named_state,
+    no_state,
+    put_named_state,
+    remember,
+)
 
 __all__ = ["load_file", "save_file"]
-
-_STATE = "state"
 
 
 def save_file(
@@ -38,12 +43,12 @@ def save_file(
     if state:
         if sim.closed:
             raise SimulatorClosed("The state of a closed simulator is gone; save it without.")
-        found = _state(sim, parts)
+        found = named_state(sim, parts)
         arrays = {**arrays, **found}
-        roles = {**roles, **dict.fromkeys(found, _STATE)}
+        roles = {**roles, **dict.fromkeys(found, STATE)}
         names = signal_names(sim.model)
         about = {
-            **_conditions(sim),
+            **conditions(sim),
             "n_steps": sim.n_steps,
             "seed": int(sim.seed),
             "n_epochs": parts.learning.n_epochs,
@@ -53,31 +58,6 @@ def save_file(
     for name, array in arrays.items():
         check_finite(name, array, allow_nonfinite)
     parts.learning.build.engine.call_once(sim.options, lambda: save(path, arrays, roles, about))
-
-
-def _conditions(sim: Any) -> dict[str, Any]:
-    """Attributes that two simulators have to share for one to go on with the other's state."""
-    size = sim.options.minibatch_size
-    return {"dtype": sim.options.dtype.name, "minibatch_size": size, "dt": sim.dt}
-
-
-def _state(sim: Any, parts: Parts) -> dict[str, NDArray[Any]]:
-    runner = parts.runner
-    state = runner.executable.read(runner.state)
-    return {
-        **state_arrays(runner.program, state, signal_names(sim.model)),
-        **runner.runtime.read(),
-        **{name: value for name, (_, value) in _outputs(sim, parts).items()},
-    }
-
-
-def _outputs(sim: Any, parts: Parts) -> dict[str, tuple[Any, NDArray[Any]]]:
-    """Signals of constant nodes and what they put out now, by name."""
-    names = signal_names(sim.model)
-    return {
-        f"state.{names[signal]}": (signal, np.asarray(value))
-        for signal, value in parts.learning.changes.outputs(sim.program).items()
-    }
 
 
 def load_file(
@@ -96,11 +76,11 @@ def load_file(
         check_fit(given, wanted, partial)
         values = take(file, wanted, sim.options.dtype, allow_nonfinite)
         if state:
-            _check_conditions(sim, file)
+            _check_state(sim, file)
             chosen = file.about.get("chosen")
             if isinstance(chosen, dict) and set(chosen) == {"backend", "steps", "is_needed"}:
                 parts.resume(**chosen)
-        undo = _remember(sim, parts)
+        undo = remember(sim, parts)
         try:
             parameters = {n for n, info in given.items() if info.role == PARAMETER}
             apart = set(file.about["apart"]) if state else set()
@@ -115,7 +95,7 @@ def load_file(
             raise
         taken = set(values)
         if state:
-            taken |= {name for name, info in file.arrays.items() if info.role == _STATE}
+            taken |= {name for name, info in file.arrays.items() if info.role == STATE}
         return Loaded(
             file.path,
             tuple(name for name in file.arrays if name in taken),
@@ -125,58 +105,23 @@ def load_file(
         )
 
 
-def _check_conditions(sim: Any, file: ParamsFile) -> None:
+def _check_state(sim: Any, file: ParamsFile) -> None:
     if "n_steps" not in file.about:
-        raise ValidationError(
-            f"{str(file.path)!r} holds no state: save it with save_params(path, state=True)",
-            attr="state",
-        )
+        raise no_state(file.path)
     about: Mapping[str, Any] = file.about
     numbers = [about.get(name) for name in ("n_steps", "seed", "n_epochs")]
     texts = about.get("apart")
     if not all(type(n) is int and n >= 0 for n in numbers) or not isinstance(texts, list):
         raise ValidationError(f"{str(file.path)!r} is damaged: {dict(about)}", attr="path")
-    for name, value in _conditions(sim).items():
-        if about.get(name) != value:
-            raise ValidationError(
-                f"the state is that of a simulation with {name}={about.get(name)}; this simulator "
-                f"has {name}={value}",
-                attr="state",
-            )
+    check_conditions(sim, about)
 
 
 def _put_state(sim: Any, parts: Parts, file: ParamsFile, allow_nonfinite: bool) -> None:
-    about, runner = file.about, parts.runner
-    runner.start_over(about["seed"])
-    state = {i: np.array(x) for i, x in runner.executable.read(runner.state).items()}
-    names, outputs = signal_names(sim.model), _outputs(sim, parts)
-    present = {**state_arrays(runner.program, state, names), **runner.runtime.read()}
-    present.update({name: value for name, (_, value) in outputs.items()})
-    given = {n: info for n, info in file.arrays.items() if info.role == _STATE}
-    wanted = infos(present)
-    check_fit(given, wanted)
-    values = take(file, wanted, np.float64, allow_nonfinite)
-    put_state(runner.program, values, names, state)
-    runner.runtime.write(values)
-    parts.learning.changes.write({s: values[name] for name, (s, _) in outputs.items()}, frozenset())
-    parts.learning.changes.put_outputs(runner.program)
-    runner.state = runner.executable.make_state(state)
-    runner.n_steps, sim.seed = about["n_steps"], about["seed"]
-    parts.learning.n_epochs = about["n_epochs"]
-    parts.recording.start_over()
+    given = {n: info for n, info in file.arrays.items() if info.role == STATE}
 
+    def values(wanted: Mapping[str, ArrayInfo]) -> dict[str, NDArray[Any]]:
+        check_fit(given, wanted)
+        return take(file, wanted, np.float64, allow_nonfinite)
 
-def _remember(sim: Any, parts: Parts) -> Any:
-    """A function that restores the present state of a simulator."""
-    runner, seed = parts.runner.remember(), sim.seed
-    learned, epochs = parts.learning.changes.remembered(), parts.learning.n_epochs
-
-    def undo() -> None:
-        parts.learning.changes.recall(learned)
-        parts.learning.n_epochs = epochs
-        sim.seed = seed
-        parts.runner.recall(runner)
-        parts.learning.runs(sim.program)
-        parts.runner.executable.set_parameters(parts.learning.arrays(sim.program))
-
-    return undo
+    put_named_state(sim, parts, file.about["n_steps"], file.about["seed"], values)
+    parts.learning.n_epochs = file.about["n_epochs"]

@@ -1,4 +1,4 @@
-"""Methods of a simulator for its parameters, and for files of them."""
+"""Methods of a simulator for its parameters and its state, and for files of them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,34 @@ from ..training.saved import Loaded
 from .activity import Activity
 from .checkpoint import load_file, save_file
 from .moving import Moving
+from .state import SimulationState, get_state, set_state
 
 __all__ = ["ParameterMethods"]
 
 
 class ParameterMethods(Moving):
-    """`save_params`, `load_params` and `print_params` of `nengograd.Simulator`."""
+    """The state and the parameters of `nengograd.Simulator`: kept, saved, shown, written back."""
+
+    @property
+    def state(self) -> SimulationState:
+        """The state of the simulation, to keep or to save; assigning one goes on from there.
+
+        ``state = sim.state; sim.run(1); sim.state = state`` is where it was. What does not fit is
+        an error, and nothing has changed then. Probe data begins anew. What training changes stays
+        as it is.
+        """
+        self._check_open("give its state")
+        self._take_writes()
+        with Activity(self._activities, "give its state"):
+            return get_state(self, self._parts)
+
+    @state.setter
+    def state(self, state: SimulationState) -> None:
+        self._check_open("go on from a state")
+        self._take_writes()
+        with Activity(self._activities, "go on from a state"):
+            set_state(self, self._parts, state)
+        self._signals.refresh()
 
     def save_params(
         self, path: str | os.PathLike[str], *, state: bool = False, allow_nonfinite: bool = False

@@ -42,6 +42,8 @@ __all__ = [
 CONSTANT, PARAMETER, START, GAIN, FIXED = "constant", "parameter", "start", "gain", "fixed"
 PARAMETER_ROLES = (CONSTANT, PARAMETER, START, GAIN, FIXED)
 
+_THESE = {"params": "these parameters do", "state": "this state does"}
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -198,7 +200,10 @@ def infos(arrays: Mapping[str, NDArray[Any]]) -> dict[str, ArrayInfo]:
 
 
 def check_fit(
-    given: Mapping[str, ArrayInfo], wanted: Mapping[str, ArrayInfo], partial: bool = False
+    given: Mapping[str, ArrayInfo],
+    wanted: Mapping[str, ArrayInfo],
+    partial: bool = False,
+    what: str = "params",
 ) -> None:
     """Raise one error that lists all that keeps arrays from fitting a simulation.
 
@@ -208,6 +213,8 @@ def check_fit(
         dtype and shape by name.
     partial : bool
         Whether names that only one of them has are no fault.
+    what : str
+        ``"params"`` or ``"state"``, for the error.
 
     Raises
     ------
@@ -231,8 +238,8 @@ def check_fit(
             )
     if problems:
         raise ValidationError(
-            "these parameters do not fit the network:\n" + "\n".join(f"- {p}" for p in problems),
-            attr="params",
+            f"{_THESE[what]} not fit the network:\n" + "\n".join(f"- {p}" for p in problems),
+            attr=what,
         )
 
 
