@@ -34,6 +34,7 @@ __all__ = [
     "configure_settings",
     "diagram",
     "dists",
+    "freeze",
     "hookimpl",
     "plot",
     "profile",
@@ -42,6 +43,7 @@ __all__ = [
 
 _LATER = {
     "diagram": "nengograd.diagram",
+    "freeze": "nengograd.export",
     "plot": "nengograd.plot",
     "profile": "nengograd.profile",
     "to_network": "nengograd.export",
@@ -51,7 +53,7 @@ _LATER = {
 if TYPE_CHECKING:
     __version__: str
     from . import diagram, plot, profile
-    from .export import to_network
+    from .export import freeze, to_network
 else:  # a type checker should go on finding names that do not exist
 
     def __getattr__(name: str) -> object:

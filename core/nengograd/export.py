@@ -1,4 +1,4 @@
-"""Trained values written back into a Nengo network."""
+"""Trained values written back into a Nengo network: into a copy, or into the one that there is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .arguments.table import check_arguments
 from .tensor_node import TensorNode
 
-__all__ = ["to_network"]
+__all__ = ["freeze", "to_network"]
 
 
 def to_network(sim: Any, learned: bool = False, item: int | None = None) -> nengo.Network:
@@ -59,6 +59,8 @@ def to_network(sim: Any, learned: bool = False, item: int | None = None) -> neng
     if original is None:
         raise ValidationError("the simulator was made from a model alone", attr="sim")
     built = _now(sim, item) if learned else sim.data.__getitem__
+    for old in original.all_connections:
+        _check_decoders(old, built(old).weights, "sim")
     network = _copied(original)
     network.seed = original.seed
     for kind in ("ensembles", "nodes", "connections", "probes"):
@@ -74,6 +76,69 @@ def to_network(sim: Any, learned: bool = False, item: int | None = None) -> neng
     copies = dict(zip(original.all_probes, network.all_probes, strict=True))
     _write_probes(sim.model, built, copies)
     return network
+
+
+def freeze(sim: Any, objects: Any = None, learned: bool = False, item: int | None = None) -> None:
+    """Write the current parameters of a simulator into its own network, in place.
+
+    Simulators that are made of the network from then on, of any kind, begin with what was trained,
+    and may train it further. Objects and probes are the same as before, and the simulator goes on
+    undisturbed. Encoders, gains, biases and weights become numbers: a function that a connection
+    computes is known by its decoders alone then. A `TensorNode` stays one, and gets
+    ``initial_weights``; the layer itself keeps the weights that it has. Probes of ensembles that
+    are written decode as they did. `to_network` gives a new network instead.
+
+    Parameters
+    ----------
+    sim : nengograd.Simulator
+        A simulator, trained or not, open or closed.
+    objects : Network, Ensemble, Connection, TensorNode or list of them, optional
+        What to write; by default the whole network.
+    learned, item
+        See `to_network`.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If an object is not part of the simulator's network, or Nengo cannot take its weights.
+        Nothing has changed then.
+    nengo.exceptions.SimulatorClosed
+        If learned weights are wanted of a closed simulator: they are gone.
+    """
+    check_arguments("freeze", locals())
+    network = sim.model.toplevel
+    if network is None:
+        raise ValidationError("the simulator was made from a model alone", attr="sim")
+    chosen = _chosen(network, network if objects is None else objects)
+    built = _now(sim, item) if learned else sim.data.__getitem__
+    for obj in chosen:
+        if isinstance(obj, nengo.Connection):
+            _check_decoders(obj, built(obj).weights, "objects")
+    for obj in chosen:
+        if isinstance(obj, nengo.Ensemble):
+            _write_ensemble(obj, built(obj))
+        elif isinstance(obj, TensorNode):
+            obj.initial_weights = {name: np.array(x) for name, x in built(obj).weights.items()}
+        elif isinstance(obj, nengo.Connection):
+            _write_connection(obj, built(obj).weights)
+    written = set(chosen)
+    probes = (p for p in network.all_probes if p.obj in written)
+    _write_probes(sim.model, built, {probe: probe for probe in probes})
+
+
+def _chosen(network: nengo.Network, objects: Any) -> list[Any]:
+    """Ensembles, connections and tensor nodes that are meant, each once."""
+    given = list(objects) if isinstance(objects, (list, tuple)) else [objects]
+    known = {network, *network.all_networks, *network.all_objects}
+    found: dict[Any, None] = {}
+    for obj in given:
+        if obj not in known:
+            raise ValidationError(f"{obj} is no part of the simulator's network", attr="objects")
+        inner = [obj]
+        if isinstance(obj, nengo.Network):
+            inner = [*obj.all_ensembles, *obj.all_nodes, *obj.all_connections]
+        found.update(dict.fromkeys(inner))
+    return list(found)
 
 
 def _now(sim: Any, item: int | None) -> Callable[[Any], Any]:
@@ -185,12 +250,28 @@ class _TensorProcess(nengo.Process):  # type: ignore[misc]
         return step
 
 
+def _is_decoded(connection: nengo.Connection) -> bool:
+    pre = connection.pre_obj
+    return isinstance(pre, nengo.Ensemble) and not isinstance(pre.neuron_type, nengo.Direct)
+
+
+def _check_decoders(connection: nengo.Connection, weights: Any, attr: str) -> None:
+    """Raise an error if Nengo cannot take the weights of a decoded connection."""
+    if weights is None or not _is_decoded(connection) or connection.solver.weights:
+        return
+    if not isinstance(connection.transform, (nengo.Dense, nengo.transforms.NoTransform)):
+        raise ValidationError(
+            f"{connection} decodes through a {type(connection.transform).__name__}, whose weights "
+            "Nengo cannot take as they are",
+            attr=attr,
+        )
+
+
 def _write_connection(connection: nengo.Connection, weights: Any) -> None:
     if weights is None:
         return
-    pre, transform = connection.pre_obj, connection.transform
-    is_decoded = isinstance(pre, nengo.Ensemble) and not isinstance(pre.neuron_type, nengo.Direct)
-    if is_decoded:
+    transform = connection.transform
+    if _is_decoded(connection):
         _write_decoders(connection, weights)
     elif isinstance(transform, nengo.Dense):
         connection.transform = nengo.Dense(transform.shape, init=np.array(weights))
@@ -214,12 +295,6 @@ def _write_decoders(connection: nengo.Connection, weights: Any) -> None:
     if connection.solver.weights:
         connection.solver = _FullWeights(np.array(weights).T, weights=True)
         return
-    if not isinstance(connection.transform, (nengo.Dense, nengo.transforms.NoTransform)):
-        raise ValidationError(
-            f"{connection} decodes through a {type(connection.transform).__name__}, whose weights "
-            "Nengo cannot take as they are",
-            attr="sim",
-        )
     size = connection.size_out
     connection.function = FunctionInfo(function=_decoded, size=size)
     connection.transform = None

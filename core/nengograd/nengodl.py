@@ -20,7 +20,6 @@ IN_MODULE = {
 IN_MODULE["converter"] = IN_MODULE["Converter"]
 
 IN_SIMULATOR = {
-    "freeze_params": "use nengograd.to_network(sim), which returns a new network",
     "get_nengo_params": "use sim.data[obj], which has weights, encoders, bias and gain as trained",
     "keras_model": "sim.program is one step as data, and prints",
     "tensor_graph": "sim.program is one step as data, and prints",

@@ -73,6 +73,12 @@ class TensorNode(nengo.Node):
         the function or layer is, as far as that can be seen: a function that says ``tf.tanh`` is
         TensorFlow's. Else it is the preferred one that has tensor functions.
 
+    Attributes
+    ----------
+    initial_weights : dict or None
+        Weights by name with which simulators begin in place of those of the layer; `freeze` writes
+        them. Nodes that share a layer should have the same: those of the first are used.
+
     Raises
     ------
     nengo.exceptions.ValidationError
@@ -99,6 +105,7 @@ class TensorNode(nengo.Node):
         self.tensor_func = tensor_func
         self.shape_in = _shape(shape_in)
         self.pass_time = pass_time
+        self.initial_weights: dict[str, NDArray[Any]] | None = None
         self.function: TensorFunction = engine.tensor_function(
             tensor_func, self.shape_in, pass_time
         )
@@ -214,6 +221,20 @@ def _signal(node: TensorNode, name: str, value: NDArray[Any]) -> Signal:
     return Signal(held, name=f"{node}.{name}")
 
 
+def _given_weights(node: TensorNode) -> dict[str, NDArray[Any]]:
+    """The weights that a node was given by name, in place of the layer's own."""
+    function = node.function
+    given = {name: np.asarray(x) for name, x in (node.initial_weights or {}).items()}
+    for name, value in given.items():
+        if name not in function.names or value.shape != tuple(function.shapes[name]):
+            shapes = {n: tuple(function.shapes[n]) for n in function.names}
+            raise ValidationError(
+                f"{node} has the weights {shapes}; {name} of shape {value.shape} is none of them",
+                attr="initial_weights",
+            )
+    return given
+
+
 @Builder.register(TensorNode)  # type: ignore[untyped-decorator]
 def build_tensor_node(model: Any, node: TensorNode) -> None:
     """Make a node's signals, those of its weights, and its operator."""
@@ -226,6 +247,7 @@ def build_tensor_node(model: Any, node: TensorNode) -> None:
     model.sig[node]["in"], model.sig[node]["out"] = given, output
     function = node.function
     initial = function.initial(int(model.seeds[node])) if function.dtypes else {}
+    initial = {**initial, **_given_weights(node)}
     shared = model.sig[Itself(node.tensor_func)] if function.names else {}
     if not shared:
         shared.update((name, _signal(node, name, initial[name])) for name in function.names)

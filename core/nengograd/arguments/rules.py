@@ -367,6 +367,14 @@ PROBE_OR_PROBES = Rule(
     lambda value: isinstance(value, nengo.Probe) or PROBES.accepts(value),
 )
 ENSEMBLE = instance(nengo.Ensemble, "a nengo.Ensemble")
+_PARTS = (nengo.Network, nengo.Ensemble, nengo.Connection, nengo.Node)
+PARTS = Rule(
+    "a network, an ensemble, a connection, a tensor node, or a list of them",
+    lambda value: (
+        isinstance(value, _PARTS)
+        or (isinstance(value, (list, tuple)) and all(isinstance(one, _PARTS) for one in value))
+    ),
+)
 NEURONS = instance(nengo.neurons.NeuronType, "a neuron type, as an object and not a class")
 PROCESS = instance(nengo.Process, "a process or a synapse, as an object and not a class")
 OPERATOR = Rule(

@@ -142,6 +142,11 @@ TABLE: dict[str, dict[str, Rule]] = {
         "partial": rules.FLAG,
         "allow_nonfinite": rules.FLAG,
     },
+    "Simulator.freeze_params": {
+        "objects": optional(rules.PARTS),
+        "learned": rules.FLAG,
+        "item": optional(rules.INTEGER),
+    },
     "Simulator.print_params": {"msg": optional(rules.TEXT)},
     "Simulator.reset": {"seed": optional(rules.SEED)},
     "Simulator.soft_reset": {"include_trainable": rules.FLAG, "include_probes": rules.FLAG},
@@ -170,6 +175,12 @@ TABLE: dict[str, dict[str, Rule]] = {
         "surrogate": optional(rules.SURROGATE),
         "stop_at_nan": optional(rules.FLAG),
         "detach_learning_rules": optional(rules.FLAG),
+    },
+    "freeze": {
+        "sim": rules.SIMULATOR,
+        "objects": optional(rules.PARTS),
+        "learned": rules.FLAG,
+        "item": optional(rules.INTEGER),
     },
     "to_network": {
         "sim": rules.SIMULATOR,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from ..arguments.table import check_arguments
+from ..export import freeze
 from ..training.saved import Loaded
 from .activity import Activity
 from .checkpoint import load_file, save_file
@@ -137,3 +139,16 @@ class ParameterMethods(Moving):
         if msg is not None:
             print(msg)
         print(self._learning.table())
+
+    def freeze_params(
+        self, objects: Any = None, learned: bool = False, item: int | None = None
+    ) -> None:
+        """Write the current parameters into the network, in place; see `nengograd.freeze`.
+
+        Parameters
+        ----------
+        objects, learned, item
+            See `nengograd.freeze`.
+        """
+        check_arguments("Simulator.freeze_params", locals())
+        freeze(self, objects, learned, item)
