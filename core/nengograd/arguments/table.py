@@ -147,6 +147,7 @@ TABLE: dict[str, dict[str, Rule]] = {
         "learned": rules.FLAG,
         "item": optional(rules.INTEGER),
     },
+    "Simulator.summary": {"print_fn": optional(rules.FUNCTION)},
     "Simulator.print_params": {"msg": optional(rules.TEXT)},
     "Simulator.reset": {"seed": optional(rules.SEED)},
     "Simulator.soft_reset": {"include_trainable": rules.FLAG, "include_probes": rules.FLAG},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from ..arguments.table import check_arguments
 from ..export import freeze
 from ..training.saved import Loaded
+from ..training.summary import layers, summary
 from .activity import Activity
 from .checkpoint import load_file, save_file
 from .moving import Moving
@@ -152,3 +154,24 @@ class ParameterMethods(Moving):
         """
         check_arguments("Simulator.freeze_params", locals())
         freeze(self, objects, learned, item)
+
+    def summary(self, print_fn: Callable[[str], object] | None = None) -> None:
+        """Print the network as a table: its layers, their shapes, how many parameters they have.
+
+        Layers are ensembles, tensor nodes and connections, in the order of the network. The shape
+        is that of what comes out in each step. Parameters of an ensemble are its encoders and
+        biases, of a tensor node the weights of its layer, of a connection its decoders or weights.
+
+        Parameters
+        ----------
+        print_fn : callable, optional
+            What to call with the text instead of `print`.
+        """
+        check_arguments("Simulator.summary", locals())
+        size = self.options.minibatch_size
+        batch = "" if size is None else f", a minibatch of {size}"
+        label = getattr(self.model.toplevel, "label", None) or "network"
+        title = f"{label}, on {self.backend}, {self.options.dtype.name}{batch}"
+        trainable = {parameter.signal for parameter in self._learning.parameters}
+        text = summary(title, layers(self.model), trainable)
+        (print if print_fn is None else print_fn)(text)
