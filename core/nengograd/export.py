@@ -182,6 +182,9 @@ def _write_ensemble(ens: nengo.Ensemble, built: Any) -> None:
     ens.normalize_encoders = False
     ens.encoders = built.encoders
     ens.gain, ens.bias = built.gain, built.bias
+    # Both follow from these. Nengo warns where they are said beside them, and fails on arrays.
+    ens.max_rates = nengo.Ensemble.max_rates.default
+    ens.intercepts = nengo.Ensemble.intercepts.default
 
 
 def _copied(original: nengo.Network) -> nengo.Network:

@@ -113,6 +113,22 @@ def test_a_frozen_network_is_frozen_again_after_more_training() -> None:
         agree(outputs(reference, probes), expected)
 
 
+def test_rates_and_intercepts_that_were_chosen_are_part_of_what_is_written(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    with nengo.Network(seed=0) as net:
+        nengo.Ensemble(4, 1, max_rates=np.full(4, 100.0), intercepts=nengo.dists.Choice([0.1]))
+    with nengograd.Simulator(net, **OPTIONS) as sim:
+        copy = nengograd.to_network(sim)
+        nengograd.freeze(sim)
+    for network in (copy, net):
+        with nengo.Simulator(network, progress_bar=False) as reference:
+            built = reference.data[network.ensembles[0]]
+            np.testing.assert_allclose(built.max_rates, 100)
+            np.testing.assert_allclose(built.intercepts, 0.1)
+    assert not recwarn.list
+
+
 def test_a_closed_simulator_still_has_what_was_trained() -> None:
     net, probes = varied()
     with nengograd.Simulator(net, **OPTIONS) as sim:
