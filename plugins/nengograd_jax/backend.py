@@ -27,6 +27,9 @@ from .sharding import Placement
 
 __all__ = ["JaxBackend"]
 
+_MANY = 1_000_000
+"""Elements of an array from which on its operations are shared out to several cores."""
+
 
 class JaxBackend(Backend):
     """XLA by way of JAX."""
@@ -52,7 +55,10 @@ class JaxBackend(Backend):
                 f"device={options.device!r}, and each simulates all items by itself"
             )
         kind = SegmentExecutable if program.host_blocks else LoopExecutable
-        return kind(program, registry, options, JaxPrimitives(options.dtype, placement))
+        most = max((array.size for array in program.arrays.values()), default=0)
+        in_parallel = most * placement.items_of(options.n_items) > _MANY
+        primitives = JaxPrimitives(options.dtype, placement, in_parallel)
+        return kind(program, registry, options, primitives)
 
     def trainer(self, program: Program, registry: Registry, options: Options) -> Trainer:
         """Prepare a program for training."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ from nengograd_xla.attribution import Traced
 from nengograd_xla.interrupts import deferred_interrupts
 
 from .cache import cached_compilations
-from .flags import CALLED_ONE_BY_ONE
+from .flags import called_one_by_one
 from .sharding import Placement
 
 __all__ = ["CompiledFunction"]
@@ -34,6 +34,8 @@ class CompiledFunction:
         Shapes and dtypes of the arguments.
     placement : Placement
         Where it runs.
+    options : mapping
+        XLA's, for this function.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class CompiledFunction:
         name: str,
         specs: Sequence[Any],
         placement: Placement,
+        options: Mapping[str, str],
     ):
         self.name = name
         self.compilations = 0
         self._function = function
         self._specs = list(specs)
         self._placement = placement
+        self._options = dict(options)
         self._closure: list[Any] = []
         self._lowered: Any = None
         self._compiled: Any = None
@@ -58,7 +62,7 @@ class CompiledFunction:
         with deferred_interrupts():
             self._lowered = self._lower()
         with cached_compilations():
-            return self._lowered.compile()
+            return self._lowered.compile(compiler_options=self._options)
 
     def _lower(self) -> Any:
         traced = jax.make_jaxpr(self._function)(*self._specs)
@@ -87,7 +91,8 @@ class CompiledFunction:
         It is slower, and a tracer can see what each operation takes.
         """
         if self._compiled is not None:
-            self._measured = self._lowered.compile(compiler_options=CALLED_ONE_BY_ONE)
+            options = called_one_by_one(self._options)
+            self._measured = self._lowered.compile(compiler_options=options)
 
     def stop_measuring(self) -> None:
         """Go back to the quick version."""
@@ -121,4 +126,4 @@ class CompiledFunction:
         """XLA's optimized program, with the names of this program's blocks."""
         if self._measured is not None:
             return str(self._measured.as_text())
-        return str(self._lower().compile().as_text())
+        return str(self._lower().compile(compiler_options=self._options).as_text())

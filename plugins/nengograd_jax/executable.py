@@ -14,8 +14,9 @@ from jax import lax
 from numpy.typing import NDArray
 
 from nengograd.plugin.namespace import Namespace
-from nengograd_xla.primitives import Compiled, LoopStep, Primitives
+from nengograd_xla.primitives import Compiled, Fenced, LoopStep, Primitives
 
+from . import flags
 from .compiled import CompiledFunction
 from .namespace import make_namespace
 from .precision import precision
@@ -34,11 +35,15 @@ class JaxPrimitives(Primitives):
         The dtype of the simulation.
     placement : Placement
         Where to compute.
+    in_parallel : bool
+        Whether to share out each large operation to the cores of a CPU.
     """
 
-    def __init__(self, dtype: np.dtype[Any], placement: Placement):
+    def __init__(self, dtype: np.dtype[Any], placement: Placement, in_parallel: bool):
         super().__init__(dtype)
         self._placement = placement
+        self._options = {} if in_parallel else flags.IN_SEQUENCE
+        self._materialized = 0
 
     def context(self) -> AbstractContextManager[Any]:
         """The precision of the simulation."""
@@ -70,16 +75,29 @@ class JaxPrimitives(Primitives):
         scope: AbstractContextManager[Any] = jax.named_scope(name)
         return scope
 
-    def conditional(
-        self, condition: Any, run: Callable[[], list[Any]], skip: Callable[[], list[Any]]
-    ) -> Sequence[Any]:
-        """One of two results."""
-        results: list[Any] = lax.cond(condition, run, skip)
-        return results
+    def materialize(self, x: Any, true: Any) -> Any:
+        """The array, divided by ones of which XLA does not know that they are.
 
-    def reverse(self, x: Any) -> Any:
-        """The last axis in reverse."""
-        return lax.rev(x, [x.ndim - 1])
+        XLA does not copy a division into what reads it. A division by one number it turns into a
+        product with the inverse, which it does copy; here each element has a divisor of its own.
+        """
+        self._materialized += 1
+        return x / jnp.where(true, jnp.ones((), x.dtype), x)
+
+    def fence(self, work: Fenced, true: Any) -> Sequence[Any]:
+        """The results of a block that reads materialized arrays, and puts out such.
+
+        A conditional, as TensorFlow has it, would copy all that it puts out.
+        """
+        operands = [
+            self.materialize(x, true) if is_computed else x
+            for x, is_computed in zip(work.operands, work.is_computed, strict=True)
+        ]
+        before = self._materialized
+        results = work.step(*operands)
+        if self._materialized > before:
+            return results  # what is dear in it has been kept, and what is left is cheap
+        return [self.materialize(x, true) for x in results]
 
     def loop(
         self,
@@ -124,7 +142,8 @@ class JaxPrimitives(Primitives):
             return function(dict(zip(ids, values, strict=True)), *arrays)
 
         sizes = [self.spec(x.shape) for x in parameters.values()]
-        return CompiledFunction(with_parameters, name, [sizes, *specs], self._placement)
+        specs = [sizes, *specs]
+        return CompiledFunction(with_parameters, name, specs, self._placement, self._options)
 
     def arguments(self, parameters: Mapping[int, Any]) -> Sequence[Any]:
         """The list of the parameters."""

@@ -13,21 +13,41 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import jax
 from jax.extend.backend import backends
 
-__all__ = ["CALLED_ONE_BY_ONE", "start"]
+__all__ = ["IN_SEQUENCE", "called_one_by_one", "start"]
 
 _DISPATCH = "jax_cpu_enable_async_dispatch"
 _FLAGS = "XLA_FLAGS"
 _THRESHOLD = "xla_cpu_small_while_loop_byte_threshold"
-_BYTES = 16_000_000
-"""Loops that move more are called operation by operation: they can use all cores."""
+_BYTES = 1_000_000
+"""Loops that move more in a turn are called operation by operation, each of which is faster so."""
 
-CALLED_ONE_BY_ONE = {"xla_disable_hlo_passes": "small-while-loop-hoisting"}
-"""Options of a compilation in which each operation of a loop can be timed."""
+_WITHOUT = "xla_disable_hlo_passes"
+_SHARING = "cpu-parallel-task-assigner"
+
+IN_SEQUENCE = {_WITHOUT: _SHARING}
+"""Options of a compilation whose operations run on one core, but for products of matrices.
+
+XLA shares out what takes it more than a few microseconds by its estimate; to wake another thread,
+and wait for it, takes longer than that, in each of thousands of steps.
+"""
+
+
+def called_one_by_one(options: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Options of a compilation, with which each operation of a loop can be timed.
+
+    Parameters
+    ----------
+    options : mapping, optional
+        Those that it has anyway.
+    """
+    given = dict(options or {})
+    left_out = filter(None, [given.get(_WITHOUT), "small-while-loop-hoisting"])
+    return {**given, _WITHOUT: ",".join(left_out)}
 
 
 def start() -> None:

@@ -24,7 +24,7 @@ from nengograd_xla.interrupts import deferred_interrupts
 from nengograd_xla.overtime import OverTime
 
 from .cache import cached_compilations
-from .flags import CALLED_ONE_BY_ONE
+from .flags import called_one_by_one
 from .loops import JaxLoops
 from .namespace import make_namespace
 from .optimizers import find_optimizer
@@ -213,7 +213,7 @@ class JaxTrainer(Trainer):
         """Note each instruction of the updates from here on."""
         with self._context():
             # Each operation of a loop is called by itself, so that the tracer sees it.
-            self._update = self._lowered.compile(compiler_options=CALLED_ONE_BY_ONE)
+            self._update = self._lowered.compile(compiler_options=called_one_by_one())
         self._tracer = JaxTracer(folder)
 
     def stop_measuring(self) -> Measured:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nengograd.plugin.namespace import Namespace
-from nengograd_xla.primitives import Compiled, LoopStep, Primitives
+from nengograd_xla.primitives import Compiled, Fenced, LoopStep, Primitives
 
 from .compiled import CompiledFunction
 from .devices import on_device
@@ -79,16 +79,26 @@ class TensorFlowPrimitives(Primitives):
         scope: AbstractContextManager[Any] = tf.name_scope(name)
         return scope
 
-    def conditional(
-        self, condition: Any, run: Callable[[], list[Any]], skip: Callable[[], list[Any]]
-    ) -> Sequence[Any]:
-        """One of two results."""
-        results: list[Any] = tf.cond(condition, run, skip)
-        return results
+    def materialize(self, x: Any, true: Any) -> Any:
+        """The array, divided by a 1 that XLA cannot know."""
+        return x / tf.cast(true, x.dtype)
 
-    def reverse(self, x: Any) -> Any:
-        """The last axis in reverse."""
-        return tf.reverse(x, [-1])
+    def fence(self, work: Fenced, true: Any) -> Sequence[Any]:
+        """The results across a conditional, over which XLA never fuses."""
+
+        def run() -> list[Any]:
+            # Neurons whose input never changes put out one array for all items.
+            results = zip(work.step(*work.operands), work.shapes, strict=True)
+            return [tf.broadcast_to(x, shape) for x, shape in results]
+
+        def skip() -> list[Any]:
+            # XLA turns a conditional of elementwise branches into a select, and fuses
+            # across it. A reversal, which never runs, keeps it from that.
+            first = work.operands[0]
+            return [tf.reverse(tf.broadcast_to(first, shape), [-1]) for shape in work.shapes]
+
+        results: list[Any] = tf.cond(true, run, skip)
+        return results
 
     def loop(
         self,

@@ -17,7 +17,7 @@ from nengograd.program.nan import has_nan
 from nengograd.program.program import Block, Program
 from nengograd.run.step_function import StepFunction
 
-from .primitives import Compiled, Primitives
+from .primitives import Compiled, Fenced, Primitives
 from .tracer import Tracer
 
 __all__ = ["State", "XlaExecutable"]
@@ -133,41 +133,26 @@ class XlaExecutable(Executable):
             self._true = None
 
     def _materialize(self, x: Any) -> Any:
-        """Keep the compiler from computing an array anew for each result it is part of.
-
-        XLA does so if the operation in the end is cheap to its count. A division is not; this
-        one is by a 1 that the compiler cannot know.
-        """
+        """Keep the compiler from computing an array anew for each result it is part of."""
         if not self.primitives.compiles or self._true is None:
             return x
-        return x / self.function.xp.astype(self._true, x.dtype)
+        return self.primitives.materialize(x, self._true)
 
     def _fence(self, block: Block, step: Step) -> Step:
-        """Keep the compiler from fusing a block's work into each of its consumers.
-
-        XLA computes an expensive producer again in every consumer. Across a conditional
-        whose predicate it cannot know it never does.
-        """
+        """Keep the compiler from fusing a block's work into each of its consumers."""
         if not self.primitives.compiles or not self._registry.operators[block.kind].fenced:
             return step
-        shapes = [(*self.options.batch, self.program.arrays[i].size) for i in block.outputs]
+        arrays = self.program.arrays
+        shapes = [(*self.options.batch, arrays[i].size) for i in block.outputs]
+        is_computed = [
+            any(arrays[source].role == "block" for source in view.sources)
+            for view in block.operands
+        ]
 
         def fenced(*operands: Any) -> Sequence[Any]:
             if self._true is None:
                 return step(*operands)
-            broadcast_to = self.function.xp.broadcast_to
-
-            def run() -> list[Any]:
-                # Neurons whose input never changes put out one array for all items.
-                return [broadcast_to(o, s) for o, s in zip(step(*operands), shapes, strict=True)]
-
-            def skip() -> list[Any]:
-                # XLA turns a conditional of elementwise branches into a select, and fuses
-                # across it. A reversal, which never runs, keeps it from that.
-                reverse = self.primitives.reverse
-                return [reverse(broadcast_to(operands[0], s)) for s in shapes]
-
-            return self.primitives.conditional(self._true, run, skip)
+            return self.primitives.fence(Fenced(step, operands, is_computed, shapes), self._true)
 
         return fenced
 

@@ -5,21 +5,45 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nengograd.plugin.builders import Step
 from nengograd.plugin.namespace import Namespace
 
 from .attribution import Traced
 from .hlo import block_scope
 from .tracer import Tracer
 
-__all__ = ["Compiled", "LoopStep", "Primitives"]
+__all__ = ["Compiled", "Fenced", "LoopStep", "Primitives"]
 
 LoopStep = Callable[[Any, Sequence[Any]], tuple[Sequence[Any], Sequence[Any]]]
 """``step(i, state) -> (state, outputs)``: step i of a loop."""
+
+
+@dataclass(frozen=True)
+class Fenced:
+    """A block's work that is not to be done again by each consumer of its outputs.
+
+    Attributes
+    ----------
+    step : callable
+        Computes the results of the operands.
+    operands : sequence of array
+        What it reads.
+    is_computed : sequence of bool
+        Which operands other blocks have computed in the same step.
+    shapes : sequence of tuple of int
+        Of the results; those that are the same for all items may lack the batch axis.
+    """
+
+    step: Step
+    operands: Sequence[Any]
+    is_computed: Sequence[bool]
+    shapes: Sequence[tuple[int, ...]]
 
 
 class Compiled(Protocol):
@@ -140,14 +164,28 @@ class Primitives(ABC):
         return self.scope(block_scope(index))
 
     @abstractmethod
-    def conditional(
-        self, condition: Any, run: Callable[[], list[Any]], skip: Callable[[], list[Any]]
-    ) -> Sequence[Any]:
-        """The results of ``run()`` or of ``skip()``."""
+    def materialize(self, x: Any, true: Any) -> Any:
+        """An array that the compiler does not compute anew for each result it is part of.
+
+        Parameters
+        ----------
+        x : array of floats
+            What it is.
+        true : bool array
+            True, but not to the compiler's knowledge.
+        """
 
     @abstractmethod
-    def reverse(self, x: Any) -> Any:
-        """The elements of the last axis in reverse."""
+    def fence(self, work: Fenced, true: Any) -> Sequence[Any]:
+        """The results of a block, which the compiler does not compute anew in each consumer.
+
+        Parameters
+        ----------
+        work : Fenced
+            The block and its operands.
+        true : bool array
+            See `materialize`.
+        """
 
     @abstractmethod
     def loop(
