@@ -20,10 +20,12 @@ from .tensor_node import Layer, TensorNode
 
 __all__ = [
     "SURROGATES",
+    "Converted",
     "Glorot",
     "He",
     "Layer",
     "LeakyReLU",
+    "RateTarget",
     "SimulationState",
     "Simulator",
     "SoftLIFRate",
@@ -32,6 +34,7 @@ __all__ = [
     "TruncatedNormal",
     "VarianceScaling",
     "configure_settings",
+    "convert",
     "diagram",
     "dists",
     "freeze",
@@ -42,6 +45,9 @@ __all__ = [
 ]
 
 _LATER = {
+    "Converted": "nengograd.conversion.converted",
+    "RateTarget": "nengograd.conversion.options",
+    "convert": "nengograd.conversion.convert",
     "diagram": "nengograd.diagram",
     "freeze": "nengograd.export",
     "plot": "nengograd.plot",
@@ -53,6 +59,9 @@ _LATER = {
 if TYPE_CHECKING:
     __version__: str
     from . import diagram, plot, profile
+    from .conversion.convert import convert
+    from .conversion.converted import Converted
+    from .conversion.options import RateTarget
     from .export import freeze, to_network
 else:  # a type checker should go on finding names that do not exist
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 __all__ = ["IN_MODULE", "IN_SIMULATOR", "SETTINGS"]
 
 IN_MODULE = {
-    "Converter": "build the network with nengograd.Layer, layer by layer, or put the whole Keras "
-    "model into one nengograd.TensorNode",
+    "Converter": "use nengograd.convert(model), with options of the same names; what it returns "
+    "has net, inputs, outputs, layers and verify",
     "tensor_layer": "use nengograd.Layer",
     "losses": "nan_mse is objective='nan_mse' of Simulator.train, and Regularize is an objective "
     "of your own on a probe of what is to be small",

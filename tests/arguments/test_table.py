@@ -20,6 +20,7 @@ import nengograd.cli
 from nengograd import diagram, plot, profile, testing
 from nengograd.arguments import rules
 from nengograd.arguments.table import TABLE
+from nengograd.plugin import LayerCall, ModelGraph, ModelInput, ModelReader
 
 # -- what is public
 
@@ -160,6 +161,9 @@ WRONG: dict[rules.Rule, list[Any]] = {
     rules.PROCESS: [*NOT_OBJECTS, nengo.Lowpass],
     rules.OPERATOR: [5, "x", None, nengo.LIF, object()],
     rules.SOURCE: [5, "x", None, [1, 2], nengo.Node, object()],
+    rules.SYNAPSES: ["x", -1, np.nan, np.inf, True, [1], nengo.Lowpass, object()],
+    rules.RATES: ["x", 0, -1, np.nan, np.inf, True, [1], nengograd.RateTarget, object()],
+    rules.PERCENTILE: [-1, 100.5, *NOT_NUMBERS, *NOT_FINITE],
     rules.SYNAPSE: ["x", -1, np.nan, np.inf, True, [1], nengo.Lowpass, object()],
     rules.SIMULATOR: [5, "x", None, nengograd.Simulator, object()],
     rules.PROGRAM: [5, "x", None, object(), nengo.Network],
@@ -200,6 +204,35 @@ def sim() -> Iterator[nengograd.Simulator]:
         yield made
 
 
+class Twice:
+    """The layer of the model."""
+
+
+class Doubled:
+    """A model of a library that only this module knows: one number, twice."""
+
+
+class Doubling:
+    """A plugin that reads it."""
+
+    class Reader(ModelReader):
+        def read(self, model: Any, inference_only: bool) -> ModelGraph:
+            call = LayerCall(
+                "twice", Twice(), ("x",), ("y",), ((1,),), lambda given: [2 * given[0]]
+            )
+            return ModelGraph("doubled", (ModelInput("x", "x", (1,)),), (call,), ("y",))
+
+        def tensor_function(self, call: LayerCall, shapes: Any) -> Any:
+            raise AssertionError("a connection does it")
+
+    @nengograd.hookimpl
+    def nengograd_converters(self) -> Any:
+        def twice(layer: Any, inputs: list[Any], to: Any) -> Any:
+            return to.weighted([(inputs[0], 2.0)], (1,))
+
+        return {Doubled: self.Reader(), Twice: twice}
+
+
 class Anywhere(dict):
     """Right arguments for each function, to put one wrong one among."""
 
@@ -220,6 +253,10 @@ class Anywhere(dict):
                 "Layer": {"layer_func": nengo.LIF()},
                 "Layer.__call__": {"input": net.nodes[0]},
                 "freeze": {"sim": sim},
+                "convert": {"model": Doubled(), "plugins": [Doubling()]},
+                "RateTarget": {"rate": 100, "data": [0.0]},
+                "Converted.feeds": {"inputs": np.zeros((2, 1))},
+                "Converted.report": {"inputs": np.zeros((2, 1))},
                 "to_network": {"sim": sim},
                 "plot.traces": {"sim": sim, "probe": net.probes[0]},
                 "plot.raster": {"sim": sim, "probe": net.probes[0]},
@@ -260,6 +297,9 @@ def call(sim: nengograd.Simulator, name: str, argument: str, value: Any) -> None
         getattr(sim, name.split(".")[1])(**given)
     elif name.startswith("SimulationState."):
         getattr(sim.state, name.split(".")[1])(**given)
+    elif name.startswith("Converted."):
+        converted = nengograd.convert(Doubled(), plugins=[Doubling()])
+        getattr(converted, name.split(".")[1])(**given)
     elif name == "Layer.__call__":
         with sim.model.toplevel:
             nengograd.Layer(nengo.LIF())(**given)

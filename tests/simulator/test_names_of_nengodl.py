@@ -74,4 +74,4 @@ def test_a_script_that_imports_a_name_of_nengodl_ends_with_the_advice() -> None:
         [sys.executable, "-c", "from nengograd import Converter"], capture_output=True, text=True
     )
     assert done.stderr.splitlines()[-1].startswith("ImportError: module 'nengograd' has no")
-    assert "nengograd.Layer" in done.stderr
+    assert "nengograd.convert(model)" in done.stderr

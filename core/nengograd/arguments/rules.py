@@ -113,6 +113,7 @@ POSITIVE = _number("a finite number above 0", 0, is_open=True)
 NOT_NEGATIVE = _number("a finite number of at least 0", 0)
 PERIOD = _number("a number of seconds above 0", 0, is_open=True)
 DURATION = _number("a finite number of seconds, at least 0", 0)
+PERCENTILE = Rule("a number from 0 to 100", lambda value: 0 <= _as_number(value) <= 100)
 INTEGER = Rule("a whole number", _is_whole)
 COUNT = Rule("a whole number of at least 1", lambda value: _is_whole(value) and value >= 1)
 WHOLE = Rule("a whole number of at least 0", lambda value: _is_whole(value) and value >= 0)
@@ -391,6 +392,18 @@ SOURCE = Rule(
 SYNAPSE = Rule(
     "a synapse or a time constant, a finite number of at least 0",
     lambda value: isinstance(value, nengo.synapses.Synapse) or NOT_NEGATIVE.accepts(value),
+)
+SYNAPSES = Rule(
+    f"{SYNAPSE.what}, or a dict of them by layer",
+    lambda value: isinstance(value, Mapping) or SYNAPSE.accepts(value),
+)
+RATES = Rule(
+    f"{POSITIVE.what}, a dict of them by layer, or a RateTarget",
+    lambda value: (
+        isinstance(value, Mapping)
+        or POSITIVE.accepts(value)
+        or all(hasattr(type(value), name) for name in ("percentile", "__dataclass_fields__"))
+    ),
 )
 SIMULATOR = with_attributes(("train", "check_gradients", "signals"), "a nengograd.Simulator")
 PROGRAM = with_attributes(("by_role", "host_blocks"), "a Program, such as sim.program")

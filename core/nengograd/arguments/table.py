@@ -183,6 +183,47 @@ TABLE: dict[str, dict[str, Rule]] = {
         "learned": rules.FLAG,
         "item": optional(rules.INTEGER),
     },
+    "convert": {
+        "model": rules.ANYTHING,
+        "swap_activations": optional(rules.MAPPING),
+        "scale_firing_rates": optional(rules.RATES),
+        "synapse": optional(rules.SYNAPSES),
+        "max_to_avg_pool": rules.FLAG,
+        "inference_only": rules.FLAG,
+        "split_shared_weights": rules.FLAG,
+        "temporal": rules.FLAG,
+        "allow_fallback": rules.FLAG,
+        "plugins": rules.PLUGINS,
+    },
+    "Converted": dict.fromkeys(
+        ("model", "graph", "reader", "converters", "options", "network"), rules.ANYTHING
+    ),
+    "Converted.feeds": {"inputs": rules.ANYTHING, "n_steps": rules.COUNT},
+    "Converted.verify": {
+        "training": rules.FLAG,
+        "inputs": rules.ANYTHING,
+        "atol": rules.NOT_NEGATIVE,
+        "rtol": rules.NOT_NEGATIVE,
+        "backend": optional(rules.TEXT),
+    },
+    "Converted.random_inputs": {
+        "items": rules.COUNT,
+        "steps": rules.COUNT,
+        "seed": rules.SEED,
+    },
+    "Converted.report": {
+        "inputs": rules.ANYTHING,
+        "n_steps": rules.COUNT,
+        "labels": rules.ANYTHING,
+        "dt": rules.PERIOD,
+        "minibatch_size": optional(rules.COUNT),
+        "backend": optional(rules.TEXT),
+    },
+    "RateTarget": {
+        "rate": rules.POSITIVE,
+        "data": rules.ANYTHING,
+        "percentile": rules.PERCENTILE,
+    },
     "to_network": {
         "sim": rules.SIMULATOR,
         "learned": rules.FLAG,

@@ -66,6 +66,11 @@ if TYPE_CHECKING:
     from .measuring import Measured as Measured
     from .measuring import Span as Span
     from .measuring import Stopwatch as Stopwatch
+    from .model_reader import LayerCall as LayerCall
+    from .model_reader import ModelGraph as ModelGraph
+    from .model_reader import ModelInput as ModelInput
+    from .model_reader import ModelReader as ModelReader
+    from .model_reader import over_time as over_time
     from .namespace import NAMES as NAMES
     from .namespace import Namespace as Namespace
     from .namespace import make_namespace as make_namespace
@@ -86,6 +91,8 @@ _HOMES = {
     "nengograd.assembly.graph": ("Graph",),
     "nengograd.assembly.lowering": ("Lowering",),
     "nengograd.assembly.trained": ("Training",),
+    "nengograd.conversion.layer": ("LayerConversion",),
+    "nengograd.conversion.tensor": ("Activation", "Tensor"),
     "nengograd.plugin.backend": (
         "FIRST_PROCESS", "Backend", "BackendInfo", "Capabilities", "check_process",
     ),
@@ -101,6 +108,9 @@ _HOMES = {
         "PluginManager", "get_manager", "get_registry", "make_registry",
     ),
     "nengograd.plugin.measuring": ("MOST_SPANS", "Measurable", "Measured", "Span", "Stopwatch"),
+    "nengograd.plugin.model_reader": (
+        "LayerCall", "ModelGraph", "ModelInput", "ModelReader", "over_time",
+    ),
     "nengograd.plugin.namespace": ("NAMES", "Namespace", "make_namespace", "numpy_namespace"),
     "nengograd.plugin.process_group": ("ProcessGroup",),
     "nengograd.plugin.registry": ("Registry",),

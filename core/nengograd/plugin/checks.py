@@ -7,6 +7,7 @@ from typing import Any
 
 from .backend import BackendInfo
 from .builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
+from .model_reader import ModelReader
 
 __all__ = ["wrong_result"]
 
@@ -17,6 +18,8 @@ _VALUES: dict[str, type] = {
     "nengograd_processes": ProcessBuilder,
 }
 _BY_NAME = ("nengograd_backends", "nengograd_passes")
+_BY_PATH = "nengograd_converters"
+"""A hook whose keys may be import paths in place of classes."""
 
 
 def wrong_result(hook: str, result: Any) -> str | None:
@@ -37,6 +40,9 @@ def wrong_result(hook: str, result: Any) -> str | None:
         if hook in _BY_NAME:
             if not isinstance(key, str):
                 return f"the key {key!r}; its keys are names"
+        elif hook == _BY_PATH and isinstance(key, str):
+            if not all(map(str.isidentifier, key.split("."))) or "." not in key:
+                return f"the key {key!r}; a path is one such as 'package.layers.Dense'"
         elif not isinstance(key, type):
             return f"the key {key!r}; its keys are classes, not instances"
         wrong = _wrong_value(hook, value)
@@ -47,6 +53,8 @@ def wrong_result(hook: str, result: Any) -> str | None:
 
 def _wrong_value(hook: str, value: Any) -> str | None:
     needed = _VALUES.get(hook)
+    if hook == _BY_PATH and (isinstance(value, (type, ModelReader)) or not callable(value)):
+        needed = ModelReader
     if needed is None:
         return None if callable(value) else f"{value!r}, which cannot be called,"
     if isinstance(value, needed):

@@ -29,6 +29,7 @@ import pluggy
 if TYPE_CHECKING:
     from .backend import BackendInfo
     from .builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
+    from .model_reader import ModelReader
 
 PROJECT = "nengograd"
 
@@ -157,6 +158,28 @@ def nengograd_passes() -> Mapping[str, Callable[..., Any]]:
     -------
     passes : dict of str to callable
         By name.
+    """
+    raise AssertionError(_NEVER_CALLED)
+
+
+@hookspec
+def nengograd_converters() -> Mapping[type | str, Callable[..., Any] | ModelReader]:
+    """Converters for `nengograd.convert`: layer class -> ``converter(layer, inputs, to)``.
+
+    A key is a class, or the path that a user would import it from, such as
+    ``"keras.layers.Dense"``: then the plugin need not import the library, and nothing else does.
+    Looked up by exact class, since a subclass may compute something else.
+
+    A converter gets the layer, a list of `nengograd.plugin.Tensor`, one for each input, and a
+    `nengograd.plugin.LayerConversion`, whose methods make the objects of the network. It returns
+    the tensor of its output, or a list of them if there are several; ``to.fallback(reason)`` leaves
+    this call to a tensor node. For the class of a whole model the value is a
+    `nengograd.plugin.ModelReader` instead, which lists the calls of its layers.
+
+    Returns
+    -------
+    converters : dict of type or str to callable or ModelReader
+        By class, or by its import path.
     """
     raise AssertionError(_NEVER_CALLED)
 

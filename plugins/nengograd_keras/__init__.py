@@ -1,0 +1,1 @@
+"""Keras models and layers for nengograd.convert, whatever Keras computes with."""

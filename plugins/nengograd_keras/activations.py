@@ -1,0 +1,87 @@
+"""Activations of Keras as neurons of Nengo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import nengo
+
+from nengograd.neurons import LeakyReLU
+from nengograd.plugin.model_reader import over_time
+
+if TYPE_CHECKING:
+    from nengograd.conversion.layer import LayerConversion
+    from nengograd.conversion.tensor import Activation, Tensor
+
+__all__ = ["ACTIVATIONS", "activation_of", "is_linear"]
+
+
+def _neurons(name: str) -> Any:
+    """Rate neurons that compute an activation of Keras."""
+    return {
+        "relu": nengo.RectifiedLinear(),
+        "leaky_relu": LeakyReLU(negative_slope=0.2),
+        "sigmoid": nengo.Sigmoid(tau_ref=1),
+        "tanh": nengo.Tanh(tau_ref=1),
+    }.get(name)
+
+
+def is_linear(function: Any) -> bool:
+    """Whether an activation of a layer does nothing."""
+    import keras
+
+    return function is None or function is keras.activations.linear
+
+
+def activation_of(function: Any) -> Activation | None:
+    """The activation of a layer; None for a linear one."""
+    import keras
+
+    from nengograd.plugin import Activation
+
+    if is_linear(function):
+        return None
+    name = str(getattr(function, "__name__", None) or getattr(function, "name", function))
+    is_known = function is getattr(keras.activations, name, None)
+    return Activation(name, function, _neurons(name) if is_known else None)
+
+
+@over_time
+def convert_activation(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tensor:
+    """A layer that is an activation by name or function."""
+    activation = activation_of(layer.activation)
+    return _apply(inputs[0], activation, to)
+
+
+@over_time
+def convert_relu(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tensor:
+    """Rectified linear units; those with a threshold or a largest value are no neurons."""
+    import keras
+
+    from nengograd.plugin import Activation
+
+    slope = float(getattr(layer, "negative_slope", 0.0))
+    if getattr(layer, "max_value", None) is not None or getattr(layer, "threshold", 0):
+        return to.fallback("Nengo has no rectified linear neurons with a threshold or a maximum")
+    if slope:
+        return _apply(
+            inputs[0],
+            Activation("leaky_relu", keras.activations.leaky_relu, LeakyReLU(slope)),
+            to,
+        )
+    return _apply(inputs[0], activation_of(keras.activations.relu), to)
+
+
+def _apply(x: Tensor, activation: Activation | None, to: LayerConversion) -> Tensor:
+    if activation is None:
+        return to.same(x)
+    if to.options.neurons_of(activation) is None:
+        return to.fallback(f"Nengo has no neurons that compute {activation.name!r}")
+    return to.weighted([(x, None)], x.shape, activation=activation)
+
+
+ACTIVATIONS = {
+    "Activation": convert_activation,
+    "ReLU": convert_relu,
+    "LeakyReLU": convert_relu,
+}

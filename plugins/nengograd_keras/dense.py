@@ -1,0 +1,54 @@
+"""Dense layers of Keras, and layers that wrap others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import nengo
+import numpy as np
+
+from nengograd.plugin.model_reader import over_time
+
+from .activations import activation_of
+
+if TYPE_CHECKING:
+    from nengograd.conversion.layer import LayerConversion
+    from nengograd.conversion.tensor import Tensor
+
+__all__ = ["DENSE"]
+
+
+@over_time
+def convert_dense(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tensor:
+    """A matrix on the last axis; where there are others the same one at each place."""
+    (x,) = inputs
+    kernel, *bias = to.weights
+    *lead, channels = x.shape
+    units = kernel.shape[1]
+    transform: Any = nengo.Dense((units, channels), init=kernel.T)
+    if lead:
+        transform = nengo.Convolution(
+            units,
+            (int(np.prod(lead)), channels),
+            kernel_size=(1,),
+            strides=(1,),
+            init=kernel[None],
+        )
+    return to.weighted(
+        [(x, transform)],
+        (*lead, units),
+        bias[0] if bias else None,
+        activation_of(layer.activation),
+    )
+
+
+@over_time
+def convert_time_distributed(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tensor:
+    """The layer inside, in each step of a temporal model."""
+    (x,) = inputs
+    if x.has_time or type(layer.layer).__name__ in ("Dense", "Activation", "ReLU", "LeakyReLU"):
+        return to.inner(layer.layer)
+    return to.fallback("it does the same along the first axis; temporal=True makes that time")
+
+
+DENSE = {"Dense": convert_dense, "TimeDistributed": convert_time_distributed}

@@ -1,0 +1,67 @@
+"""Layers of Keras that do something else in training: normalization, dropout, noise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nengograd.plugin.model_reader import over_time
+
+from .folding import factor_and_bias
+
+if TYPE_CHECKING:
+    from nengograd.conversion.layer import LayerConversion
+    from nengograd.conversion.tensor import Tensor
+
+__all__ = ["STATISTICS"]
+
+
+@over_time
+def convert_normalization(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tensor:
+    """A factor and a bias for each channel, where they are not trained."""
+    (x,) = inputs
+    if layer.trainable and not to.options.inference_only:
+        return to.fallback(
+            "it gathers statistics in training (with inference_only=True, or if the layer is "
+            "frozen, it is a factor and a bias)"
+        )
+    axis = layer.axis
+    if axis > 0:
+        axis -= len(to.call.shapes[0]) + 1
+    along = [1] * len(x.shape)
+    along[axis] = -1
+    factor, bias = (np.broadcast_to(y.reshape(along), x.shape) for y in factor_and_bias(layer))
+    return to.weighted([(x, factor.reshape(-1))], x.shape, bias, trainable=False)
+
+
+@over_time
+def convert_noise(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tensor:
+    """Nothing, unless the network is to be trained."""
+    if to.options.inference_only:
+        return to.same(inputs[0])
+    return to.fallback("it does something in training alone (inference_only=True leaves it out)")
+
+
+@over_time
+def convert_nothing(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tensor:
+    """A layer that passes its input on."""
+    return to.same(inputs[0])
+
+
+_NOISE = (
+    "AlphaDropout",
+    "Dropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+)
+
+STATISTICS = {
+    "BatchNormalization": convert_normalization,
+    "Identity": convert_nothing,
+    "ActivityRegularization": convert_nothing,
+    **dict.fromkeys(_NOISE, convert_noise),
+}

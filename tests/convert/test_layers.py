@@ -1,0 +1,114 @@
+"""What a layer of Keras computes, connections and neurons compute, too."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from nengo.exceptions import NengoWarning
+
+keras = pytest.importorskip("keras")
+
+import nengograd  # noqa: E402
+from convert.models import outputs, sequential  # noqa: E402
+
+L = keras.layers
+
+IMAGE, LINE, BOX = (7, 6, 4), (9, 4), (4, 5, 3, 2)
+
+LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "dense": (lambda: L.Dense(5), (4,)),
+    "dense without bias": (lambda: L.Dense(5, "relu", use_bias=False), (4,)),
+    "dense relu": (lambda: L.Dense(5, "relu"), (4,)),
+    "dense leaky relu": (lambda: L.Dense(5, "leaky_relu"), (4,)),
+    "dense sigmoid": (lambda: L.Dense(5, "sigmoid"), (4,)),
+    "dense tanh": (lambda: L.Dense(5, "tanh"), (4,)),
+    "dense on images": (lambda: L.Dense(5, "relu"), (3, 2, 4)),
+    "convolution 1d": (lambda: L.Conv1D(3, 3, activation="relu"), LINE),
+    "convolution 1d same": (lambda: L.Conv1D(3, 4, 2, "same"), LINE),
+    "convolution 1d causal": (lambda: L.Conv1D(3, 3, 2, "causal"), LINE),
+    "convolution 2d": (lambda: L.Conv2D(3, 3, activation="tanh"), IMAGE),
+    "convolution 2d same": (lambda: L.Conv2D(3, 3, padding="same", activation="relu"), IMAGE),
+    "convolution 2d strides": (lambda: L.Conv2D(3, (3, 2), (2, 3)), IMAGE),
+    "convolution 2d same strides": (lambda: L.Conv2D(3, (4, 3), (3, 2), "same"), IMAGE),
+    "convolution 2d even kernel": (lambda: L.Conv2D(3, 2, 1, "same"), IMAGE),
+    "convolution 2d groups": (lambda: L.Conv2D(6, 3, groups=2, padding="same"), IMAGE),
+    "transposed 1d": (lambda: L.Conv1DTranspose(3, 3, 2, "same"), LINE),
+    "transposed 1d valid": (lambda: L.Conv1DTranspose(3, 4, 3), LINE),
+    "transposed 2d": (lambda: L.Conv2DTranspose(3, 3, 2, activation="relu"), IMAGE),
+    "transposed 2d same": (lambda: L.Conv2DTranspose(3, (3, 4), 2, "same"), IMAGE),
+    "transposed 2d strides": (lambda: L.Conv2DTranspose(3, 2, 3), IMAGE),
+    "depthwise 1d": (lambda: L.DepthwiseConv1D(3, padding="same"), LINE),
+    "depthwise 2d": (lambda: L.DepthwiseConv2D(3, 2, depth_multiplier=2), IMAGE),
+    "separable 1d": (lambda: L.SeparableConv1D(5, 3, activation="relu"), LINE),
+    "separable 2d": (lambda: L.SeparableConv2D(5, 3, 2, "same", depth_multiplier=2), IMAGE),
+    "average pooling 1d": (lambda: L.AveragePooling1D(2), LINE),
+    "average pooling 2d": (lambda: L.AveragePooling2D((2, 3)), IMAGE),
+    "average pooling 2d same": (lambda: L.AveragePooling2D(3, 2, "same"), IMAGE),
+    "average pooling 3d": (lambda: L.AveragePooling3D(2, padding="same"), BOX),
+    "global average 1d": (lambda: L.GlobalAveragePooling1D(), LINE),
+    "global average 2d": (lambda: L.GlobalAveragePooling2D(), IMAGE),
+    "global average kept": (lambda: L.GlobalAveragePooling2D(keepdims=True), IMAGE),
+    "flatten": (lambda: L.Flatten(), IMAGE),
+    "reshape": (lambda: L.Reshape((6, -1)), IMAGE),
+    "permute": (lambda: L.Permute((3, 1, 2)), IMAGE),
+    "repeat": (lambda: L.RepeatVector(3), (4,)),
+    "padding 1d": (lambda: L.ZeroPadding1D((1, 2)), LINE),
+    "padding 2d": (lambda: L.ZeroPadding2D(((1, 0), (2, 3))), IMAGE),
+    "padding 3d": (lambda: L.ZeroPadding3D(1), BOX),
+    "cropping 1d": (lambda: L.Cropping1D((1, 2)), LINE),
+    "cropping 2d": (lambda: L.Cropping2D(((1, 0), (2, 1))), IMAGE),
+    "cropping 3d": (lambda: L.Cropping3D(1), (4, 5, 3, 2)),
+    "upsampling 1d": (lambda: L.UpSampling1D(3), LINE),
+    "upsampling 2d": (lambda: L.UpSampling2D((2, 3)), IMAGE),
+    "upsampling 2d bilinear": (lambda: L.UpSampling2D(2, interpolation="bilinear"), (3, 4, 2)),
+    "upsampling 3d": (lambda: L.UpSampling3D(2), (2, 1, 3, 2)),
+    "activation": (lambda: L.Activation("tanh"), IMAGE),
+    "linear activation": (lambda: L.Activation("linear"), (4,)),
+    "relu": (lambda: L.ReLU(), IMAGE),
+    "relu with a slope": (lambda: L.ReLU(negative_slope=0.4), (4,)),
+    "leaky relu": (lambda: L.LeakyReLU(negative_slope=0.1), (4,)),
+    "identity": (lambda: L.Identity(), (4,)),
+}
+
+INFERENCE: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "dilated 1d": (lambda: L.Conv1D(3, 3, dilation_rate=2, padding="causal"), LINE),
+    "dilated 2d": (lambda: L.Conv2D(3, 2, dilation_rate=(3, 2), padding="same"), IMAGE),
+    "dilated depthwise": (lambda: L.DepthwiseConv2D(2, dilation_rate=2), IMAGE),
+    "dilated separable": (lambda: L.SeparableConv2D(3, 2, dilation_rate=2), IMAGE),
+    "convolution 3d": (lambda: L.Conv3D(3, 2, (1, 2, 1), "same", activation="relu"), BOX),
+    "normalization": (lambda: L.BatchNormalization(), IMAGE),
+    "plain normalization": (lambda: L.BatchNormalization(center=False, scale=False), (4,)),
+    "normalization of rows": (lambda: L.BatchNormalization(axis=1), IMAGE),
+    "dropout": (lambda: L.Dropout(0.5), IMAGE),
+    "spatial dropout": (lambda: L.SpatialDropout2D(0.5), IMAGE),
+    "noise": (lambda: L.GaussianNoise(0.5), (4,)),
+}
+
+
+def check(layers: list[Any], shape: tuple[int, ...], **options: Any) -> Any:
+    """A conversion without a tensor node, whose output is that of Keras."""
+    model = sequential(layers, shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NengoWarning)
+        converted = nengograd.convert(model, **options)
+    x = np.random.RandomState(1).normal(size=(3, *shape)).astype(np.float32)
+    (found,) = outputs(converted, x)
+    expected = np.asarray(model(x)).reshape(3, -1)
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-4, atol=1e-5)
+    return converted
+
+
+@pytest.mark.parametrize("inference_only", [False, True])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_computes_what_it_computes_in_keras(name: str, inference_only: bool) -> None:
+    make, shape = LAYERS[name]
+    check([make()], shape, inference_only=inference_only)
+
+
+@pytest.mark.parametrize("name", INFERENCE)
+def test_a_layer_that_is_not_trained_computes_what_it_computes_in_keras(name: str) -> None:
+    make, shape = INFERENCE[name]
+    check([make()], shape, inference_only=True)
