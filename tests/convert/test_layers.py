@@ -112,3 +112,48 @@ def test_a_layer_computes_what_it_computes_in_keras(name: str, inference_only: b
 def test_a_layer_that_is_not_trained_computes_what_it_computes_in_keras(name: str) -> None:
     make, shape = INFERENCE[name]
     check([make()], shape, inference_only=True)
+
+
+def channels_first(kind: Any, **options: Any) -> Any:
+    return lambda last: kind(data_format="channels_last" if last else "channels_first", **options)
+
+
+FIRST = {
+    "convolution": [channels_first(L.Conv2D, filters=3, kernel_size=2, activation="relu")],
+    "transposed": [channels_first(L.Conv2DTranspose, filters=3, kernel_size=2, strides=2)],
+    "depthwise": [channels_first(L.DepthwiseConv2D, kernel_size=2, padding="same")],
+    "separable": [channels_first(L.SeparableConv2D, filters=3, kernel_size=2)],
+    "average": [channels_first(L.AveragePooling2D, pool_size=(2, 3), padding="same")],
+    "global average": [channels_first(L.GlobalAveragePooling2D, keepdims=True)],
+    "padding": [channels_first(L.ZeroPadding2D, padding=((0, 1), (2, 0)))],
+    "cropping": [channels_first(L.Cropping2D, cropping=((0, 1), (2, 0)))],
+    "upsampling": [channels_first(L.UpSampling2D, size=(2, 3))],
+    "normalization": [
+        channels_first(L.Conv2D, filters=3, kernel_size=2, use_bias=False),
+        lambda last: L.BatchNormalization(axis=-1 if last else 1),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "inference_only"),
+    [(name, only) for name in FIRST for only in (False, True) if only or name != "normalization"],
+)
+def test_channels_may_come_first(name: str, inference_only: bool) -> None:
+    """Keras on a CPU cannot compute all of these; the same with channels last it can."""
+    shape = (5, 6, 4)
+    last = sequential([make(True) for make in FIRST[name]], shape)
+    first = sequential([make(False) for make in FIRST[name]], (4, 5, 6))
+    first.set_weights(last.get_weights())
+    converted = nengograd.convert(first, inference_only=inference_only, allow_fallback=False)
+    x = np.random.RandomState(1).normal(size=(3, *shape)).astype(np.float32)
+    (found,) = outputs(converted, np.moveaxis(x, -1, 1))
+    expected = np.moveaxis(np.asarray(last(x)), -1, 1).reshape(3, -1)
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_flattened_image_has_its_channels_last_in_any_case() -> None:
+    model = keras.Sequential([keras.Input((4, 5, 6)), L.Flatten(data_format="channels_first")])
+    x = np.random.RandomState(1).normal(size=(3, 4, 5, 6)).astype(np.float32)
+    (found,) = outputs(nengograd.convert(model), x)
+    np.testing.assert_allclose(found[:, 0], model(x), rtol=1e-6)

@@ -34,3 +34,13 @@ def test_a_recurrent_network_learns_to_integrate(tmp_path: Path) -> None:
 
     assert train_integrator.main(str(tmp_path / "integrator.png")) < 0.05
     assert (tmp_path / "integrator.png").stat().st_size > 10_000
+
+
+def test_a_converted_network_reads_digits_with_spikes_nearly_as_well(tmp_path: Path) -> None:
+    import convert_digits
+
+    as_such, with_spikes = convert_digits.main(str(tmp_path / "converted.png"))
+    assert as_such >= 0.98
+    assert as_such - max(with_spikes.values()) <= 0.01
+    assert with_spikes[50] < with_spikes[500]
+    assert (tmp_path / "converted.png").stat().st_size > 10_000
