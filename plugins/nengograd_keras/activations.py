@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nengograd.conversion.layer import LayerConversion
     from nengograd.conversion.tensor import Activation, Tensor
 
-__all__ = ["ACTIVATIONS", "activation_of", "is_linear"]
+__all__ = ["ACTIVATIONS", "OPERATIONS", "activation_of", "is_linear"]
 
 
 def _neurons(name: str) -> Any:
@@ -72,6 +72,15 @@ def convert_relu(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tenso
     return _apply(inputs[0], activation_of(keras.activations.relu), to)
 
 
+@over_time
+def convert_operation(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tensor:
+    """An activation that has been called as an operation, such as ``keras.ops.relu``."""
+    import keras
+
+    name = type(layer).__name__.lower()
+    return _apply(inputs[0], activation_of(getattr(keras.activations, name)), to)
+
+
 def _apply(x: Tensor, activation: Activation | None, to: LayerConversion) -> Tensor:
     if activation is None:
         return to.same(x)
@@ -85,3 +94,13 @@ ACTIVATIONS = {
     "ReLU": convert_relu,
     "LeakyReLU": convert_relu,
 }
+
+OPERATIONS = dict.fromkeys(
+    (
+        "keras.src.ops.nn.Relu",
+        "keras.src.ops.nn.Sigmoid",
+        "keras.src.ops.numpy.Tanh",
+    ),
+    convert_operation,
+)
+"""What ``keras.ops.relu`` and its like are in a functional model."""

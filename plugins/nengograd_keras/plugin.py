@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def nengograd_converters() -> Mapping[type | str, Callable[..., Any] | ModelReader]:
     """The converters of all layers that have a meaning in Nengo, and the reader of models."""
     from .activations import ACTIVATIONS
+    from .activations import OPERATIONS as FUNCTIONS
     from .convolutions import CONVOLUTIONS
     from .dense import DENSE
     from .merging import MERGING, OPERATIONS
@@ -31,4 +32,4 @@ def nengograd_converters() -> Mapping[type | str, Callable[..., Any] | ModelRead
         )
         for name, converter in names.items()
     }  # fmt: skip
-    return {**found, **OPERATIONS, **READERS}
+    return {**found, **FUNCTIONS, **OPERATIONS, **READERS}

@@ -130,6 +130,7 @@ def _call(node: Any, name: str, path: str, inputs: tuple[Hashable, ...]) -> Laye
         weights=tuple(layer.get_weights()) if hasattr(layer, "get_weights") else (),
         tensors=tuple(node.outputs),
         details=node,
+        is_trainable=bool(getattr(layer, "trainable", True)),
     )
 
 

@@ -23,8 +23,8 @@ def convert_recurrent(layer: Any, inputs: list[Tensor], to: LayerConversion) -> 
         return to.fallback("it is recurrent (with temporal=True it takes a step at a time)")
     if layer.go_backwards or layer.return_state or len(inputs) > 1:
         raise ValidationError(
-            f"{to.call.name!r} cannot run step by step: it goes backwards, or takes or returns "
-            "states",
+            f"{to.call.name!r} cannot run step by step: it goes backwards, has a mask, or takes "
+            "or returns states",
             attr="temporal",
         )
     config = {

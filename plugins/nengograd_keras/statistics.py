@@ -59,7 +59,20 @@ _NOISE = (
     "SpatialDropout3D",
 )
 
+
+@over_time
+def convert_rescaling(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tensor:
+    """A fixed factor and a fixed offset."""
+    (x,) = inputs
+    factor, offset = (np.broadcast_to(y, x.shape) for y in (layer.scale, layer.offset))
+    if to.shape != x.shape:
+        return to.fallback("its factor has another shape than its input")
+    term = x, np.array(factor, dtype=np.float64).reshape(-1)
+    return to.weighted([term], x.shape, offset if np.any(offset) else None, trainable=False)
+
+
 STATISTICS = {
+    "Rescaling": convert_rescaling,
     "BatchNormalization": convert_normalization,
     "Identity": convert_nothing,
     "ActivityRegularization": convert_nothing,

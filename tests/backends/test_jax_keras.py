@@ -20,10 +20,11 @@ pytest.importorskip("optax")
 
 
 @pytest.mark.slow
-def test_layers_and_optimizers_of_keras_work_where_it_computes_with_jax() -> None:
+@pytest.mark.parametrize("name", ["keras_on_jax.py", "keras_conversion_on_jax.py"])
+def test_what_keras_has_works_where_it_computes_with_jax(name: str) -> None:
     """Keras has one backend in a process: that of this one is TensorFlow's."""
     pytest.importorskip("keras")
-    tests = Path(__file__).with_name("keras_on_jax.py")
+    tests = Path(__file__).with_name(name)
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)]
     found = subprocess.run(command, env=environment, capture_output=True, text=True)

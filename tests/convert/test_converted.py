@@ -140,6 +140,7 @@ def test_a_report_says_how_layers_fire_and_how_far_outputs_agree(image: Any) -> 
     agreement = (output[:, -1].argmax(axis=1) == classes).mean()
     assert report.agreement == report.accuracy == agreement
     assert report.model_accuracy == 1
+    assert spiking.net.probes == list(spiking.outputs.values())
     assert report.largest_difference == pytest.approx(
         np.abs(output[:, -1] - np.asarray(image(x))).max(), rel=1e-4
     )

@@ -135,8 +135,19 @@ def test_normalization_is_not_folded_where_the_layer_before_it_is_used_elsewhere
 def test_frozen_normalization_is_a_factor_in_a_network_that_is_trained() -> None:
     norm = L.BatchNormalization()
     norm.trainable = False
-    model = sequential([L.Dense(3), norm, L.ReLU()], (4,))
+    model = sequential([L.Dense(3), norm, L.Rescaling(2.0, [1.0, 0.0, 1.0]), L.ReLU()], (4,))
     check(model, nengograd.convert(model, allow_fallback=False))
+
+
+@pytest.mark.needs("tensorflow")
+def test_what_is_frozen_stays_as_it_is_in_training() -> None:
+    norm = L.BatchNormalization()
+    norm.trainable = False
+    frozen = L.Dense(3, "tanh", name="frozen")
+    layers = [norm, L.Rescaling(2.0, [1.0, 0.0, 1.0]), frozen, L.Reshape((3, 1)), L.Conv1D(2, 2)]
+    model = sequential([*layers, L.Flatten(), L.Dense(2)], (3,))
+    layers[-1].trainable = frozen.trainable = False
+    assert nengograd.convert(model).verify(training=True)
 
 
 # -- time
@@ -144,6 +155,7 @@ def test_frozen_normalization_is_a_factor_in_a_network_that_is_trained() -> None
 
 def test_the_time_axis_of_a_model_is_that_of_the_simulation() -> None:
     layers = [L.Dense(4, "relu"), L.BatchNormalization(), L.TimeDistributed(L.Dense(3, "tanh"))]
+    layers.insert(0, L.Rescaling(2.0, 1.0))
     model = sequential([*layers, L.Dropout(0.5)], (6, 2))
     converted = nengograd.convert(model, temporal=True, inference_only=True, allow_fallback=False)
     assert converted.net.probes[0].size_in == 3
@@ -239,6 +251,21 @@ def test_a_layer_of_several_inputs_may_be_a_tensor_node(layer: Any) -> None:
 def test_operations_of_keras_may_be_tensor_nodes() -> None:
     x = keras.Input((3, 2))
     model = keras.Model(x, keras.ops.exp(x) * 2.0 + 1.0)
+    with pytest.warns(NengoWarning, match="are tensor nodes"):
+        check(model, nengograd.convert(model), "tensorflow")
+
+
+def test_operations_that_are_sums_and_activations_are_converted() -> None:
+    x = keras.Input((3, 2))
+    ops = keras.ops
+    y = ops.relu(x) + ops.sigmoid(x) - ops.tanh(x)
+    check(keras.Model(x, y), nengograd.convert(keras.Model(x, y), allow_fallback=False))
+
+
+@pytest.mark.needs("tensorflow")
+def test_masked_steps_stay_masked() -> None:
+    x = keras.Input((4,), dtype="int32")
+    model = randomize(keras.Model(x, L.GRU(2)(L.Embedding(3, 5, mask_zero=True)(x))))
     with pytest.warns(NengoWarning, match="are tensor nodes"):
         check(model, nengograd.convert(model), "tensorflow")
 

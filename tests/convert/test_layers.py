@@ -70,6 +70,8 @@ LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "relu": (lambda: L.ReLU(), IMAGE),
     "relu with a slope": (lambda: L.ReLU(negative_slope=0.4), (4,)),
     "leaky relu": (lambda: L.LeakyReLU(negative_slope=0.1), (4,)),
+    "rescaling": (lambda: L.Rescaling(0.5, [1.0, 0.0, -1.0, 2.0]), IMAGE),
+    "rescaling by one number": (lambda: L.Rescaling(1 / 255), IMAGE),
     "identity": (lambda: L.Identity(), (4,)),
 }
 

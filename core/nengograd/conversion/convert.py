@@ -49,9 +49,10 @@ def convert(
     scale_firing_rates : float, dict or RateTarget, optional
         By how much currents are scaled; outputs are divided by it again. An activation of 1 is a
         rate of 1 Hz, and spikes at that rate say little in the time that one has. With spiking
-        rectified linear neurons a larger scale changes nothing but how many spikes there are. One
-        number for all layers; a dict by layer or its name; or a `RateTarget`, which finds one
-        for each layer from data. Neurons without an amplitude are not scaled.
+        rectified linear neurons a larger scale changes nothing but how many spikes there are; of
+        other neurons it changes what they compute. One number for all layers; a dict by layer or
+        its name; or a `RateTarget`, which finds one for each layer from data. Neurons without an
+        amplitude are not scaled.
     synapse : Synapse or float, optional
         What filters the output of neurons on its way to the next layer and to probes: a synapse,
         its time constant in seconds, or a dict of them by layer. By default nothing.

@@ -103,18 +103,20 @@ class LayerConversion:
         shape : tuple of int
             Shape of the result for one item.
         bias : (channels,) array, optional
-            Added along the axis of channels.
+            Added along the axis of channels. One that is not trained may have the shape of the
+            result.
         activation : Activation, optional
             Neurons if it has any, or a tensor node; none leaves the sum as it is.
         channels_last : bool
             Whether the axis of channels is the last or the first one.
         trainable : bool
-            Whether training may change the transforms.
+            Whether training may change the transforms and the bias, where the layer is not frozen.
         """
         shape = tuple(int(n) for n in shape)
         size, values = int(np.prod(shape)), None if bias is None else np.asarray(bias)
         neurons = None if activation is None else self.options.neurons_of(activation)
         is_fixed = self.options.inference_only
+        trainable = trainable and self.call.is_trainable
         if neurons is None:
             target: Any = nengo.Node(size_in=size, label=self.call.name)
         else:
@@ -126,7 +128,7 @@ class LayerConversion:
         for x, transform in terms:
             self.connect(x, target, transform, trainable)
         if values is not None:
-            self._add_bias(target, values, shape, channels_last)
+            self._add_bias(target, values, shape, channels_last, trainable)
         if activation is None:
             return Tensor(target, shape)
         if neurons is None:
@@ -260,11 +262,16 @@ class LayerConversion:
         return ensemble.neurons
 
     def _add_bias(
-        self, target: Any, bias: NDArray[Any], shape: tuple[int, ...], channels_last: bool
+        self,
+        target: Any,
+        bias: NDArray[Any],
+        shape: tuple[int, ...],
+        channels_last: bool,
+        trainable: bool,
     ) -> None:
         """Add what training changes as one number for each channel."""
         label = f"{self.call.name}.bias"
-        if self.options.inference_only or bias.ndim != 1:
+        if self.options.inference_only or not trainable:
             node = nengo.Node(_spread(bias, shape, channels_last).reshape(-1), label=label)
             nengo.Connection(node, target, synapse=None)
             return

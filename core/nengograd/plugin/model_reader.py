@@ -82,6 +82,8 @@ class LayerCall:
         the one that the library computes here.
     is_identity : bool
         Whether there is nothing left to do, as for a layer that has been folded into another.
+    is_trainable : bool
+        Whether training may change the weights; False for a frozen layer.
     """
 
     name: str
@@ -95,6 +97,7 @@ class LayerCall:
     details: Any = None
     is_folded: bool = False
     is_identity: bool = False
+    is_trainable: bool = True
 
 
 @dataclass(frozen=True)
