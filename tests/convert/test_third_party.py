@@ -84,6 +84,16 @@ def test_a_subclass_has_no_part_in_the_converter_of_its_parent(x: Any) -> None:
         nengograd.convert(model, allow_fallback=False)
 
 
+def test_a_class_of_the_same_name_has_no_part_in_the_converter_of_another() -> None:
+    class Dense(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return 2 * x
+
+    model = sequential([Dense(name="own")], (3,))
+    with pytest.raises(ValidationError, match=r"'own' .Dense., since there is no converter"):
+        nengograd.convert(model, allow_fallback=False)
+
+
 def test_a_plugin_given_by_hand_goes_before_ours(model: Any) -> None:
     seen = []
 
