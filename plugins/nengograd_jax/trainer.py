@@ -77,6 +77,9 @@ class JaxTrainer(Trainer):
         self._update: Any = None
         self._names: list[str] = []
         self._is_first = True
+        self._go_on: Any = None  # the update from states that a minibatch has left
+        self._carry: list[Any] = []
+        self.carries_state = not placement.is_shared
 
     def _context(self) -> Any:
         return precision(self._dtype)
@@ -111,22 +114,46 @@ class JaxTrainer(Trainer):
                 state = jax.tree.map(self._replicated, self._optimizer.init(self._parameters))
                 self._states[id(self._optimizer)] = state, self._optimizer
             state, _ = self._states[id(self._optimizer)]
-            terms = tuple(map(_identity, losses))
-            key = (id(self._optimizer), spec, terms, options.stop_at_nan, options.keep_outputs)
-            if key not in self._updates:
-                update = self._make_update(self._optimizer, list(losses), spec.inputs[0], options)
-                place = self._placement
-                inputs = place.spec(spec.inputs, self._dtype, 1)
-                targets = [place.spec(shape, self._dtype, 0) for shape in spec.targets]
-                jitted = jax.jit(update, out_shardings=place.whole)
-                with deferred_interrupts():
-                    lowered = jitted.lower(self._parameters, state, inputs, targets)
-                # What ids belong to is kept along, so that no other object gets them.
-                with cached_compilations():
-                    compiled = lowered.compile()
-                self._updates[key] = lowered, compiled, (self._optimizer, losses)
-        self._lowered, self._update, _ = self._updates[key]
+            key = (
+                *(id(self._optimizer), spec, tuple(map(_identity, losses))),
+                *(options.stop_at_nan, options.keep_outputs, options.stateful),
+            )
+            shapes = self._over_time.carried([term.output for term in losses])
+            carry = [self._placement.spec(shape, self._dtype, 0) for shape in shapes]
+            self._lowered, self._update = self._compiled(key, losses, spec, options, [])
+            self._go_on = self._update
+            if options.stateful and carry:
+                self._go_on = self._compiled((*key, "on"), losses, spec, options, carry)[1]
+        self._carry = []
         self._is_first = True
+
+    def _compiled(
+        self,
+        key: Any,
+        losses: Sequence[LossTerm],
+        spec: BatchSpec,
+        options: FitOptions,
+        carry: list[Any],
+    ) -> tuple[Any, Any]:
+        """The update lowered and compiled, which begins at states of the shapes of ``carry``."""
+        if key not in self._updates:
+            update = self._make_update(self._optimizer, list(losses), spec.inputs[0], options)
+            place, (state, _) = self._placement, self._states[id(self._optimizer)]
+            inputs = place.spec(spec.inputs, self._dtype, 1)
+            targets = [place.spec(shape, self._dtype, 0) for shape in spec.targets]
+            jitted = jax.jit(update, out_shardings=place.whole)
+            with deferred_interrupts():
+                lowered = jitted.lower(self._parameters, state, inputs, targets, carry)
+            # What ids belong to is kept along, so that no other object gets them.
+            with cached_compilations():
+                compiled = lowered.compile()
+            self._updates[key] = lowered, compiled, (self._optimizer, losses)
+        lowered, compiled, _ = self._updates[key]
+        return lowered, compiled
+
+    def begin_epoch(self) -> None:
+        """The next minibatch begins at the first step."""
+        self._carry = []
 
     def _replicated(self, array: Any) -> Any:
         return self._placement.put(array, self._placement.whole)
@@ -150,8 +177,9 @@ class JaxTrainer(Trainer):
             if self._placement.is_shared:
                 put, along = self._placement.put, self._placement.along
                 inputs, targets = put(inputs, along(1)), [put(x, along(0)) for x in targets]
-            parameters, state, (figures, outputs), slopes, is_finite = self._update(
-                self._parameters, state, inputs, targets
+            update = self._go_on if self._carry else self._update
+            parameters, state, (figures, outputs, carry), slopes, is_finite = update(
+                self._parameters, state, inputs, targets, self._carry
             )
             losses, weights = np.asarray(figures)
             seen = [self._placement.numpy(x) for x in outputs]
@@ -160,7 +188,7 @@ class JaxTrainer(Trainer):
                 by_id = {i: np.asarray(x) for i, x in slopes.items()}
                 by_name = dict(zip(self._names, losses, strict=True))
                 problem = what_is_not_finite(self._program, by_name, by_id, 1)
-        self._parameters = parameters
+        self._parameters, self._carry = parameters, carry
         self._states[id(optimizer)] = state, optimizer
         return StepResult(losses, weights, problem, seen)
 
@@ -170,8 +198,11 @@ class JaxTrainer(Trainer):
         outputs = [term.output for term in terms]
         factors = np.array([term.factor for term in terms], self._dtype)
 
-        def total_loss(parameters: Any, inputs: Any, targets: Any) -> Any:
-            recorded = self._record(parameters, inputs, steps, outputs)
+        def total_loss(parameters: Any, inputs: Any, targets: Any, carry: Any) -> Any:
+            if options.stateful:
+                recorded, end = self._over_time.run_on(parameters, inputs, steps, outputs, carry)
+            else:
+                recorded, end = self._record(parameters, inputs, steps, outputs), []
             seen = [
                 jnp.moveaxis(x[term.steps], 0, 1) for term, x in zip(terms, recorded, strict=True)
             ]
@@ -182,10 +213,11 @@ class JaxTrainer(Trainer):
             losses = jnp.stack([jnp.asarray(loss, self._dtype) for loss, _ in found])
             weights = jnp.stack([jnp.asarray(weight, self._dtype) for _, weight in found])
             kept = seen if options.keep_outputs else []
-            return (losses * factors).sum(), (jnp.stack([losses, weights]), kept)
+            return (losses * factors).sum(), (jnp.stack([losses, weights]), kept, end)
 
-        def update(parameters: Any, state: Any, inputs: Any, targets: Any) -> Any:
-            slopes, figures = jax.grad(total_loss, has_aux=True)(parameters, inputs, targets)
+        def update(parameters: Any, state: Any, inputs: Any, targets: Any, carry: Any) -> Any:
+            gradient = jax.grad(total_loss, has_aux=True)
+            slopes, figures = gradient(parameters, inputs, targets, carry)
             changes, after = optimizer.update(slopes, state, parameters)
             changed = optax.apply_updates(parameters, changes)
             if not options.stop_at_nan:

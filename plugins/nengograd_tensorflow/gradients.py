@@ -19,8 +19,8 @@ from .tracing import optimized
 
 __all__ = ["Gradients", "compile_gradients"]
 
-Record = Callable[[Any, Any], list[Any]]
-"""``(parameters, inputs) -> outputs``: what the losses see."""
+Record = Callable[[Any, Any], tuple[list[Any], list[Any]]]
+"""``(parameters, inputs) -> (outputs, end)``: what the losses see, and the states to go on from."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Gradients:
     Attributes
     ----------
     function : tf.function
-        ``(inputs, targets) -> (figures, gradients, outputs)``; see `descent`. Gradients are those
-        by the parameters, in their order; outputs what the losses have seen, or none.
+        ``(inputs, targets) -> (figures, gradients, (outputs, end))``; see `descent` and `Record`.
+        Gradients are those by the parameters, in their order; outputs may be none.
     parts : list of (str, tf.function, sequence)
         What of it XLA compiles, with a name and specifications of the arguments.
     """
@@ -89,23 +89,23 @@ def compile_gradients(
     def values() -> dict[int, Any]:
         return {i: tf.convert_to_tensor(v.value) for i, v in parameters.items()}
 
-    def watched(given: Any, inputs: Any) -> tuple[list[Any], Callable[[list[Any]], list[Any]]]:
-        """The outputs, and what makes their gradients those by parameters."""
+    def watched(given: Any, inputs: Any) -> tuple[Any, Callable[[list[Any]], list[Any]]]:
+        """What was recorded, and what makes gradients of outputs those by parameters."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(given)
-            outputs = record(distinct(given), inputs)
+            recorded = record(distinct(given), inputs)
 
         def pull(slopes: list[Any]) -> list[Any]:
             zero = tf.UnconnectedGradients.ZERO
-            found = tape.gradient(outputs, given, slopes, unconnected_gradients=zero)
+            found = tape.gradient(recorded[0], given, slopes, unconnected_gradients=zero)
             return [found[i] for i in parameters]
 
-        return outputs, pull
+        return recorded, pull
 
-    def gradients(inputs: Any, targets: Any) -> tuple[Any, list[Any], list[Any]]:
-        outputs, pull = watched(values(), inputs)
+    def gradients(inputs: Any, targets: Any) -> tuple[Any, list[Any], Any]:
+        (outputs, end), pull = watched(values(), inputs)
         figures, slopes = descent(terms, xp, outputs, targets)
-        return figures, pull(slopes), outputs if keep_outputs else []
+        return figures, pull(slopes), (outputs if keep_outputs else [], end)
 
     if not jit or not _warned(terms, xp, outputs, specs[1]):
         function = graph_function(gradients, jit=jit)
@@ -117,11 +117,11 @@ def compile_gradients(
     forward = graph_function(record, jit=True)
     backward = graph_function(gradients_of_outputs, jit=True)
 
-    def in_parts(inputs: Any, targets: Any) -> tuple[Any, list[Any], list[Any]]:
+    def in_parts(inputs: Any, targets: Any) -> tuple[Any, list[Any], Any]:
         given = values()
-        outputs = forward(given, inputs)
+        outputs, end = forward(given, inputs)
         figures, slopes = descent(terms, xp, outputs, targets)
-        return figures, backward(given, inputs, slopes), outputs if keep_outputs else []
+        return figures, backward(given, inputs, slopes), (outputs if keep_outputs else [], end)
 
     shapes = {i: tf.TensorSpec(v.shape, v.dtype) for i, v in parameters.items()}
     return Gradients(

@@ -47,6 +47,8 @@ class TensorFlowTrainer(Trainer):
         Name of the device.
     """
 
+    carries_state = True
+
     def __init__(self, program: Program, registry: Registry, options: Options, device: str | None):
         self._program = program
         self._device = device
@@ -76,6 +78,8 @@ class TensorFlowTrainer(Trainer):
         self._updates: dict[Any, tuple[Callable[..., Any], Any]] = {}
         self._running: Any = None  # the gradients that were used last
         self._update: Any = None
+        self._go_on: Any = None  # the update from states that a minibatch has left
+        self._carry: list[Any] = []
         self._optimizer: Any = None
         self._kept: Kept | None = None
         self._names: list[str] = []
@@ -103,15 +107,26 @@ class TensorFlowTrainer(Trainer):
         self._optimizer = self._optimizers.find(optimizer)
         self._names = [term.name for term in losses]
         with on_device(self._device):
-            self._update = self._find_update(spec, losses, self._optimizer, options)
+            self._update = self._find_update(spec, losses, self._optimizer, options, [])
+            shapes = self._over_time.carried([term.output for term in losses])
+            if options.stateful and shapes:
+                self._go_on = self._find_update(spec, losses, self._optimizer, options, shapes)
+        self._carry = []
+        with on_device(self._device):
             self._kept = self._optimizers.keep(self._optimizer) if options.stop_at_nan else None
         self._n_batches = spec.n_batches or 1
 
     def step(self, inputs: NDArray[Any], targets: list[NDArray[Any]]) -> StepResult:
         """Change the parameters by one minibatch; see `Trainer.step`."""
         with on_device(self._device):
-            arguments = tf.constant(inputs), [tf.constant(t) for t in targets]
-            figures, is_applied, gradients, outputs = self._update(*arguments)
+            given = tf.constant(inputs), [tf.constant(t) for t in targets]
+            if self._carry:
+                figures, is_applied, gradients, (outputs, end) = self._go_on(
+                    (given[0], self._carry), given[1]
+                )
+            else:
+                figures, is_applied, gradients, (outputs, end) = self._update(*given)
+            self._carry = end
             losses, weights = figures.numpy()
             seen = [x.numpy() for x in outputs]
             if self._kept is None:
@@ -142,7 +157,12 @@ class TensorFlowTrainer(Trainer):
         return tracer.stop(self._running.traced(), self._over_time.function.build_seconds)
 
     def _find_update(
-        self, spec: BatchSpec, terms: Sequence[LossTerm], optimizer: Any, options: FitOptions
+        self,
+        spec: BatchSpec,
+        terms: Sequence[LossTerm],
+        optimizer: Any,
+        options: FitOptions,
+        carry: Sequence[tuple[int, int]],
     ) -> Callable[..., Any]:
         """A traced function that changes the parameters; see `Optimizers.update`."""
         # What ids belong to is kept along, so that no other object gets them.
@@ -150,11 +170,14 @@ class TensorFlowTrainer(Trainer):
         signature = (
             spec.inputs,
             spec.targets,
-            options.keep_outputs,
+            *(options.keep_outputs, options.stateful, bool(carry)),
             *((g.output, _identity(g), g.steps.tobytes(), g.factor) for g in terms),
         )
         dtype = tf.dtypes.as_dtype(self._dtype)
-        specs = tf.TensorSpec(spec.inputs, dtype), [tf.TensorSpec(x, dtype) for x in spec.targets]
+        inputs: Any = tf.TensorSpec(spec.inputs, dtype)
+        if carry:
+            inputs = inputs, [tf.TensorSpec(shape, dtype) for shape in carry]
+        specs = inputs, [tf.TensorSpec(x, dtype) for x in spec.targets]
         sizes = [view.size for view in self._program.outputs]
         seen = [
             tf.TensorSpec((spec.inputs[1], len(term.steps), sizes[term.output]), dtype)
@@ -162,7 +185,7 @@ class TensorFlowTrainer(Trainer):
         ]
         if signature not in self._gradients:
             gradients = compile_gradients(
-                self._record(steps, terms),
+                self._record(steps, terms, options.stateful),
                 self._variables,
                 terms,
                 make_namespace(self._dtype),
@@ -180,12 +203,18 @@ class TensorFlowTrainer(Trainer):
             self._updates[key] = update, optimizer
         return self._updates[key][0]
 
-    def _record(self, steps: int, terms: Sequence[LossTerm]) -> Record:
+    def begin_epoch(self) -> None:
+        """The next minibatch begins at the first step."""
+        self._carry = []
+
+    def _record(self, steps: int, terms: Sequence[LossTerm], stateful: bool) -> Record:
         outputs = [term.output for term in terms]
 
-        def recorded_outputs(parameters: Any, inputs: Any) -> list[Any]:
-            recorded = self._over_time.run(parameters, inputs, steps, outputs)
-            return [_samples(x, g.steps) for x, g in zip(recorded, terms, strict=True)]
+        def recorded_outputs(parameters: Any, inputs: Any) -> tuple[list[Any], list[Any]]:
+            inputs, begin = inputs if isinstance(inputs, tuple) else (inputs, ())
+            recorded, end = self._over_time.run_on(parameters, inputs, steps, outputs, begin)
+            seen = [_samples(x, g.steps) for x, g in zip(recorded, terms, strict=True)]
+            return seen, end if stateful else []
 
         return recorded_outputs
 

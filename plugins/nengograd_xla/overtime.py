@@ -78,6 +78,22 @@ class OverTime:
     def run(
         self, parameters: Mapping[int, Any], inputs: Any, steps: int, probes: list[int]
     ) -> list[Any]:
+        """Run all steps from the initial state; see `run_on`."""
+        return self.run_on(parameters, inputs, steps, probes)[0]
+
+    def carried(self, probes: list[int]) -> list[tuple[int, int]]:
+        """Shapes (batch, size) of the states that some outputs need."""
+        states = self._states(self._needed_for(probes))
+        return [(self.batch, self.program.arrays[state].size) for state in states]
+
+    def run_on(
+        self,
+        parameters: Mapping[int, Any],
+        inputs: Any,
+        steps: int,
+        probes: list[int],
+        begin: Sequence[Any] = (),
+    ) -> tuple[list[Any], list[Any]]:
         """Run all steps.
 
         Parameters
@@ -90,16 +106,19 @@ class OverTime:
             Number of steps.
         probes : list of int
             Which of the program's outputs are wanted.
+        begin : sequence of (batch, size) arrays
+            States before the first step, in the order of `carried`; none for the initial ones.
 
         Returns
         -------
         outputs : list of (steps, batch, size) arrays
             What these record.
+        end : list of (batch, size) arrays
+            States after the last step, in the order of `carried`.
         """
-        views = [self.program.outputs[i] for i in probes]
-        needed = self._needed({source for view in views for source in view.sources})
+        needed = self._needed_for(probes)
         ids = list(parameters)
-        states = [state for component, _ in needed for state in component.states]
+        states = self._states(needed)
 
         def run(consts: Arrays, carry: Arrays, xs: Any, steps: int) -> tuple[Arrays, Arrays]:
             arrays = {**self._constants, **dict(zip(ids, consts, strict=True))}
@@ -107,11 +126,19 @@ class OverTime:
             end = self._run_stages(needed, arrays, begin, xs, steps)
             return self._recorded(probes, arrays, steps), [end[i] for i in states]
 
-        consts, init = list(parameters.values()), [self._initial(i, parameters) for i in states]
+        consts = list(parameters.values())
+        init = list(begin) or [self._initial(i, parameters) for i in states]
         every = self._interval(needed, steps)
         if every == steps:
-            return run(consts, init, inputs, steps)[0]
-        return self._loops.checkpointed(run, every, steps, consts, init, inputs)[0]
+            return run(consts, init, inputs, steps)
+        return self._loops.checkpointed(run, every, steps, consts, init, inputs)
+
+    def _needed_for(self, probes: list[int]) -> Needed:
+        views = [self.program.outputs[i] for i in probes]
+        return self._needed({source for view in views for source in view.sources})
+
+    def _states(self, needed: Needed) -> list[int]:
+        return [state for component, _ in needed for state in component.states]
 
     def _interval(self, needed: Needed, steps: int) -> int:
         """How many steps to run at once."""

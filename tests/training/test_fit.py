@@ -398,3 +398,43 @@ def test_one_minibatch_has_as_many_items_as_the_simulator_runs(make_sim: Make, d
     sim = make_sim(layer().net, minibatch_size=3)
     with pytest.raises(ValidationError, match="there are 4 items, and a minibatch has 3"):
         sim.predict_on_batch(data.x[:4])
+
+
+def recurrent() -> SimpleNamespace:
+    """An integrator of one input, and of one that depends on time alone."""
+    with nengo.Network(seed=0) as net:
+        x = nengo.Node([0.0], label="x")
+        y = nengo.Node(size_in=1)
+        nengo.Connection(x, y, transform=0.5, synapse=0.02)
+        nengo.Connection(y, y, transform=0.9, synapse=0.01)
+        wave = nengo.Node(lambda t: np.sin(300 * t))
+        nengo.Connection(wave, y, transform=0.3, synapse=0.01)
+        probe = nengo.Probe(y)
+    return SimpleNamespace(net=net, x=x, probe=probe)
+
+
+def nothing(backend: str) -> Any:
+    """An optimizer that changes nothing."""
+    if backend == "jax":
+        return pytest.importorskip("optax").sgd(0.0)
+    return pytest.importorskip("keras").optimizers.SGD(0.0)
+
+
+@pytest.mark.needs("differentiate")
+def test_stateful_minibatches_go_on_where_the_one_before_has_ended(make_sim: Make) -> None:
+    model = recurrent()
+    x = np.random.RandomState(0).uniform(size=(40, 1))
+    model.x.output = lambda t: x[round(t * 1000) - 1]
+    with nengo.Simulator(model.net, progress_bar=False, optimize=False) as reference:
+        reference.run_steps(40)
+        expected = reference.data[model.probe]
+    model.x.output = [0.0]
+    target = np.random.RandomState(1).uniform(size=(40, 1))
+    sim = make_sim(model.net, minibatch_size=1, dtype="float64")
+    sim.compile(nothing(sim.backend), loss="mse")
+    pieces = {"x": x.reshape(4, 10, 1)}, target.reshape(4, 10, 1)
+    history = sim.fit(*pieces, epochs=2, stateful=True)
+    error = float(((expected - target) ** 2).mean())
+    assert history.history["loss"] == pytest.approx([error, error], rel=1e-6)
+    fresh = sim.fit(*pieces, shuffle=False)
+    assert fresh.history["loss"][0] != pytest.approx(error, rel=1e-3)

@@ -110,6 +110,7 @@ TABLE: dict[str, dict[str, Rule]] = {
         "initial_epoch": rules.WHOLE,
         "steps_per_epoch": optional(rules.COUNT),
         "validation_steps": optional(rules.COUNT),
+        "stateful": rules.FLAG,
     },
     "Simulator.evaluate": {
         **_ITEMS,

@@ -69,6 +69,9 @@ class FitOptions:
         Whether training stops before a minibatch that makes a loss or a gradient that is not
         finite, with a warning, as if a callback had stopped it. Parameters that are not finite
         although the gradients are go back to the last finite values.
+    stateful : bool
+        Whether a minibatch begins where the one before it in the epoch has ended, and not at the
+        first step. Gradients do not go back beyond the minibatch.
     keep_outputs : bool
         Whether `Trainer.step` returns what the losses have seen, for metrics.
     """
@@ -81,6 +84,7 @@ class FitOptions:
     callbacks: Any = ()
     summary_folder: str | None = None
     stop_at_nan: bool = True
+    stateful: bool = False
     keep_outputs: bool = False
 
 
@@ -127,7 +131,18 @@ class StepResult:
 
 
 class Trainer(Measurable, ABC):
-    """A compiled program that can be differentiated, and its current parameters."""
+    """A compiled program that can be differentiated, and its current parameters.
+
+    Attributes
+    ----------
+    carries_state : bool
+        Whether it can train with `FitOptions.stateful`.
+    """
+
+    carries_state: bool = False
+
+    def begin_epoch(self) -> None:
+        """Called before the first minibatch of an epoch, which begins at the first step."""
 
     @abstractmethod
     def read(self) -> dict[int, NDArray[Any]]:

@@ -109,6 +109,7 @@ class FittingMethods(Moving):
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         n_steps: int | None = None,
+        stateful: bool = False,
     ) -> History:
         """Train for what `compile` was given, in the words of Keras; see `train` for the rest.
 
@@ -149,6 +150,11 @@ class FittingMethods(Moving):
         n_steps : int, optional
             Steps for which items are shown, where neither x nor y says so; for x without an axis of
             time 1 by default.
+        stateful : bool
+            Whether each minibatch of an epoch begins with the states that the one before it has
+            left, item by item, and not at the first step: long sequences are trained piece by
+            piece, and gradients end at the beginning of each (truncated backpropagation through
+            time). Nothing is shuffled then. Validation is not stateful.
 
         Returns
         -------
@@ -173,7 +179,9 @@ class FittingMethods(Moving):
         elif validation_split:
             given, held_out = given.split(validation_split)
         given.check_fills(self.options.n_items)
-        options = self._fit_options(given, epochs, initial_epoch, shuffle, verbose, callbacks)
+        options = self._fit_options(
+            given, epochs, initial_epoch, shuffle and not stateful, verbose, callbacks, stateful
+        )
         self._move_for("differentiate", "train", [*compiled.objects(), callbacks])
         learning, n_epochs = self._learning, self._learning.n_epochs
 
@@ -364,6 +372,7 @@ class FittingMethods(Moving):
         shuffle: bool,
         verbose: Any,
         callbacks: Any,
+        stateful: bool,
     ) -> FitOptions:
         learning = self._learning
         return FitOptions(
@@ -374,6 +383,7 @@ class FittingMethods(Moving):
             verbose=self._verbosity(verbose),
             callbacks=() if callbacks is None else callbacks,
             stop_at_nan=learning.settings.stop_at_nan,
+            stateful=bool(stateful),
             keep_outputs=any(goal.metrics for goal in given.goals),
         )
 

@@ -297,11 +297,12 @@ class Batches:
         return BatchSpec(shape, targets, self.data.count(self._size))
 
     def epoch(
-        self, number: int, shuffle: bool
+        self, number: int, shuffle: bool, stateful: bool = False
     ) -> Iterator[tuple[NDArray[Any], list[NDArray[Any]]]]:
         """Go through the data once.
 
-        Random processes of the model run anew in each epoch, from seed plus ``number``.
+        Random processes of the model run anew in each epoch, from seed plus ``number``. With
+        ``stateful``, time goes on from one minibatch to the next.
 
         Yields
         ------
@@ -312,10 +313,13 @@ class Batches:
         """
         self.begun += 1
         rng = np.random.RandomState([self._seed % 2**32, number]) if shuffle else None
-        inputs = self._sources(number)
+        runtime = Runtime(self._program, self._build, (self._seed + number) % 2**32, self._options)
+        inputs = self._sources(runtime, 1)
         places = {source.node: slice(at, at + n) for source, at, n in self._program.sources}
         start = 0
-        for minibatch in self.data.minibatches(self._size, rng):
+        for place, minibatch in enumerate(self.data.minibatches(self._size, rng)):
+            if stateful and place:
+                inputs = self._sources(runtime, 1 + place * self.n_steps)
             for node, values in minibatch.inputs.items():
                 if node in places:
                     inputs[..., places[node]] = np.moveaxis(values, 1, 0)
@@ -329,12 +333,10 @@ class Batches:
             if isinstance(source, SeedSource):
                 inputs[..., at : at + length] = source.draw(rng, self.n_steps)
 
-    def _sources(self, number: int) -> NDArray[Any]:
-        """Inputs of all steps, as far as they do not come from the data."""
-        seed = (self._seed + number) % 2**32
-        runtime = Runtime(self._program, self._build, seed, self._options)
+    def _sources(self, runtime: Runtime, first: int) -> NDArray[Any]:
+        """Inputs of all steps from a first one on, as far as they do not come from the data."""
         feeds = {node: np.moveaxis(x, 1, 0) for node, x in self.first.inputs.items()}
-        inputs, _, error = runtime.inputs(1, self.n_steps, Feeds(feeds))
+        inputs, _, error = runtime.inputs(first, self.n_steps, Feeds(feeds, first))
         if error is not None:
             raise error
         return inputs

@@ -24,7 +24,7 @@ Step = Callable[[NDArray[Any], list[NDArray[Any]]], StepResult]
 
 
 class _Data(Protocol):
-    def epoch(self, number: int, shuffle: bool) -> Iterable[Minibatch]:
+    def epoch(self, number: int, shuffle: bool, stateful: bool) -> Iterable[Minibatch]:
         """The minibatches of an epoch."""
 
 
@@ -38,6 +38,7 @@ def run_epochs(
     on_batch_begin: Callable[[], None] | None = None,
     metrics: Sequence[tuple[str, int, Any]] = (),
     xp: Any = None,
+    begin_epoch: Callable[[], None] | None = None,
 ) -> None:
     """Train for some epochs.
 
@@ -64,6 +65,8 @@ def run_epochs(
         and what makes a tally, as ``metric.tally(xp)``.
     xp : Namespace, optional
         Of the arrays that metrics get.
+    begin_epoch : callable, optional
+        Called before the first minibatch of an epoch.
     """
     callbacks.on_train_begin()
     logs: dict[str, float] = {}
@@ -72,7 +75,9 @@ def run_epochs(
         mean = _Mean(terms)
         tallies = [(name, index, metric.tally(xp)) for name, index, metric in metrics]
         number = -1
-        minibatches = batches.epoch(options.first_epoch + epoch, options.shuffle)
+        if begin_epoch is not None:
+            begin_epoch()
+        minibatches = batches.epoch(options.first_epoch + epoch, options.shuffle, options.stateful)
         for number, (inputs, targets) in enumerate(minibatches):
             callbacks.on_batch_begin(number)
             if on_batch_begin is not None:

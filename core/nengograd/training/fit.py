@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from nengo.exceptions import ValidationError
+
 from ..plugin.trainer import FitOptions, LossTerm
 from ..profile.session import ProfiledTraining
 from .data import Batches
@@ -63,6 +65,11 @@ def fit(
     batches = Batches(data, program, model.build, model.training_options, seed)
     check_can_train(program, model.build.registry, losses, batches.first.targets)
     trainer = model.load_trainer(program)
+    if options.stateful and not trainer.carries_state:
+        raise ValidationError(
+            "the backend cannot carry the state over from one minibatch to the next here",
+            attr="stateful",
+        )
     spec = batches.spec
     trainer.compile(optimizer, losses, spec, options)
     callbacks = trainer.callbacks(options, spec)
@@ -85,6 +92,7 @@ def fit(
             None if profiler is None else profiler.on_batch_begin,
             metrics,
             model.build.engine.namespace(model.training_options.dtype),
+            trainer.begin_epoch,
         )
         return callbacks.history
     finally:
