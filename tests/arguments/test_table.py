@@ -157,7 +157,7 @@ WRONG: dict[rules.Rule, list[Any]] = {
     rules.PROBE_OR_PROBES: [5, "x", [1, 2], [None], object()],
     rules.ENSEMBLE: NOT_OBJECTS,
     rules.PARTS: [5, "x", object(), [1, 2], nengo.Network, {"a": 1}, [None]],
-    rules.NEURONS: NOT_OBJECTS,
+    rules.NEURONS_OR_FACTORY: NOT_OBJECTS,
     rules.PROCESS: [*NOT_OBJECTS, nengo.Lowpass],
     rules.OPERATOR: [5, "x", None, nengo.LIF, object()],
     rules.SOURCE: [5, "x", None, [1, 2], nengo.Node, object()],

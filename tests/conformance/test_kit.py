@@ -604,3 +604,44 @@ def test_a_neuron_whose_rate_depends_on_the_length_of_a_step_passes():
     plugins = [neurons_plugin(CappedBuilder(), Capped)]
     currents = (-20.0, 0.0, 30.0, 200.0, 700.0)
     check_neuron(Capped(), backends=["numpy"], plugins=plugins, currents=currents)
+
+
+def slopes(n):
+    return Various(np.linspace(0.5, 2, n))
+
+
+def test_a_function_of_the_number_of_neurons_gives_what_is_checked():
+    plugins = [neurons_plugin(VariousBuilder(), Various)]
+    check_neuron(slopes, backends=["numpy"], plugins=plugins, other=slopes)
+    with pytest.raises(ConformanceError, match=r"neuron has to be an instance .* or a function"):
+        check_neuron(lambda n: nengo.LIF, backends=["numpy"])
+
+
+class ScaledSlope(LIFBuilder):
+    """Right rates, whose derivative is too large."""
+
+    def rate(self, xp, J, params, dt):
+        rate = super().rate(xp, J, params, dt)
+        return rate + 0.1 * (rate - xp.stop_gradient(rate))
+
+
+@pytest.mark.needs("tensorflow")
+def test_the_slopes_of_surrogates_are_checked():
+    check = "gradients of surrogates are those of finite differences"
+    with pytest.raises(ConformanceError, match=rf"{check} on tensorflow: .*slope of the surrogate"):
+        check_neuron(nengo.LIF(), backends=["tensorflow"], plugins=[neurons_plugin(ScaledSlope())])
+
+
+def spiking_network():
+    net = network()
+    with net:
+        node = net.all_nodes[1]
+        ens = nengo.Ensemble(5, 2)
+        nengo.Connection(node, ens, synapse=None)
+        nengo.Probe(ens.neurons)
+    return net
+
+
+def test_an_operator_is_checked_in_a_network_with_spiking_neurons():
+    plugins = [differences.plugin(), operator_plugin(lambda ctx, x: -x)]
+    check_operator(Negation, spiking_network, backends=["differences"], plugins=plugins)

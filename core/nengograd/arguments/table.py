@@ -320,7 +320,7 @@ TABLE: dict[str, dict[str, Rule]] = {
     "profile.table": {"profile": rules.PROFILED, "width": rules.COUNT},
     "profile.comparison": {"old": rules.PROFILED, "new": rules.PROFILED},
     "testing.usable_backends": {"plugins": rules.PLUGINS},
-    "testing.check_neuron": {"neuron": rules.NEURONS, **_CONFORMANCE},
+    "testing.check_neuron": {"neuron": rules.NEURONS_OR_FACTORY, **_CONFORMANCE},
     "testing.check_process": {"process": rules.PROCESS, **_CONFORMANCE},
     "testing.check_operator": {
         "operator": rules.OPERATOR,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from ..arguments.table import check_arguments
 from ..config import configure_settings
 from ..plugin import get_registry, make_namespace, numpy_namespace
+from ..plugin.drawing import checked_draw
+from ..surrogates import SURROGATES
 from .conformance import (
     OTHER_DT,
     Conformance,
@@ -32,6 +35,7 @@ __all__ = ["NeuronConformance", "check_neuron"]
 
 _DT = 0.001
 _RANDOM = 0.25
+_SGD_RATE = 0.01
 _SETTLING, _AVERAGED, _FRESH = 500, 1000, 200
 
 
@@ -40,12 +44,16 @@ class NeuronConformance(Conformance):
 
     Attributes
     ----------
-    neuron : nengo.neurons.NeuronType
-        An instance. Where the builder's parameters are arrays of it, it is checked with as many
-        neurons as they have elements.
-    other : nengo.neurons.NeuronType or None
-        One with other parameters, which has to run in the same block; by default made by
-        changing each of the builder's parameters by a tenth, where the type allows.
+    neuron : nengo.neurons.NeuronType or callable
+        An instance, or a function of the number of neurons that returns one. It is checked with
+        twice as many neurons as there are ``currents``, 16 by default: one half at constant
+        currents, the other half at changing ones. An instance of which the builder's parameters
+        are arrays is checked with as many neurons as they have elements. Without arrays, checks of
+        the builder by itself take one neuron for each of the ``currents``.
+    other : nengo.neurons.NeuronType, callable or None
+        One with other parameters, or a function that returns it, which has to run in the same
+        block; by default made by changing each of the builder's parameters by a tenth, where the
+        type allows.
     currents : sequence of float
         Input currents that matter, in the unit of ``J``: below threshold, near it, above.
     steps : int
@@ -66,6 +74,18 @@ class NeuronConformance(Conformance):
     rate_tolerance: ClassVar[float] = 0.1
 
     # -- what is simulated
+
+    @cached_property
+    def _neuron(self) -> Any:
+        return self._made(type(self).neuron)
+
+    @cached_property
+    def _other(self) -> Any:
+        return self._made(type(self).other)
+
+    def _made(self, given: Any) -> Any:
+        """An instance as it is; of a function of the number of neurons what it returns."""
+        return given(2 * len(self.currents)) if _is_factory(given) else given
 
     def _network(self, *neurons: Any, seed: int = 0) -> Any:
         """Each neuron type, driven by constant and by changing currents."""
@@ -99,24 +119,27 @@ class NeuronConformance(Conformance):
         return ens
 
     def _check_neuron(self) -> None:
-        if not isinstance(self.neuron, nengo.neurons.NeuronType):
+        if not isinstance(self._neuron, nengo.neurons.NeuronType):
             raise ConformanceError(
-                f"neuron has to be an instance of a neuron type, such as LIF(); it is "
-                f"{self.neuron!r}"
+                "neuron has to be an instance of a neuron type, such as LIF(), or a function of "
+                "the number of neurons that returns one; it is "
+                f"{self._neuron!r}"
             )
 
     def _builder(self, backend: str) -> Any:
         self._check_neuron()
-        builder = get_registry(backend, self.plugins).neurons.get(type(self.neuron))
+        builder = get_registry(backend, self.plugins).neurons.get(type(self._neuron))
         if builder is None:
             raise ConformanceError(
-                f"no plugin has a builder of {type(self.neuron).__name__} through "
+                f"no plugin has a builder of {type(self._neuron).__name__} through "
                 "nengograd_neurons; is the distribution installed, or given as plugins?"
             )
         return builder
 
     def _array_size(self, neuron: Any) -> int | None:
         """The number of neurons that the arrays of an instance are for; None without arrays."""
+        if _is_factory(type(self).neuron):
+            return 2 * len(self.currents)
         builder = get_registry("numpy", self.plugins).neurons.get(type(neuron))
         names = () if builder is None else builder.params
         sizes = [np.size(getattr(neuron, name, 0)) for name in names]
@@ -124,7 +147,7 @@ class NeuronConformance(Conformance):
 
     def _constant_currents(self) -> NDArray[Any]:
         """One current for each neuron: the given ones, repeated where arrays are for more."""
-        n = self._array_size(self.neuron) or len(self.currents)
+        n = self._array_size(self._neuron) or len(self.currents)
         return np.asarray(np.resize(np.asarray(self.currents, dtype=float), n))
 
     # -- the builder by itself
@@ -132,12 +155,12 @@ class NeuronConformance(Conformance):
     def test_the_builder_names_states_and_parameters_of_the_type(self, backend: str) -> None:
         builder = self._builder(backend)
         for name in builder.params:
-            if not hasattr(self.neuron, name):
+            if not hasattr(self._neuron, name):
                 raise ConformanceError(f"params names {name!r}, which the type does not have")
-        unknown = set(builder.states) ^ set(self.neuron.state)
+        unknown = set(builder.states) ^ set(self._neuron.state)
         if unknown and not self.is_random:
             raise ConformanceError(
-                f"states are {sorted(builder.states)}; the type has {sorted(self.neuron.state)}"
+                f"states are {sorted(builder.states)}; the type has {sorted(self._neuron.state)}"
             )
 
     def test_step_leaves_its_arguments_as_they_are(self) -> None:
@@ -166,16 +189,17 @@ class NeuronConformance(Conformance):
     def _arguments(self, builder: Any, dtype: Any, lead: tuple[int, ...] = ()) -> Any:
         current = self._constant_currents().astype(dtype)
         rng = np.random.RandomState(0)
-        state = self.neuron.make_state(len(current), rng=rng)
+        state = self._neuron.make_state(len(current), rng=rng)
         given = {name: np.asarray(state[name]) for name in builder.states}
         if builder.draw is not None:
-            given["random"] = builder.draw(rng, len(current))
+            who = f"{type(builder).__name__}, the builder of {type(self._neuron).__name__}"
+            given["random"] = checked_draw(builder, who)(rng, len(current))
         shape = (*lead, len(current))
         given = {name: np.array(np.broadcast_to(v, shape), dtype) for name, v in given.items()}
         return np.array(np.broadcast_to(current, shape)), given
 
     def _params(self, builder: Any, dtype: Any) -> SimpleNamespace:
-        given = {name: getattr(self.neuron, name) for name in builder.params}
+        given = {name: getattr(self._neuron, name) for name in builder.params}
         return SimpleNamespace(
             **{name: np.asarray(x, dtype) if np.ndim(x) else x for name, x in given.items()}
         )
@@ -183,32 +207,32 @@ class NeuronConformance(Conformance):
     # -- simulations
 
     def test_it_runs_by_its_builder(self, backend: str) -> None:
-        with self.open(self._network(self.neuron), backend) as sim:
+        with self.open(self._network(self._neuron), backend) as sim:
             if sim.program.host_blocks:
                 raise ConformanceError(
-                    f"{type(self.neuron).__name__} runs on the host: its builder declines it, or "
+                    f"{type(self._neuron).__name__} runs on the host: its builder declines it, or "
                     "its states have other names or sizes than the type's"
                 )
 
     def test_outputs_and_states_are_those_of_its_own_step(self, backend: str) -> None:
         if not self.is_random:
-            self._compare_with_its_own_step(self.neuron, backend, "in float64")
+            self._compare_with_its_own_step(self._neuron, backend, "in float64")
             return
-        net = self._network(self.neuron)
+        net = self._network(self._neuron)
         expected = self.reference(net, self.steps)
         actual = self.simulate(net, backend, self.steps)
         self._compare_means(actual, expected, net.outputs[0], _RANDOM)
 
     def test_it_follows_another_time_step(self, backend: str) -> None:
         if not self.is_random:
-            self._compare_with_its_own_step(self.neuron, backend, "with another dt", OTHER_DT)
+            self._compare_with_its_own_step(self._neuron, backend, "with another dt", OTHER_DT)
 
     def test_it_follows_parameters_that_the_builder_does_not_name(self, backend: str) -> None:
         if self.is_random:
             return
         named = self._builder(backend).params
-        for name in numbers(self.neuron):
-            other = None if name in named else varied(self.neuron, [name])
+        for name in numbers(self._neuron):
+            other = None if name in named else varied(self._neuron, [name])
             if other is not None:
                 what = f"with {name} = {getattr(other, name):.6g}, which params does not name,"
                 self._compare_with_its_own_step(other, backend, what)
@@ -224,7 +248,7 @@ class NeuronConformance(Conformance):
             assert_same(actual[probe], expected[probe], f"{probe.attr} {what}", 1e-9 * scale, 1e-7)
 
     def test_float32_stays_near_float64(self, backend: str) -> None:
-        net = self._network(self.neuron)
+        net = self._network(self._neuron)
         expected = self.reference(net, self.steps)
         actual = self.simulate(net, backend, self.steps, dtype="float32")
         (probe,) = net.outputs
@@ -240,14 +264,14 @@ class NeuronConformance(Conformance):
         assert_same(ours[None], theirs[None], "mean output", atol, 0.0)
 
     def test_neurons_of_other_parameters_run_in_the_same_block(self, backend: str) -> None:
-        other = self.other
+        other = self._other
         if other is None:
-            other = varied(self.neuron, self._builder(backend).params)
+            other = varied(self._neuron, self._builder(backend).params)
         if other is None:
             return
-        net = self._network(self.neuron, other)
+        net = self._network(self._neuron, other)
         with self.open(net, backend) as sim:
-            name = type(self.neuron).__name__
+            name = type(self._neuron).__name__
             blocks = [b for b in sim.program.blocks if b.ops[0].name == name]
             if len(blocks) != 1:
                 raise ConformanceError(
@@ -265,12 +289,12 @@ class NeuronConformance(Conformance):
 
     def test_parameters_may_differ_from_neuron_to_neuron(self, backend: str) -> None:
         """Where the type takes arrays, the builder has to."""
-        if self.is_random or self._array_size(self.neuron):
+        if self.is_random or self._array_size(self._neuron):
             return
         n = 2 * len(self.currents)
-        names = [name for name in self._builder(backend).params if name in numbers(self.neuron)]
+        names = [name for name in self._builder(backend).params if name in numbers(self._neuron)]
         for name in names:
-            other = with_arrays(self.neuron, [name], n)
+            other = with_arrays(self._neuron, [name], n)
             if other is not None and self._runs(other):
                 what = f"with a {name} of its own for each neuron"
                 self._compare_with_its_own_step(other, backend, what)
@@ -284,7 +308,7 @@ class NeuronConformance(Conformance):
         return True
 
     def test_each_item_of_a_minibatch_is_a_simulation_of_its_own(self, backend: str) -> None:
-        net = self._network(self.neuron)
+        net = self._network(self._neuron)
         n = net.drive.size_out
         rng = np.random.RandomState(1)
         low, high = min(self.currents), max(self.currents)
@@ -304,7 +328,7 @@ class NeuronConformance(Conformance):
             assert_same(together[item], alone[probe], f"item {item}", 1e-9 * scale, 1e-7)
 
     def test_a_run_in_pieces_is_a_run_in_one(self, backend: str) -> None:
-        net = self._network(self.neuron)
+        net = self._network(self._neuron)
         whole = self.simulate(net, backend, 20)
         with self.open(net, backend) as sim:
             for steps in (1, 7, 12):
@@ -317,17 +341,60 @@ class NeuronConformance(Conformance):
     def test_gradients_are_those_of_finite_differences(self, backend: str) -> None:
         if not self._has_gradient(backend):
             return
-        net = self._network(self.neuron)
+        net = self._network(self._neuron)
         with net:
             configure_settings(spike_gradient="rate")
         with self.open(net, backend) as sim:
             sim.check_gradients(net.outputs)
 
+    def test_gradients_of_surrogates_are_those_of_finite_differences(self, backend: str) -> None:
+        """One step of "sgd", at which the loss changes by the derivative of the surrogate."""
+        builder = self._builder(backend)
+        if not (self._neuron.spiking and self._has_gradient(backend)) or builder.draw is not None:
+            return
+        if isinstance(self._neuron, RatesToSpikesNeuronType):
+            return  # what it is driven by are rates, not currents
+        net = self._network(self._neuron)
+        (probe,), n = net.outputs, net.drive.size_out
+        current = np.resize(np.asarray(self.currents, dtype=float), n)
+        feeds = {net.drive: current.reshape(1, 1, n)}
+        options = {"minibatch_size": 1, "input_feeds": feeds}
+        spikes = self.simulate(net, backend, 1, **options)[probe]
+        for name in SURROGATES:
+            with net:
+                configure_settings(spike_gradient="surrogate", surrogate=name)
+            with self.open(net, backend, minibatch_size=1) as sim:
+                before = sim.data[net.driven[0]].bias.copy()
+                # With this target the mean squared error has the slope 2 / n at each output.
+                sim.train(feeds, {probe: spikes - 1}, "sgd", progress_bar=False)
+                moved = before - sim.data[net.driven[0]].bias
+            found = moved * n / 2 / _SGD_RATE
+            slopes = [self._surrogate_slopes(builder, name, current, by) for by in (1e-6, -1e-6)]
+            scale = float(np.abs(slopes[0]).max())
+            # Where they differ on both sides there is a kink or a pole.
+            is_smooth = np.abs(slopes[0] - slopes[1]) <= 1e-3 * scale + 1e-6
+            expected = np.where(is_smooth, slopes[0], found)
+            what = f"slope of the surrogate {name!r} at currents {current.tolist()}"
+            assert_same(found[None], expected[None], what, 2e-3 * scale + 1e-6, 2e-3)
+
+    def _surrogate_slopes(self, builder: Any, name: str, current: Any, by: float) -> Any:
+        """Differences of a surrogate, to one side, in the first step and on NumPy."""
+        initial = self._neuron.make_state(len(current), rng=np.random.RandomState(0))
+        state = {key: np.array(initial[key], float) for key in builder.rate_states}
+        params = self._params(builder, np.float64)
+
+        def rate(J: Any) -> Any:
+            return builder.rate_step(numpy_namespace, J, dict(state), params, _DT)[0]
+
+        surrogate = SURROGATES[name]
+        here, there = (surrogate(numpy_namespace, rate, current + shift) for shift in (0.0, by))
+        return (there - here) / by
+
     def test_training_keeps_parameters_finite(self, backend: str) -> None:
         """Derivatives at thresholds and in saturation are where infinities hide."""
         if not self._has_gradient(backend):
             return
-        net = self._network(self.neuron)
+        net = self._network(self._neuron)
         with net:
             configure_settings(spike_gradient="rate", stop_at_nan=False)
         n = net.drive.size_out
@@ -352,14 +419,14 @@ class NeuronConformance(Conformance):
 
     def test_the_rate_is_near_the_mean_output(self) -> None:
         builder = self._builder("numpy")
-        if not self.neuron.spiking or not builder.has_rate:
+        if not self._neuron.spiking or not builder.has_rate:
             return
         current = self._constant_currents()
-        mean, driven = self._mean_output(self.neuron), current
-        if isinstance(self.neuron, RatesToSpikesNeuronType):
+        mean, driven = self._mean_output(self._neuron), current
+        if isinstance(self._neuron, RatesToSpikesNeuronType):
             # Where another type makes the rates, a builder is handed them instead of currents.
-            driven = self._mean_output(self.neuron.base_type)
-        initial = self.neuron.make_state(len(current), rng=np.random.RandomState(0))
+            driven = self._mean_output(self._neuron.base_type)
+        initial = self._neuron.make_state(len(current), rng=np.random.RandomState(0))
         state = {name: np.array(initial[name], float) for name in builder.rate_states}
         rates, params = [], self._params(builder, np.float64)
         for _ in range(_SETTLING + _AVERAGED):
@@ -371,17 +438,17 @@ class NeuronConformance(Conformance):
     def test_the_types_own_rates_are_near_its_mean_output(self) -> None:
         """Nengo chooses gains, biases and decoders by ``rates``."""
         self._check_neuron()
-        if type(self.neuron).rates is nengo.neurons.NeuronType.rates:
+        if type(self._neuron).rates is nengo.neurons.NeuronType.rates:
             return
         current = self._constant_currents()
         n = len(current)
         # Each neuron at its own current; parameters may differ from one to the next.
-        rates = np.diag(self.neuron.rates(current, np.ones(n), np.zeros(n)))
-        output = self._output(self.neuron)
+        rates = np.diag(self._neuron.rates(current, np.ones(n), np.zeros(n)))
+        output = self._output(self._neuron)
         # Some are the rates of neurons that have not adapted yet, such as those of AdaptiveLIF.
         means = [output[_SETTLING:].mean(axis=0), output[:_FRESH].mean(axis=0)]
         near = np.clip(rates, np.minimum(*means), np.maximum(*means))
-        what = f"rates of {type(self.neuron).__name__}, by which Nengo chooses gains and decoders,"
+        what = f"rates of {type(self._neuron).__name__}, by which Nengo chooses gains and decoders,"
         self._assert_rates(what, rates, near, float(np.abs(means[0]).max()))
 
     def _assert_rates(
@@ -411,9 +478,13 @@ class NeuronConformance(Conformance):
         return self.reference(net, _SETTLING + _AVERAGED)[probe]
 
     def _has_gradient(self, backend: str) -> bool:
-        if self.neuron.spiking and not self._builder(backend).has_rate:
+        if self._neuron.spiking and not self._builder(backend).has_rate:
             return False
         return self.can(backend, "differentiate")
+
+
+def _is_factory(given: Any) -> bool:
+    return callable(given) and not isinstance(given, (type, nengo.neurons.NeuronType))
 
 
 def check_neuron(
@@ -426,9 +497,8 @@ def check_neuron(
 
     Parameters
     ----------
-    neuron : nengo.neurons.NeuronType
-        An instance. Where the builder's parameters are arrays of it, it is checked with as many
-        neurons as they have elements.
+    neuron : nengo.neurons.NeuronType or callable
+        An instance, or a function of the number of neurons that returns one.
     backends : sequence of str, optional
         The backends to check on; by default all usable ones.
     plugins : sequence of object

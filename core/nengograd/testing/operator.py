@@ -9,6 +9,7 @@ import nengo
 import numpy as np
 
 from ..arguments.table import check_arguments
+from ..config import configure_settings
 from .conformance import (
     OTHER_DT,
     Conformance,
@@ -35,7 +36,8 @@ class OperatorConformance(Conformance):
     steps : int
         Length of the runs that are compared.
     has_gradient : bool
-        Whether it can be differentiated.
+        Whether it can be differentiated. Where the network has spiking neurons, their rates stand
+        in for them while its gradients are checked.
     """
 
     operator: ClassVar[type]
@@ -124,7 +126,12 @@ class OperatorConformance(Conformance):
         if not self.has_gradient:
             return
         self.need(backend, "differentiate")
-        with self.open(self._network(), backend) as sim:
+        net = self._network()
+        if any(ens.neuron_type.spiking for ens in net.all_ensembles):
+            # A spike has no derivative: rates stand in for spiking neurons, as in training.
+            with net:
+                configure_settings(spike_gradient="rate")
+        with self.open(net, backend) as sim:
             sim.check_gradients()
 
 
