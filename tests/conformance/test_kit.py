@@ -1,6 +1,7 @@
 """The kit finds what is wrong with a builder, and says where."""
 
 from types import SimpleNamespace
+from unittest import SkipTest
 
 import nengo
 import numpy as np
@@ -16,6 +17,7 @@ from nengograd.builtin.processes import PROCESSES
 from nengograd.plugin.builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
 from nengograd.testing import (
     ConformanceError,
+    ProcessConformance,
     check_neuron,
     check_operator,
     check_process,
@@ -645,3 +647,23 @@ def spiking_network():
 def test_an_operator_is_checked_in_a_network_with_spiking_neurons():
     plugins = [differences.plugin(), operator_plugin(lambda ctx, x: -x)]
     check_operator(Negation, spiking_network, backends=["differences"], plugins=plugins)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_needs_a_dtype_that_a_backend_does_not_have_is_skipped(dtype):
+    plugins = [differences.plugin(dtypes=(dtype,))]
+    check_process(nengo.Lowpass(0.01), backends=["differences"], plugins=plugins)
+
+    class Checked(ProcessConformance):
+        process = nengo.Lowpass(0.01)
+
+    suite = Checked()
+    Checked.plugins = plugins
+    checks = {
+        "float32": suite.test_float32_stays_near_float64,
+        "float64": suite.test_outputs_are_those_of_its_own_step,
+    }
+    checks.pop(dtype)("differences")
+    (other,) = checks.values()
+    with pytest.raises(SkipTest, match="the backend 'differences' has"):
+        other("differences")

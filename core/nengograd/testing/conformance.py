@@ -103,8 +103,17 @@ class Conformance:
         return list(cls.backends) if cls.backends is not None else usable_backends(cls.plugins)
 
     def open(self, network: nengo.Network, backend: str, **options: Any) -> Simulator:
-        """A simulator in float64, unless options say otherwise."""
+        """A simulator in float64, unless options say otherwise.
+
+        Raises
+        ------
+        unittest.SkipTest
+            If the backend does not declare the dtype.
+        """
         options = {"dtype": "float64", "progress_bar": False, **options}
+        dtypes = get_manager(self.plugins).backends[backend].capabilities.dtypes
+        if options["dtype"] not in dtypes:
+            raise SkipTest(f"the backend {backend!r} has {dtypes}, and no {options['dtype']!r}")
         return Simulator(network, backend=backend, plugins=self.plugins, **options)
 
     def simulate(self, network: nengo.Network, backend: str, steps: int, **options: Any) -> Any:
