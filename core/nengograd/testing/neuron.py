@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from ..arguments.table import check_arguments
 from ..config import configure_settings
 from ..plugin import get_registry, make_namespace, numpy_namespace
-from ..plugin.drawing import checked_draw
 from ..surrogates import SURROGATES
 from .conformance import (
     OTHER_DT,
@@ -192,8 +191,7 @@ class NeuronConformance(Conformance):
         state = self._neuron.make_state(len(current), rng=rng)
         given = {name: np.asarray(state[name]) for name in builder.states}
         if builder.draw is not None:
-            who = f"{type(builder).__name__}, the builder of {type(self._neuron).__name__}"
-            given["random"] = checked_draw(builder, who)(rng, len(current))
+            given["random"] = builder.draw(rng, len(current))
         shape = (*lead, len(current))
         given = {name: np.array(np.broadcast_to(v, shape), dtype) for name, v in given.items()}
         return np.array(np.broadcast_to(current, shape)), given
