@@ -105,6 +105,20 @@ def test_what_was_written_is_part_of_a_state(make_sim: Make) -> None:
     assert not np.allclose(found, run(make_sim(model.net), model.probe))
 
 
+def test_a_state_that_was_written_by_itself_stays_by_itself(make_sim: Make) -> None:
+    with nengo.Network(seed=0) as net:
+        u, out = nengo.Node(lambda t: 1.0), nengo.Node(size_in=1)
+        connection = nengo.Connection(u, out, synapse=0.01)
+        probe = nengo.Probe(out)
+    sim, other = make_sim(net), make_sim(net)
+    sim.run_steps(3)
+    # The output of the synapse, and not what the synapse remembers.
+    sim.signals[sim.model.sig[connection]["weighted"]] = 5
+    other.state = sim.state
+    assert other.state == sim.state
+    np.testing.assert_array_equal(run(other, probe), run(sim, probe))
+
+
 def test_what_does_not_fit_changes_nothing(make_sim: Make) -> None:
     model = network()
     sim = make_sim(model.net)
