@@ -168,6 +168,7 @@ WRONG: dict[rules.Rule, list[Any]] = {
     rules.SIMULATOR: [5, "x", None, nengograd.Simulator, object()],
     rules.PROGRAM: [5, "x", None, object(), nengo.Network],
     rules.PROFILED: [5, "x", None, object(), True],
+    rules.PROFILES: ["nonsense", 5, [5]],
     rules.AXES: [5, "x", object(), True],
 }
 

@@ -7,8 +7,18 @@ import numpy as np
 import pytest
 from nengo.exceptions import ValidationError
 
-from nengograd.plugin.measuring import Span, Stopwatch
-from nengograd.profile import BlockCost, Profile, comparison, load_profile, save_profile, table
+from nengograd.plugin.measuring import Measured, Span, Stopwatch
+from nengograd.profile import (
+    BlockCost,
+    Change,
+    Profile,
+    comparison,
+    load_profile,
+    median_profile,
+    save_profile,
+    table,
+)
+from nengograd.profile.session import within
 from nengograd.profile.table import print_comparison
 from profiling.trace_format import check_trace
 
@@ -50,30 +60,32 @@ def test_builders_add_up_their_blocks():
     assert (second.builder, second.distribution) == ("Other", "else")
 
 
-def test_a_report_says_what_is_missing_where_blocks_explain_too_little():
-    assert profile([cost(0, 8.1e-6)]).missing == {}
-    little = profile([cost(0, 7.9e-6)])
-    assert np.isclose(little.explained, 0.79)
-    assert list(little.missing) == ["calls of the backend", "records"]
-    assert "what is missing: calls of the backend 3 us" in table(little)
+def test_blocks_and_rest_add_up_to_the_whole_however_long_the_unprofiled_step_takes():
+    for unprofiled in (1e-7, 1e-5, None):
+        made = profile([cost(0, 3e-6), cost(1, 1e-6)], seconds=unprofiled)
+        assert np.isclose(made.whole, 8e-6)  # 4 us in blocks, 4 us in the rest
+        assert np.isclose(made.explained, 0.5)
+        shares = [block["share"] for block in made.to_dict()["blocks"]]
+        assert np.isclose(sum(shares) + sum(made.rest.values()) / made.whole, 1.0)
+    assert "run two or more steps" in table(made)
 
 
-def test_what_is_missing_and_the_blocks_add_up_to_the_whole():
-    # 2 us in blocks and 4 us in the rest leave 4 us of 10.
-    slow = profile([cost(0, 2e-6)])
-    assert np.isclose(sum(slow.missing.values()), 8e-6)
-    (left,) = [seconds for name, seconds in slow.missing.items() if "slower" in name]
-    assert np.isclose(left, 4e-6)
-    assert "slower before it was measured" in table(slow)
+def test_times_of_parallel_threads_are_scaled_to_what_has_elapsed():
+    found = within(Measured(blocks={0: 3.0, 1: 1.0}, rest={"records": 4.0}), 2.0)
+    assert found.blocks == {0: 0.75, 1: 0.25}
+    assert found.rest == {"records": 1.0}
+    assert within(found, 5.0) is found
 
 
-def test_shares_refer_to_the_profiled_step_where_no_other_is_known():
-    assert profile([cost(0, 1e-5)], seconds=None).explained == 0.5
-    assert "run two or more steps" in table(profile([cost(0, 1e-5)], seconds=None))
+def test_what_is_above_the_bound_of_the_machine_is_a_dash():
+    row = next(line for line in table(profile([cost(0, 1e-9)])).splitlines() if "LIF x3" in line)
+    assert "5000.0%" not in row  # 500 bytes in 1 ns
+    assert "60.0%" in row  # 60 operations in 1 ns
+    assert " - " in row
 
 
 def test_a_saved_profile_is_read_back(tmp_path):
-    made = profile([cost(0), cost(1, flops=None)])
+    made = profile([cost(0), cost(1, flops=None, state_bytes=8, repeats=(1.0, 2.0))])
     save_profile(made, tmp_path / "p.json")
     assert load_profile(tmp_path / "p.json") == made
 
@@ -83,17 +95,66 @@ def test_a_table_shows_shares_of_the_machine():
     row = next(line for line in table(profile([cost()])).splitlines() if "LIF x3" in line)
     assert "5.0%" in row
     assert "0.1%" in row
-    assert "10.0%" in row  # of the step
+    assert "20.0%" in row  # of 1 us and 4 us of rest
 
 
 def test_a_comparison_puts_the_largest_change_first():
     old = profile([cost(0, 1e-6), cost(1, 2e-6, name="Dot")])
     new = profile([cost(0, 5e-6), cost(1, 1e-6, name="Dot"), cost(2, 1e-7, name="Sum")])
     rows = comparison(old, new)
-    assert rows[0][0] == "LIF x3 (LIFBuilder)"
-    assert np.allclose(rows[0][1:], (1e-6, 5e-6))
-    assert rows[1][0] == "Dot x3 (LIFBuilder)"
-    assert ("Sum x3 (LIFBuilder)", 0.0, 1e-7) in rows
+    assert rows[0] == Change("LIF x3 (LIFBuilder)", 1e-6, 5e-6)
+    assert rows[1].name == "Dot x3 (LIFBuilder)"
+    assert Change("Sum x3 (LIFBuilder)", 0.0, 1e-7) in rows
+
+
+def test_a_replaced_builder_is_paired_with_the_one_before():
+    old, new = profile([cost(0, 2e-6)]), profile([cost(0, 1e-6, builder="Mine")])
+    assert comparison(old, new)[0] == Change("LIF x3 (LIFBuilder -> Mine)", 2e-6, 1e-6)
+
+
+def test_blocks_of_the_same_operators_are_paired_in_order():
+    old = profile([cost(0, 1e-6), cost(1, 5e-6)])
+    new = profile([cost(0, 4e-6), cost(1, 5e-6)])
+    first = comparison(old, new)[0]
+    assert first == Change("LIF x3, block 0 (LIFBuilder)", 1e-6, 4e-6)
+    (added,) = [c for c in comparison(old, profile([cost(0, 9e-6)])) if "LIF" in c.name]
+    assert np.allclose((added.before, added.after), (6e-6, 9e-6))
+
+
+def repeated(*seconds):
+    return median_profile([profile([cost(0, s)], seconds=s) for s in seconds])
+
+
+def test_repeated_profiles_become_their_medians():
+    made = repeated(1e-6, 9e-6, 2e-6)  # whose mean is 4 us
+    assert made.blocks[0].seconds_per_step == 2e-6
+    assert made.blocks[0].repeats == (1e-6, 9e-6, 2e-6)
+    assert made.seconds_per_step == 2e-6
+    assert made.rest_repeats["records"] == [1e-6] * 3
+    assert "medians of 3 repetitions" in table(made)
+    assert "1.5 us to 5.5 us" in table(made)
+
+
+def test_profiles_of_other_blocks_have_no_median():
+    with pytest.raises(ValidationError, match="different blocks"):
+        median_profile([profile([cost()]), profile([cost(name="Dot")])])
+    with pytest.raises(ValidationError, match="one profile or more"):
+        median_profile([])
+
+
+def test_a_difference_within_the_spread_is_marked():
+    old = repeated(1e-6, 2e-6, 3e-6)
+    near, far = repeated(2e-6, 3e-6, 4e-6), repeated(7e-6, 8e-6, 9e-6)
+    (row,) = [c for c in comparison(old, near) if "LIF" in c.name]
+    assert row.is_noise is True
+    (row,) = [c for c in comparison(old, far) if "LIF" in c.name]
+    assert row.is_noise is False
+    (row,) = [c for c in comparison(old, profile([cost()])) if "LIF" in c.name]
+    assert row.is_noise is None
+    line = next(x for x in compared(old, near).splitlines() if "LIF" in x)
+    assert "within the spread" in line
+    assert "within the spread" not in next(x for x in compared(old, far).splitlines() if "LIF" in x)
+    assert "--repeat 5" in compared(old, profile([cost()]))
 
 
 def compared(old, new):
@@ -120,7 +181,7 @@ def test_a_comparison_says_where_the_old_profile_is_of_something_else():
         ("[" * 100_000, "cannot be read"),
         ("[1]", "is no profile"),
         ('{"format": "nengograd-profile", "version": 99}', "version 99"),
-        ('{"format": "nengograd-profile", "version": 1, "blocks": []}', "is damaged"),
+        ('{"format": "nengograd-profile", "version": 2, "blocks": []}', "is damaged"),
     ],
 )
 def test_a_file_that_is_no_profile_is_named_with_what_is_wrong(tmp_path, text, complaint):

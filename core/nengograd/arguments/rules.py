@@ -415,4 +415,8 @@ RATES = Rule(
 SIMULATOR = with_attributes(("train", "check_gradients", "signals"), "a nengograd.Simulator")
 PROGRAM = with_attributes(("by_role", "host_blocks"), "a Program, such as sim.program")
 PROFILED = with_attributes(("whole", "explained", "builders"), "a Profile, such as sim.profile")
+PROFILES = Rule(
+    "a list of profiles, such as [sim.profile]",
+    lambda value: _is_sequence(value) and all(map(PROFILED.accepts, value)),
+)
 AXES = with_attributes(("plot", "set_xlabel"), "axes of matplotlib")

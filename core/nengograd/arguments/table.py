@@ -46,6 +46,7 @@ _COMMAND = {
     "network": optional(rules.TEXT),
     "dt": rules.PERIOD,
     "backend": optional(rules.TEXT),
+    "plugin": rules.NAMES,
 }
 _RUNNING_COMMAND = {
     **_COMMAND,
@@ -318,6 +319,7 @@ TABLE: dict[str, dict[str, Rule]] = {
     "profile.load_profile": {"path": rules.PATH},
     "profile.save_profile": {"profile": rules.PROFILED, "path": rules.PATH},
     "profile.table": {"profile": rules.PROFILED, "width": rules.COUNT},
+    "profile.median_profile": {"profiles": rules.PROFILES},
     "profile.comparison": {"old": rules.PROFILED, "new": rules.PROFILED},
     "testing.usable_backends": {"plugins": rules.PLUGINS},
     "testing.check_neuron": {"neuron": rules.NEURONS_OR_FACTORY, **_CONFORMANCE},
@@ -349,6 +351,7 @@ TABLE: dict[str, dict[str, Rule]] = {
     "nengograd profile": {
         **_RUNNING_COMMAND,
         "steps": optional(rules.COUNT),
+        "repeat": rules.COUNT,
         "train": rules.FLAG,
         "spike_gradient": _SPIKE_GRADIENT,
         "output": rules.PATH,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 import nengo
@@ -16,6 +17,7 @@ from ..program.explain import explain
 from ..simulator.choosing import candidates, explain_choice, find_plan, first_to_run
 from ..simulator.defaults import choose_options
 from .model import add_model
+from .plugin_files import load_plugins
 from .script import load_network
 
 __all__ = ["add"]
@@ -26,6 +28,7 @@ examples:
   nengograd explain model.py
   nengograd explain model.py --backend tensorflow --program
   nengograd explain model.py --source
+  nengograd explain model.py --plugin my_builders.py
 
 Next: `nengograd profile model.py` says what each of the blocks costs."""
 
@@ -53,9 +56,10 @@ def _run(arguments: argparse.Namespace) -> int:
     """Print how a model was assembled."""
     network = load_network(arguments.script, arguments.network)
     name = arguments.backend or "numpy"
-    builders = get_registry(name)
+    extra = load_plugins(arguments.plugin)
+    builders, plugins = get_registry(name, extra), get_manager(extra)
     if arguments.source:
-        get_manager().require(name, "source", "show the source of a step")
+        plugins.require(name, "source", "show the source of a step")
     model = nengo.builder.Model(dt=arguments.dt)
     model.build(network)
     program = assemble(model, builders)
@@ -64,11 +68,11 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.source:
         options = _options(network)
-        print(get_manager().backends[name].load().compile(program, builders, options).source())
+        print(plugins.backends[name].load().compile(program, builders, options).source())
         return 0
     print(explain(program))
     if arguments.backend is None:
-        lines = _choice(model, network)
+        lines = _choice(model, network, extra)
         print("\n".join(["", "Which backend runs it", *(f"  {line}" for line in lines)]))
     return 0
 
@@ -77,9 +81,9 @@ def _options(network: Any) -> Options:
     return choose_options(Settings.of(network), None, None, 1, None, None)
 
 
-def _choice(model: Any, network: Any) -> list[str]:
+def _choice(model: Any, network: Any, extra: Sequence[Any]) -> list[str]:
     """The numbers of the rule that chooses a backend, or who has chosen."""
-    plugins = get_manager()
+    plugins = get_manager(extra)
     named = plugins.named(None)
     if named is not None:
         return [f"{named}, which the environment names"]
@@ -88,6 +92,6 @@ def _choice(model: Any, network: Any) -> list[str]:
     if len(costs) < 2:
         return [f"{plugins.choose(None)}, the only one that can be weighed"]
     home = first_to_run(costs)
-    registry = get_registry(home)
+    registry = get_registry(home, extra)
     work = count_work(assemble(model, registry), registry, options)
     return explain_choice(home, costs, work, find_plan(home, costs, work))

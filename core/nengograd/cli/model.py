@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from .plugin_files import load_plugins
+
 __all__ = ["add_model", "add_options", "options"]
 
 
@@ -21,6 +23,14 @@ def add_model(parser: argparse.ArgumentParser, backend: str = "numpy") -> None:
     parser.add_argument("script", help="a Python file that makes a nengo.Network")
     parser.add_argument("--network", help="the variable or function that gives the network")
     parser.add_argument("--dt", type=float, default=0.001, help="length of a step, in seconds")
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a plugin that is not installed: a .py file or the folder of a package; may be given "
+        "several times",
+    )
     parser.add_argument("--backend", help=f"the backend, by default {backend}")
 
 
@@ -43,4 +53,5 @@ def options(arguments: argparse.Namespace) -> dict[str, Any]:
         "device": arguments.device,
         "seed": arguments.seed,
         "progress_bar": not arguments.no_progress,
+        "plugins": load_plugins(arguments.plugin),
     }

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from ..config import Settings, configure_settings
-from ..profile import load_profile, save_profile
+from ..profile import Profile, load_profile, median_profile, save_profile
 from ..profile.session import DEFAULT_PATH
 from ..profile.table import print_comparison, print_profile
 from ..run.runtime import feedable_nodes
@@ -19,11 +22,12 @@ from ..simulator.simulator import Simulator
 from ..training.data import sampled_steps
 from .model import add_model, add_options, options
 from .outputs import check_output, write_somewhere
+from .plugin_files import load_plugins
 from .script import load_network
 
 __all__ = ["add"]
 
-_FILE_WIDTH = 140
+_FILE_WIDTH = 170
 _STEPS = 1000
 _MINIBATCHES = 10
 _TRAINING_STEPS = 25
@@ -32,7 +36,8 @@ _EPILOG = """\
 examples:
   nengograd profile model.py --steps 2000
   nengograd profile model.py --train --minibatch 64 --steps 25
-  nengograd profile model.py -o new.json --against old.json
+  nengograd profile model.py --repeat 10 -o new.json --against old.json
+  nengograd profile model.py --repeat 10 --plugin my_builders.py --against model.py
 
 Next: open the written file in https://ui.perfetto.dev or chrome://tracing, or draw it with
 `nengograd graph model.py --profile FILE`."""
@@ -75,7 +80,19 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help=f"where to write report and Chrome trace, by default {DEFAULT_PATH}",
     )
-    parser.add_argument("--against", metavar="FILE", help="show what has changed since a profile")
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=1,
+        metavar="N",
+        help="measure so many times, and show median and spread",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="FILE",
+        help="show what has changed since a profile; or against another script, a .py file, "
+        "without the plugins of --plugin, which is then measured in turn with this one",
+    )
     parser.add_argument(
         "--tensorboard", metavar="DIR", help="leave what TensorFlow's profiler has written here"
     )
@@ -88,30 +105,26 @@ def _run(arguments: argparse.Namespace) -> int:
 
     check_output(arguments.output, "output", arguments.script)
     # Before the run: it may name the file that is about to be replaced.
-    old = load_profile(arguments.against) if arguments.against else None
-    network = load_network(arguments.script, arguments.network)
-    if arguments.spike_gradient:
-        with network:
-            configure_settings(spike_gradient=arguments.spike_gradient)
-    folder = arguments.tensorboard or False
-    is_lost = False
-    with Simulator(network, tensorboard=folder, **options(arguments)) as sim:
-        try:
-            if arguments.train:
-                _train(sim, network, arguments)
-            else:
-                steps = _STEPS if arguments.steps is None else arguments.steps
-                sim.run_steps(steps, profile=arguments.output)
-        except ValidationError:
-            if sim.profile is None:
-                raise
-            is_lost = True  # all was measured, and the file cannot be written
-        profile = sim.profile
-    assert profile is not None
-    place: Path | None = Path(arguments.output)
-    problem = None
-    if is_lost:
-        place, problem = write_somewhere(arguments.output, lambda p: save_profile(profile, p))
+    against = arguments.against
+    is_script = against is not None and against.endswith(".py")
+    old = load_profile(against) if against and not is_script else None
+    with contextlib.ExitStack() as stack:
+        # The other script first, so that "before" is measured before "now" in each round.
+        others: list[tuple[str, Sequence[Any]]] = [(against, [])] if is_script else []
+        runs = [
+            _open(stack, script, plugins, arguments)
+            for script, plugins in (*others, (arguments.script, load_plugins(arguments.plugin)))
+        ]
+        found: list[list[Profile]] = [[] for _ in runs]
+        for _ in range(arguments.repeat):
+            for (sim, network), profiles in zip(runs, found, strict=True):
+                _measure(sim, network, arguments)
+                assert sim.profile is not None
+                profiles.append(sim.profile)
+    profile = median_profile(found[-1])
+    if is_script:
+        old = median_profile(found[0])
+    place, problem = write_somewhere(arguments.output, lambda p: save_profile(profile, p))
     # What is no terminal has no width; a file is as wide as it likes.
     console = Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
     print_profile(profile, console)
@@ -124,7 +137,36 @@ def _run(arguments: argparse.Namespace) -> int:
     return 2 if problem else 0
 
 
-def _train(sim: Simulator, network: Any, arguments: argparse.Namespace) -> None:
+def _open(
+    stack: contextlib.ExitStack, script: str, plugins: Sequence[Any], arguments: argparse.Namespace
+) -> tuple[Simulator, Any]:
+    """A simulator of the network in a script, which the stack closes."""
+    network = load_network(script, arguments.network)
+    if arguments.spike_gradient:
+        with network:
+            configure_settings(spike_gradient=arguments.spike_gradient)
+    taken = {**options(arguments), "plugins": plugins}
+    sim = Simulator(network, tensorboard=arguments.tensorboard or False, **taken)
+    return stack.enter_context(sim), network
+
+
+def _measure(sim: Simulator, network: Any, arguments: argparse.Namespace) -> None:
+    """Measure once; the profile is that of the simulator."""
+    with tempfile.TemporaryDirectory(prefix="nengograd-") as folder:
+        path, before = Path(folder) / DEFAULT_PATH, sim.profile
+        try:
+            if arguments.train:
+                _train(sim, network, arguments, path)
+            else:
+                steps = _STEPS if arguments.steps is None else arguments.steps
+                sim.run_steps(steps, profile=path)
+        except ValidationError:
+            # Where this copy alone could not be written, all was measured.
+            if sim.profile is before:
+                raise
+
+
+def _train(sim: Simulator, network: Any, arguments: argparse.Namespace, path: Path) -> None:
     """Train on random data: the time does not depend on them."""
     nodes, probes = feedable_nodes(sim.program), sim.model.probes
     if not nodes or not probes:
@@ -138,4 +180,4 @@ def _train(sim: Simulator, network: Any, arguments: argparse.Namespace) -> None:
     rng = np.random.RandomState(0)
     inputs = {n: rng.uniform(-1, 1, (items, steps, n.size_out)) for n in nodes}
     targets = {p: np.zeros((items, n, p.size_in)) for p, n in samples.items() if n}
-    sim.train(inputs, targets, "sgd", profile=arguments.output)
+    sim.train(inputs, targets, "sgd", profile=path)

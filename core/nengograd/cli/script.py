@@ -17,7 +17,7 @@ from nengo.exceptions import ValidationError
 from ..files import os_errors
 from .failures import ScriptError, own_traceback
 
-__all__ = ["load_network"]
+__all__ = ["load_network", "running"]
 
 
 def load_network(path: str, name: str | None = None) -> nengo.Network:
@@ -45,7 +45,7 @@ def load_network(path: str, name: str | None = None) -> nengo.Network:
         raise ValidationError(f"There is no file {path!r}", attr="script")
     with os_errors(Path(path), "script", "read"), open(path, "rb"):
         pass
-    with _running(path):
+    with running(path):
         found = runpy.run_path(path, run_name=Path(path).stem)
     if name is not None:
         if name not in found:
@@ -66,8 +66,16 @@ def load_network(path: str, name: str | None = None) -> nengo.Network:
 
 
 @contextlib.contextmanager
-def _running(path: str) -> Iterator[None]:
-    """Run what the user has written as Python does, and show its errors as Python does."""
+def running(path: str, aim: str = "there was a network") -> Iterator[None]:
+    """Run what the user has written as Python does, and show its errors as Python does.
+
+    Parameters
+    ----------
+    path : str
+        The file; modules beside it are found.
+    aim : str
+        What an error says it came before.
+    """
     folder = str(Path(path).resolve().parent)
     if folder not in sys.path:
         # It stays: functions of nodes may import when they run.
@@ -79,15 +87,13 @@ def _running(path: str) -> Iterator[None]:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
         said = f"{error.code}\n" if isinstance(error.code, str) else ""
         raise ScriptError(
-            f"{said}nengograd: {path} has ended by itself with exit status {status}, before there "
-            "was a network; what takes arguments or runs the model belongs under "
+            f"{said}nengograd: {path} has ended by itself with exit status {status}, before "
+            f"{aim}; what takes arguments or runs the model belongs under "
             'if __name__ == "__main__":'
         ) from None
     except Exception as error:
         shown = own_traceback(error) or "".join(traceback.format_exception_only(error))
-        raise ScriptError(
-            f"{shown}nengograd: {path} has failed before there was a network"
-        ) from None
+        raise ScriptError(f"{shown}nengograd: {path} has failed before {aim}") from None
     finally:
         sys.argv = arguments
 
@@ -95,7 +101,7 @@ def _running(path: str) -> Iterator[None]:
 def _as_network(thing: Any, name: str, path: str) -> nengo.Network:
     if callable(thing) and not isinstance(thing, nengo.Network):
         _check_takes_nothing(thing, name, path)
-        with _running(path):
+        with running(path):
             thing = thing()
     if not isinstance(thing, nengo.Network):
         raise ValidationError(

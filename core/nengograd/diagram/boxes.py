@@ -146,9 +146,7 @@ def describe(
 
 def _about_profile(profile: Profile) -> str:
     whole = f"{_time(profile.whole)} on {profile.backend} ({profile.dtype})"
-    if profile.explained <= 1.0:
-        return f"{whole}, of which blocks explain {profile.explained:.0%}"
-    return f"{whole}, and {profile.explained:.3g} times that where each block is measured by itself"
+    return f"{whole}, of which blocks explain {profile.explained:.0%}"
 
 
 def _check_profile(program: Program, profile: Profile) -> None:
@@ -210,7 +208,7 @@ def _block_box(
         box.lines += [*host_lines(box), *_few([_host(op.operator) for op in block.ops])]
     if profile is not None:
         box.seconds = profile.blocks[number].seconds_per_step
-        box.share = box.seconds / (profile.whole * max(profile.explained, 1.0))
+        box.share = box.seconds / (profile.whole or 1.0)
         box.lines += time_lines(box)
     return box
 

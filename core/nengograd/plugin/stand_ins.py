@@ -12,7 +12,7 @@ from ..program.program import Served
 from ..surrogates import SURROGATES, Surrogate
 from .builders import NeuronBuilder, ProcessBuilder, State
 
-__all__ = ["RateStandIn", "SurrogateStandIn", "stand_in"]
+__all__ = ["RateStandIn", "SurrogateStandIn", "builder_name", "stand_in"]
 
 
 class RateStandIn(NeuronBuilder):
@@ -107,3 +107,10 @@ def stand_in(builder: NeuronBuilder | ProcessBuilder, served: Served) -> NeuronB
         return RateStandIn(builder)
     chosen = served.surrogate
     return SurrogateStandIn(builder, chosen if callable(chosen) else SURROGATES[chosen])
+
+
+def builder_name(builder: object) -> str:
+    """The class of a builder, and for a stand-in that of the builder which it stands for."""
+    if isinstance(builder, (RateStandIn, SurrogateStandIn)):
+        return f"{builder_name(builder._builder)} in {type(builder).__name__}"
+    return type(builder).__name__

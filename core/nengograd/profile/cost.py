@@ -18,7 +18,7 @@ from ..plugin.registry import Registry
 from ..program.program import Block, Program
 from ..run.step_function import has_batch
 
-__all__ = ["bytes_moved", "count_work", "operations"]
+__all__ = ["bytes_moved", "count_work", "memory", "operations"]
 
 _FREE = frozenset(
     (
@@ -50,6 +50,43 @@ def bytes_moved(program: Program, index: int, options: Options) -> tuple[int, in
     read = sum(v.size * (items if has_batch(program, v) else 1) for v in block.operands)
     written = sum(program.arrays[i].size for i in block.outputs) * items
     return read * size, written * size
+
+
+def memory(program: Program, index: int, options: Options) -> tuple[int, int, int]:
+    """Bytes of the states that a block reads, the values that it makes, and its constants.
+
+    Parts of a state that several operands read count once. Parameters count as constants. What
+    several blocks read counts for each of them.
+
+    Parameters
+    ----------
+    program : Program
+        The program.
+    index : int
+        Which of its blocks.
+    options : Options
+        dtype and minibatch.
+    """
+    block, size = program.blocks[index], options.dtype.itemsize
+    read = {source: np.zeros(program.arrays[source].size, bool) for source in _sources(block)}
+    for view in block.operands:
+        for source, start, length in view.runs:
+            if source in read:
+                read[source][start : start + length] = True
+    counts = {"state": 0, "fixed": 0}
+    for source, is_read in read.items():
+        array = program.arrays[source]
+        role = "fixed" if array.is_fixed else array.role
+        if role in counts:
+            counts[role] += int(is_read.sum())
+    values = sum(program.arrays[i].size for i in block.outputs)
+    items = options.n_items
+    return counts["state"] * items * size, values * items * size, counts["fixed"] * size
+
+
+def _sources(block: Block) -> set[int]:
+    """The arrays that a block reads."""
+    return {source for view in block.operands for source in view.sources}
 
 
 def operations(program: Program, index: int, registry: Registry, options: Options) -> float | None:

@@ -18,12 +18,7 @@ from .chrome import trace_events
 __all__ = ["BlockCost", "BuilderCost", "Profile", "load_profile", "save_profile"]
 
 FORMAT = "nengograd-profile"
-VERSION = 1
-ENOUGH = 0.8
-"""The share of a step that blocks have to explain; below it a report says what is missing."""
-
-SLOWER = "slower before it was measured: other work on this machine, or too short a run"
-"""The name of the time that is left where the measured part ran faster than the unprofiled one."""
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -50,6 +45,12 @@ class BlockCost:
         In each step; see `nengograd.profile.cost.bytes_moved`.
     flops : float or None
         Operations in each step; None where they are not known.
+    state_bytes, value_bytes, constant_bytes : int
+        Memory of the states that it reads, of the values that it makes, and of the constants and
+        parameters that it reads.
+    repeats : tuple of float
+        ``seconds_per_step`` of each repetition; ``seconds_per_step`` is then their median. Empty
+        for one measurement.
     """
 
     block: int
@@ -63,6 +64,10 @@ class BlockCost:
     bytes_read: int
     bytes_written: int
     flops: float | None
+    state_bytes: int = 0
+    value_bytes: int = 0
+    constant_bytes: int = 0
+    repeats: tuple[float, ...] = ()
 
     @property
     def label(self) -> str:
@@ -111,6 +116,11 @@ class Profile:
         A description of how the backend measures.
     machine : dict
         See `nengograd.profile.machine.Machine`.
+    repeats : list of float
+        ``profiled_seconds_per_step`` of each repetition; all times are then medians. Empty for one
+        measurement.
+    rest_repeats : dict of str to list of float
+        The same of each cause in ``rest``.
     """
 
     model: str
@@ -128,35 +138,22 @@ class Profile:
     rest: dict[str, float]
     method: str
     machine: dict[str, Any]
+    repeats: list[float] = field(default_factory=list)
+    rest_repeats: dict[str, list[float]] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list, repr=False)
 
     @property
     def whole(self) -> float:
-        """The seconds per unit that shares refer to: those without measuring, if known."""
-        return self.seconds_per_step or self.profiled_seconds_per_step
+        """The seconds per unit that shares refer to: blocks and rest together.
+
+        All of them are of the measured part, never of the unprofiled one.
+        """
+        return sum(b.seconds_per_step for b in self.blocks) + sum(self.rest.values())
 
     @property
     def explained(self) -> float:
-        """The share of a unit that the blocks add up to.
-
-        It is above 1 where the cost of measuring is part of their times.
-        """
-        return sum(block.seconds_per_step for block in self.blocks) / self.whole
-
-    @property
-    def missing(self) -> dict[str, float]:
-        """Seconds per unit that no block explains, by cause, largest first.
-
-        Empty where the blocks explain enough. Together with the blocks these add up to the whole,
-        or to more where measuring costs time.
-        """
-        if self.explained >= ENOUGH:
-            return {}
-        found = dict(self.rest)
-        left = self.whole * (1 - self.explained) - sum(self.rest.values())
-        if left > 0:
-            found[SLOWER] = left
-        return dict(sorted(found.items(), key=lambda item: -item[1]))
+        """The share of a unit that the blocks add up to, at most 1."""
+        return sum(b.seconds_per_step for b in self.blocks) / self.whole if self.whole else 0.0
 
     @property
     def builders(self) -> list[BuilderCost]:
@@ -175,9 +172,9 @@ class Profile:
             "version": VERSION,
             **{name: getattr(self, name) for name in own},
             "explained": self.explained,
-            "missing": self.missing,
             "blocks": [
-                {**asdict(b), "share": b.seconds_per_step / self.whole} for b in self.blocks
+                {**asdict(b), "share": b.seconds_per_step / (self.whole or 1.0)}
+                for b in self.blocks
             ],
             "builders": [asdict(builder) for builder in self.builders],
         }
@@ -246,7 +243,10 @@ def load_profile(path: str | Path) -> Profile:
         )
     names = {f.name for f in fields(BlockCost)}
     try:
-        blocks = [BlockCost(**{k: b[k] for k in names}) for b in data["blocks"]]
+        blocks = [
+            BlockCost(**{k: b[k] for k in names} | {"repeats": tuple(b["repeats"])})
+            for b in data["blocks"]
+        ]
         own = {f.name: data[f.name] for f in fields(Profile) if f.name not in ("blocks", "spans")}
     except (KeyError, TypeError) as error:
         raise ValidationError(f"{path} is damaged: it lacks {error}", attr="profile") from error

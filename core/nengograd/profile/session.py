@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..assembly.build import Build
@@ -13,11 +13,12 @@ from ..plugin.executable import Options
 from ..plugin.manager import make_registry
 from ..plugin.measuring import Measured, Stopwatch
 from ..plugin.registry import Registry
+from ..plugin.stand_ins import builder_name
 from ..plugin.trainer import Trainer
 from ..program.program import Block, Program
 from ..run.inputs import Feeds
 from ..run.runner import INPUTS, RUN, Recorded, Runner
-from .cost import bytes_moved, operations
+from .cost import bytes_moved, memory, operations
 from .machine import this_machine
 from .report import BlockCost, Profile
 
@@ -28,6 +29,7 @@ __all__ = [
     "ProfiledTraining",
     "profile_path",
     "summarize",
+    "within",
 ]
 
 DEFAULT_PATH = "nengograd_profile.json"
@@ -118,12 +120,40 @@ class ProfiledRun:
             seen.steps, seen.seconds = executed - half, clock() - begin
         finally:
             seen.measured = runner.executable.stop_measuring()
-        inside, spent = _accounted(seen.measured), stopwatch.seconds
+        spent = stopwatch.seconds
+        seen.measured = within(seen.measured, spent[RUN])
+        inside = _accounted(seen.measured)
         seen.rest = {
             "nodes and processes ahead of time": spent[INPUTS],
-            "calls of the backend": max(spent[RUN] - inside, 0.0),
+            "calls of the backend, and measuring": max(spent[RUN] - inside, 0.0),
             "probe data and progress": max(seen.seconds - spent[RUN] - spent[INPUTS], 0.0),
         }
+
+
+def within(measured: Measured, seconds: float) -> Measured:
+    """Make times of threads that work side by side add up to no more than what has elapsed.
+
+    Parameters
+    ----------
+    measured : Measured
+        The times of blocks and rest.
+    seconds : float
+        What has elapsed while they were measured.
+
+    Returns
+    -------
+    measured : Measured
+        The same times, all scaled down alike where they add up to more.
+    """
+    total = _accounted(measured)
+    if total <= seconds:
+        return measured
+    factor = seconds / total
+    return replace(
+        measured,
+        blocks={index: spent * factor for index, spent in measured.blocks.items()},
+        rest={name: spent * factor for name, spent in measured.rest.items()},
+    )
 
 
 def _accounted(measured: Measured) -> float:
@@ -177,8 +207,8 @@ class ProfiledTraining:
         if not self._begun or self._trainer is None:
             return
         end, middle, times = time.perf_counter(), self._middle, self._times
-        measured = self._trainer.stop_measuring()
         seen = self.seen
+        measured = within(self._trainer.stop_measuring(), end - times[middle])
         seen.measured, seen.steps = measured, len(times) - middle
         seen.seconds = end - times[middle]
         seen.rest = {"data, optimizer and calls": max(seen.seconds - _accounted(measured), 0.0)}
@@ -237,6 +267,7 @@ def summarize(
                 read * factor,
                 written * factor,
                 None if flops is None else flops * factor,
+                *memory(program, index, options),
             )
         )
     rest = {**measured.rest, **(seen.rest or {})}
@@ -265,7 +296,7 @@ def _builder(block: Block, registry: Registry) -> tuple[str, str]:
     if block.host:
         return "Python on the host", ""
     builder, origin = registry.implementation(block)
-    return type(builder).__name__, origin.distribution if origin else ""
+    return builder_name(builder), origin.distribution if origin else ""
 
 
 def _named(device: str | tuple[str, ...] | None) -> str | None:

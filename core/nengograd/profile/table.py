@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..arguments.table import check_arguments
-from .report import ENOUGH, BlockCost, Profile
+from .compare import comparison, differences
+from .repeat import quartiles
+from .report import BlockCost, Profile
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["comparison", "print_comparison", "print_profile", "table"]
+__all__ = ["print_comparison", "print_profile", "table"]
 
 
-_WIDE = 110
+_WIDE = 130
 """Characters from which on a table has all its columns."""
 
 
 def _duration(seconds: float | None) -> str:
     if seconds is None:
         return "?"
+    if seconds == 0:
+        return "0 us"
     for factor, unit in ((1.0, "s"), (1e3, "ms")):
         if seconds * factor >= 1:
             return f"{seconds * factor:.3g} {unit}"
@@ -44,12 +48,29 @@ def _rates(block: BlockCost, profile: Profile) -> tuple[str, str]:
     """Attained shares of the machine's bandwidth and product rate."""
     seconds = block.seconds_per_step
     if not seconds:
-        return "", ""
+        return "-", "-"
     moved = (block.bytes_read + block.bytes_written) / seconds
-    bandwidth = _share(moved, profile.machine["bytes_per_second"])
+    bandwidth = _attained(moved, profile.machine["bytes_per_second"])
     if block.flops is None:
         return bandwidth, "?"
-    return bandwidth, _share(block.flops / seconds, profile.machine["flops_per_second"])
+    return bandwidth, _attained(block.flops / seconds, profile.machine["flops_per_second"])
+
+
+def _attained(rate: float, bound: float) -> str:
+    """A share of what the machine can do; a dash above it.
+
+    What is above never reaches the memory, as a block whose operands stay in the cache or in
+    registers: the bound does not bind it.
+    """
+    return _share(rate, bound) if rate <= bound else "-"
+
+
+def _spread(repeats: Sequence[float]) -> str:
+    """The range between the quartiles, or a dash where nothing was repeated."""
+    if len(repeats) < 2:
+        return "-"
+    low, high = quartiles(repeats)
+    return f"{_duration(low)} to {_duration(high)}"
 
 
 def _plain_table(title: str, columns: list[str]) -> Table:
@@ -73,10 +94,16 @@ def _blocks(profile: Profile, is_wide: bool) -> Table:
         "copy": lambda b: _rates(b, profile)[0],
         "product": lambda b: _rates(b, profile)[1],
     }
-    if is_wide:
+    if profile.repeats:
+        cells["spread"] = lambda b: _spread(b.repeats)
+    if not is_wide:
+        cells["memory"] = lambda b: _amount(b.state_bytes + b.value_bytes + b.constant_bytes) + "B"
+    else:
         cells |= {
-            "read": lambda b: _amount(b.bytes_read) + "B",
-            "written": lambda b: _amount(b.bytes_written) + "B",
+            "states": lambda b: _amount(b.state_bytes) + "B",
+            "values": lambda b: _amount(b.value_bytes) + "B",
+            "constants": lambda b: _amount(b.constant_bytes) + "B",
+            "moved": lambda b: _amount(b.bytes_read + b.bytes_written) + "B",
             "operations": lambda b: _amount(b.flops),
             "build": lambda b: _duration(b.build_seconds),
             "compile": lambda b: _duration(b.compile_seconds),
@@ -106,9 +133,10 @@ def _builders(profile: Profile) -> Table:
 
 
 def _rest(profile: Profile) -> Table:
-    made = _plain_table("The rest", ["what", "", f"per {profile.unit}", "share"])
+    made = _plain_table("The rest", ["what", "", f"per {profile.unit}", "share", "spread"])
     for name, seconds in sorted(profile.rest.items(), key=lambda item: -item[1]):
-        made.add_row(name, "", _duration(seconds), _share(seconds, profile.whole))
+        spread = _spread(profile.rest_repeats.get(name, ()))
+        made.add_row(name, "", _duration(seconds), _share(seconds, profile.whole), spread)
     return made
 
 
@@ -125,15 +153,15 @@ def _summary(profile: Profile) -> list[str]:
         f"machine: copies {_amount(machine['bytes_per_second'])}B/s, multiplies "
         f"{_amount(machine['flops_per_second'])}flop/s",
         profile.method,
-        f"Blocks add up to {profile.explained:.0%} of a {profile.unit}.",
+        f"Blocks add up to {profile.explained:.0%} of a measured {profile.unit}.",
     ]
     if plain is None:
         lines.append(f"Too few were run for an unprofiled figure: run two or more {profile.unit}s.")
-    if profile.explained > 1.1:
-        lines.append("That is more than all of it: the cost of measuring is in them.")
-    if profile.missing:
-        parts = ", ".join(f"{name} {_duration(s)}" for name, s in profile.missing.items())
-        lines.append(f"Less than {ENOUGH:.0%}; what is missing: {parts or 'not known'}.")
+    if profile.repeats:
+        lines.append(
+            f"Times are medians of {len(profile.repeats)} repetitions; the spread is what half of "
+            "them lie in."
+        )
     return lines
 
 
@@ -147,50 +175,11 @@ def print_profile(profile: Profile, console: Any) -> None:
         console.print(part)
 
 
-def comparison(old: Profile, new: Profile) -> list[tuple[str, float, float]]:
-    """Compare two profiles of one model: what has become slower or faster.
-
-    Parameters
-    ----------
-    old, new : Profile
-        The profiles.
-
-    Returns
-    -------
-    rows : list of tuple
-        Name, seconds per unit before and after; the largest change first. Blocks of one name are
-        added up. Where one of the profiles lacks a name, the time is 0.
-    """
-    check_arguments("profile.comparison", locals())
-    before, after = _by_name(old), _by_name(new)
-    names = list(dict.fromkeys([*before, *after]))
-    rows = [(name, before.get(name, 0.0), after.get(name, 0.0)) for name in names]
-    return sorted(rows, key=lambda row: -abs(row[2] - row[1]))
-
-
-_SAME = ("model", "backend", "dtype", "device", "minibatch_size", "unit")
-"""Attributes that two profiles should have in common to be compared."""
-
-
-def _differences(old: Profile, new: Profile) -> list[str]:
-    changed = [(name, getattr(old, name), getattr(new, name)) for name in _SAME]
-    changed.append(("machine", old.machine.get("processor"), new.machine.get("processor")))
-    return [f"{name} {before} before, {now} now" for name, before, now in changed if before != now]
-
-
-def _by_name(profile: Profile) -> dict[str, float]:
-    found = dict(profile.rest)
-    for block in profile.blocks:
-        key = f"{block.label} ({block.builder})"
-        found[key] = found.get(key, 0.0) + block.seconds_per_step
-    return found
-
-
 def print_comparison(old: Profile, new: Profile, console: Any) -> None:
     """Print what has become slower or faster on a `rich.console.Console`."""
-    differences = _differences(old, new)
-    if differences:
-        text = f"The old profile is of something else: {'; '.join(differences)}."
+    found = differences(old, new)
+    if found:
+        text = f"The old profile is of something else: {'; '.join(found)}."
         console.print(text, highlight=False, markup=False)
     console.print(
         f"per {new.unit}, unprofiled: {_duration(old.seconds_per_step)} before, "
@@ -198,15 +187,25 @@ def print_comparison(old: Profile, new: Profile, console: Any) -> None:
         highlight=False,
     )
     made = _plain_table("Against the old profile", ["what", "", "before", "now", "change", "times"])
-    for name, before, after in comparison(old, new):
+    made.add_column("", justify="left", no_wrap=True)
+    changes = comparison(old, new)
+    for row in changes:
+        before, after = row.before, row.after
         sign = "+" if after >= before else "-"
         times = f"{after / before:.2f}" if before and after else ""
         change = sign + _duration(abs(after - before))
-        made.add_row(name, "", _duration(before), _duration(after), change, times)
+        noise = "within the spread" if row.is_noise else ""
+        made.add_row(row.name, "", _duration(before), _duration(after), change, times, noise)
     console.print(made)
+    if any(row.is_noise is None for row in changes):
+        console.print(
+            "Of some rows the spread is not known, so a difference may be noise: measure both with "
+            "--repeat 5 or more.",
+            highlight=False,
+        )
 
 
-def table(profile: Profile, width: int = 140) -> str:
+def table(profile: Profile, width: int = 170) -> str:
     """Format a profile as text.
 
     Parameters

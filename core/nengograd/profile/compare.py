@@ -1,0 +1,103 @@
+"""Comparison of two profiles, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..arguments.table import check_arguments
+from .repeat import within_spread
+from .report import BlockCost, Profile
+
+__all__ = ["Change", "comparison", "differences"]
+
+_SAME = ("model", "backend", "dtype", "device", "minibatch_size", "unit")
+"""Attributes that two profiles should have in common to be compared."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """How the time of one row has changed between two profiles.
+
+    Attributes
+    ----------
+    name : str
+        The operators and their builder, or the two builders if one has replaced the other.
+    before, after : float
+        Seconds per unit; 0 where a profile lacks the row.
+    is_noise : bool or None
+        Whether the difference lies within the spread of the repetitions; None where there were
+        none, so that nobody can tell.
+    """
+
+    name: str
+    before: float
+    after: float
+    is_noise: bool | None = None
+
+
+def comparison(old: Profile, new: Profile) -> list[Change]:
+    """Compare two profiles of one model: what has become slower or faster.
+
+    Blocks are paired by their operators, whichever builder runs them: by order, where both profiles
+    have as many blocks of these operators, else they are added up.
+
+    Parameters
+    ----------
+    old, new : Profile
+        The profiles.
+
+    Returns
+    -------
+    changes : list of Change
+        The largest change first.
+    """
+    check_arguments("profile.comparison", locals())
+    changes = []
+    before, after = _by_label(old), _by_label(new)
+    for label in dict.fromkeys([*before, *after]):
+        changes += _paired(label, before.get(label, []), after.get(label, []))
+    for cause in dict.fromkeys([*old.rest, *new.rest]):
+        repeats = (old.rest_repeats.get(cause, []), new.rest_repeats.get(cause, []))
+        seconds = (old.rest.get(cause, 0.0), new.rest.get(cause, 0.0))
+        changes.append(Change(cause, *seconds, within_spread(*repeats)))
+    return sorted(changes, key=lambda change: -abs(change.after - change.before))
+
+
+def _by_label(profile: Profile) -> dict[str, list[BlockCost]]:
+    found: dict[str, list[BlockCost]] = {}
+    for block in profile.blocks:
+        found.setdefault(block.label, []).append(block)
+    return found
+
+
+def _paired(label: str, old: Sequence[BlockCost], new: Sequence[BlockCost]) -> list[Change]:
+    if len(old) != len(new):
+        return [_change(label, old, new)]
+    if len(old) == 1:
+        return [_change(label, old, new)]
+    return [_change(f"{label}, block {b.block}", [a], [b]) for a, b in zip(old, new, strict=True)]
+
+
+def _change(name: str, old: Sequence[BlockCost], new: Sequence[BlockCost]) -> Change:
+    groups = [", ".join(dict.fromkeys(b.builder for b in side)) for side in (old, new) if side]
+    return Change(
+        f"{name} ({' -> '.join(dict.fromkeys(groups))})",
+        sum(block.seconds_per_step for block in old),
+        sum(block.seconds_per_step for block in new),
+        within_spread(_added(old), _added(new)),
+    )
+
+
+def _added(blocks: Sequence[BlockCost]) -> list[float]:
+    """The repetitions of several blocks together, one by one."""
+    if not blocks:
+        return []
+    return [sum(times) for times in zip(*(block.repeats for block in blocks), strict=False)]
+
+
+def differences(old: Profile, new: Profile) -> list[str]:
+    """What two profiles are of, where that is not the same."""
+    changed = [(name, getattr(old, name), getattr(new, name)) for name in _SAME]
+    changed.append(("machine", old.machine.get("processor"), new.machine.get("processor")))
+    return [f"{name} {before} before, {now} now" for name, before, now in changed if before != now]

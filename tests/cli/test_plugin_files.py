@@ -1,0 +1,79 @@
+"""Plugins that the command line loads from where they lie."""
+
+import json
+
+import pytest
+
+from nengograd.cli import main
+
+MODEL = """
+import nengo
+with nengo.Network(seed=0) as model:
+    nengo.Probe(nengo.Ensemble(20, 1))
+"""
+PLUGIN = """
+import nengo, nengograd
+from nengograd.builtin.neurons import NEURONS
+
+class {name}(type(NEURONS[nengo.LIF])):
+    pass
+
+@nengograd.hookimpl
+def nengograd_neurons(backend):
+    return {{nengo.LIF: {name}()}}
+"""
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text(MODEL)
+    return path
+
+
+def profiled(model, *options):
+    out = model.parent / "p.json"
+    command = ["profile", str(model), "--backend", "numpy", "--no-progress", "--steps", "10"]
+    assert main([*command, "-o", str(out), *map(str, options)]) == 0
+    return json.loads(out.read_text())
+
+
+@pytest.mark.parametrize("is_package", [False, True])
+def test_a_plugin_is_loaded_from_its_file_or_folder(model, is_package):
+    name = "plugin_in_folder" if is_package else "plugin_in_file"
+    path = model.parent / (name if is_package else f"{name}.py")
+    if is_package:
+        path.mkdir()
+        (path / "own.py").write_text(PLUGIN.format(name="Packed"))
+        (path / "__init__.py").write_text("from .own import nengograd_neurons\n")
+    else:
+        path.write_text(PLUGIN.format(name="Single"))
+    builders = {b["builder"] for b in profiled(model, "--plugin", path)["builders"]}
+    assert ("Packed" if is_package else "Single") in builders
+    assert main(["explain", str(model), "--plugin", str(path)]) == 0
+
+
+def test_a_script_is_measured_in_turn_without_the_plugin(model, capsys):
+    path = model.parent / "plugin_against.py"
+    path.write_text(PLUGIN.format(name="Mine"))
+    data = profiled(model, "--repeat", 2, "--plugin", path, "--against", model)
+    assert len(data["repeats"]) == 2
+    assert all(len(block["repeats"]) == 2 for block in data["blocks"])
+    assert "SparseLIFBuilder -> Mine" in capsys.readouterr().out
+
+
+def test_what_is_no_plugin_file_is_named(model, capsys):
+    (model.parent / "empty").mkdir()
+    for path, complaint in (("none.py", "there is no"), ("empty", "has no __init__.py")):
+        place = str(model.parent / path)
+        assert main(["explain", str(model), "--plugin", place]) == 2
+        assert complaint in capsys.readouterr().err
+
+
+def test_an_error_in_a_plugin_is_shown_with_its_own_traceback(model, capsys):
+    path = model.parent / "broken_plugin.py"
+    path.write_text("1 / 0\n")
+    assert main(["explain", str(model), "--plugin", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert "ZeroDivisionError" in error
+    assert "before it was loaded" in error
