@@ -52,6 +52,19 @@ def test_a_profile_measures_half_and_compares_with_the_rest(profiled):
     assert sim.profile.profiled_seconds_per_step > 0
 
 
+def test_blocks_and_rest_add_up_to_the_measured_step(profiled):
+    _, sim, _ = profiled
+    assert sim.profile.whole == pytest.approx(sim.profile.profiled_seconds_per_step, rel=1e-6)
+
+
+def test_a_block_has_the_bytes_of_its_states_values_and_constants(profiled):
+    _, sim, _ = profiled
+    (lif,) = [b for b in sim.profile.blocks if b.name == "LIF"]
+    # 100 neurons with a voltage and a refractory time, in float32; they put out spikes and both.
+    assert lif.state_bytes == 100 * 2 * 4
+    assert lif.value_bytes == 100 * 3 * 4
+
+
 def test_a_profile_adds_up_to_no_more_than_the_run_took(profiled):
     net, sim, _ = profiled
     profile = sim.profile
