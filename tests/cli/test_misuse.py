@@ -80,7 +80,7 @@ CASES = [
     ("profile", ["-o", "folder.npz"], "it is a folder; name a file in it"),
     ("profile", ["-o", "model.py"], "'model.py' is the script; name another file"),
     ("profile", ["--against", "missing"], "'missing' cannot be read"),
-    ("profile", ["--against", "model.py"], "model.py cannot be read"),
+    ("profile", ["--against", "none.py"], "There is no file 'none.py'"),
     ("graph", ["-o", "a.png"], "has to end in .svg"),
     ("graph", ["-o", "no/a.svg"], "there is no folder 'no'"),
     ("graph", ["--most", "0"], "most: nengograd graph needs a whole number of at least 1"),

@@ -51,6 +51,8 @@ def test_a_plugin_is_loaded_from_its_file_or_folder(model, is_package):
     builders = {b["builder"] for b in profiled(model, "--plugin", path)["builders"]}
     assert ("Packed" if is_package else "Single") in builders
     assert main(["explain", str(model), "--plugin", str(path)]) == 0
+    picture = str(model.parent / "a.svg")
+    assert main(["graph", str(model), "-o", picture, "--plugin", str(path)]) == 0
 
 
 def test_a_script_is_measured_in_turn_without_the_plugin(model, capsys):

@@ -17,6 +17,7 @@ from ..plugin.manager import get_registry
 from ..profile import load_profile
 from .model import add_model
 from .outputs import check_output, write_somewhere
+from .plugin_files import load_plugins
 from .script import load_network
 
 __all__ = ["add"]
@@ -67,7 +68,7 @@ def _run(arguments: argparse.Namespace) -> int:
     backend = arguments.backend or (profile.backend if profile else "numpy")
     model = nengo.builder.Model(dt=arguments.dt)
     model.build(network)
-    program = assemble(model, get_registry(backend))
+    program = assemble(model, get_registry(backend, load_plugins(arguments.plugin)))
     title = network.label or Path(arguments.script).name
     picture = draw(program, model, profile=profile, title=title, most=arguments.most)
     place, problem = write_somewhere(path, lambda p: _write(picture, p))
