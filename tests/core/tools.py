@@ -11,7 +11,7 @@ from nengo.builder import Model
 
 from nengograd.assembly.assemble import assemble
 from nengograd.assembly.graph import Graph
-from nengograd.assembly.lowering import lower
+from nengograd.assembly.lower import lower
 from nengograd.builtin.plugin import nengograd_passes
 from nengograd.plugin.manager import get_registry
 from nengograd.program.program import Block, Op, Program

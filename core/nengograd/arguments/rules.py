@@ -376,6 +376,7 @@ PARTS = Rule(
         or (isinstance(value, (list, tuple)) and all(isinstance(one, _PARTS) for one in value))
     ),
 )
+NEURONS = instance(nengo.neurons.NeuronType, "a neuron type, as an object and not a class")
 NEURONS_OR_FACTORY = Rule(
     "a neuron type, as an object and not a class, or a function of the number of neurons that "
     "returns one",

@@ -10,7 +10,7 @@ from typing import Any
 from ..plugin.registry import Registry
 from ..program.program import Program
 from .layout import lay_out
-from .lowering import lower
+from .lower import lower
 from .order import step_order
 from .passes import run_passes
 from .schedule import schedule, schedule_over_time

@@ -8,14 +8,12 @@ code and is always right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from nengo.builder.operator import SimPyFunc
-from nengo.builder.processes import SimProcess
 from nengo.exceptions import BuildError
 
 from ..plugin.merging import by_content
@@ -23,15 +21,14 @@ from ..plugin.registry import Registry
 from ..program.host_call import HostCall
 from ..program.operators import Detach, Sum, Total
 from ..program.program import Served
-from ..program.sources import ConstantSource, OperatorSource, Source, TimeSource
+from ..program.sources import ConstantSource, Source
 from ..program.views import View
 from .declared import Effects, why_not_before, why_not_read, why_not_written
 from .graph import Graph
 from .memory import Memory, Selection, select
-from .order import step_order
 from .trained import NO_TRAINING, Training
 
-__all__ = ["Lowering", "feedable_signals", "lower", "stored_elements"]
+__all__ = ["Lowering", "called_by", "feedable_signals", "operator_label", "stored_elements"]
 
 MOST_OPERANDS = 8
 """A sum of more values is one `Total`."""
@@ -176,7 +173,7 @@ class Lowering:
             operands,
             sizes,
             attrs,
-            label=_label(self._operator),
+            label=operator_label(self._operator),
             position=self._position,
             operator=self._operator,
             mixes=mixes,
@@ -238,8 +235,8 @@ class Lowering:
             self.alone() if layout is None else layout,
             operands,
             [s.size for s in results],
-            {"function": _called(op)},
-            label=_label(op),
+            {"function": called_by(op)},
+            label=operator_label(op),
             position=self._position,
             host=True,
             operator=op,
@@ -374,87 +371,13 @@ class Lowering:
                 raise ValueError(f"an element of {signal} is set twice; only increments add up")
         return index
 
-    def run(self, order: Sequence[Any]) -> Graph:
-        """Lower all operators and finish the graph."""
-        for op in order:
-            for signal in (*op.sets, *op.incs):
-                self._memory(signal.base).pending += 1
-        stepwise = self._stepwise_functions(order)
-        for position, op in enumerate(order):
-            self._position, self._operator = position, op
-            self._done.clear()
-            self._placed.clear()
-            is_stepwise = id(op) in stepwise
-            if is_stepwise or not (self._lower_source(op) or self.registry.lower(op, self)):
-                self.host(op)
-            for signal in (*op.sets, *op.incs):
-                self._memory(signal.base).pending -= 1
-        self._finish()
-        return self.graph
 
-    def _stepwise_functions(self, order: Iterable[Any]) -> AbstractSet[int]:
-        """The ids of Python functions that have to be called step by step, in Nengo's order.
-
-        One with an input has to; and then all others, because they may share state with it.
-        In a program that is differentiated none with an input runs.
-        """
-        functions = [op for op in order if isinstance(op, SimPyFunc)]
-        with_input = [op for op in functions if op.x is not None]
-        alone = self.training.differentiate or not with_input
-        return frozenset(id(op) for op in (with_input if alone else functions))
-
-    def _lower_source(self, op: Any) -> bool:
-        """Lower an operator that depends on nothing but time; say whether it is one."""
-        model = self.model
-        if not op.reads and set(op.sets) == {model.step, model.time}:
-            for signal in op.sets:
-                is_step = signal is model.step
-                name = signal.name
-                self.set(signal, self.input(TimeSource(1, None, name, op, signal.dtype, is_step)))
-            return True
-        is_function = type(op) is SimPyFunc and op.x is None
-        is_process = type(op) is SimProcess and (op.input is None or op.output in self._feedable)
-        if not (is_function or is_process):
-            return False
-        output = op.output
-        size = 0 if output is None else output.size
-        node = None if output is None else self._feedable.get(output)
-        view = self.input(OperatorSource(size, node, _label(op), op, _called(op)))
-        if is_function:
-            if output is not None:
-                self.set(output, view)
-            return True
-        {"set": self.set, "inc": self.inc, "update": self.update}[op.mode](output, view)
-        return True
-
-    def _finish(self) -> None:
-        graph = self.graph
-        for probe in self.model.probes:
-            signal = self.model.sig[probe]["in"]
-            end = self._memory(signal.base).after()
-            selection = self._select(signal)
-            if isinstance(selection, int):
-                graph.outputs.append(end[selection : selection + signal.size])
-            else:
-                graph.outputs.append(end.take(selection))
-        for base, memory in list(self._memories.items()):
-            graph.signals[base] = memory.after()
-        # Reading the end of a step can make new states, but those update to themselves.
-        for base, memory in self._memories.items():
-            if memory.start is not None and memory.start.size:
-                source = memory.start.first[0]
-                role = graph.values[source].role
-                if role == "state":
-                    graph.updates[source] = graph.signals[base]
-                if role != "block":
-                    graph.before[base] = memory.start
-
-
-def _label(op: Any) -> str:
+def operator_label(op: Any) -> str:
+    """What people call an operator."""
     return getattr(op, "tag", None) or type(op).__name__
 
 
-def _called(op: Any) -> Any:
+def called_by(op: Any) -> Any:
     """What an operator calls of the model: a function, neurons, a process, or else itself."""
     for name in ("fn", "process", "neurons"):
         found = getattr(op, name, None)
@@ -480,31 +403,3 @@ def feedable_signals(model: Any) -> dict[Any, Any]:
         if signal is not None and node not in targets and not signal.is_view:
             signals[signal] = node
     return signals
-
-
-def lower(
-    model: Any,
-    registry: Registry,
-    order: Sequence[Any] | None = None,
-    training: Training = NO_TRAINING,
-) -> Graph:
-    """Lower a built model.
-
-    Parameters
-    ----------
-    model : nengo.builder.Model
-        A built model. It is not changed.
-    registry : Registry
-        Lowering rules and builders of the backend that the graph is made for.
-    order : sequence of Operator, optional
-        The model's step order, if it is known already.
-    training : Training, optional
-        The facts about the training that the graph is made for.
-
-    Returns
-    -------
-    graph : Graph
-        One step of the model.
-    """
-    order = step_order(model.operators) if order is None else order
-    return Lowering(model, registry, training).run(order)

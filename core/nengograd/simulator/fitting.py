@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from ..training.evaluation import evaluate, predicted
 from ..training.fit import fit
 from ..training.fit_data import Given, given_data, split_pair
 from ..training.goals import Compiled, Goal
+from ..training.history import History
 from ..training.minibatches import Data, TrainingData
 from ..training.named_data import is_batch_of_arrays
 from ..training.samples import Samples
@@ -27,26 +27,7 @@ from ..training.streams import StreamedData
 from .activity import Activity
 from .moving import Moving
 
-__all__ = ["FittingMethods", "History"]
-
-
-@dataclass
-class History:
-    """What a training has brought, as Keras' ``History``.
-
-    Attributes
-    ----------
-    history : dict
-        For each figure, such as ``"loss"`` and ``"val_loss"``, one number per epoch.
-    epoch : list of int
-        The epochs, counted from 0.
-    params : dict
-        ``"epochs"`` and ``"steps"``, the number of minibatches in an epoch if that is known.
-    """
-
-    history: dict[str, list[float]] = field(default_factory=dict)
-    epoch: list[int] = field(default_factory=list)
-    params: dict[str, Any] = field(default_factory=dict)
+__all__ = ["FittingMethods"]
 
 
 class FittingMethods(Moving):

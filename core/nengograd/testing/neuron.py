@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -16,11 +15,10 @@ from numpy.typing import NDArray
 
 from ..arguments.table import check_arguments
 from ..config import configure_settings
-from ..plugin import get_registry, make_namespace, numpy_namespace
+from ..plugin import make_namespace, numpy_namespace
 from ..surrogates import SURROGATES
 from .conformance import (
     OTHER_DT,
-    Conformance,
     ConformanceError,
     assert_same,
     make_suite,
@@ -29,16 +27,17 @@ from .conformance import (
     varied,
     with_arrays,
 )
+from .neuron_subject import AVERAGED, SETTLING, NeuronSubject
 
 __all__ = ["NeuronConformance", "check_neuron"]
 
 _DT = 0.001
 _RANDOM = 0.25
 _SGD_RATE = 0.01
-_SETTLING, _AVERAGED, _FRESH = 500, 1000, 200
+_FRESH = 200
 
 
-class NeuronConformance(Conformance):
+class NeuronConformance(NeuronSubject):
     """Checks of a neuron type and its builder.
 
     Attributes
@@ -71,83 +70,6 @@ class NeuronConformance(Conformance):
     steps: ClassVar[int] = 100
     is_random: ClassVar[bool] = False
     rate_tolerance: ClassVar[float] = 0.1
-
-    # -- what is simulated
-
-    @cached_property
-    def _neuron(self) -> Any:
-        return self._made(type(self).neuron)
-
-    @cached_property
-    def _other(self) -> Any:
-        return self._made(type(self).other)
-
-    def _made(self, given: Any) -> Any:
-        """An instance as it is; of a function of the number of neurons what it returns."""
-        return given(2 * len(self.currents)) if _is_factory(given) else given
-
-    def _network(self, *neurons: Any, seed: int = 0) -> Any:
-        """Each neuron type, driven by constant and by changing currents."""
-        self._check_neuron()
-        currents = np.asarray(self.currents, dtype=float)
-        sizes = [self._array_size(neuron) for neuron in neurons]
-        n = next((size for size in sizes if size), 2 * len(currents))
-        constant = np.resize(currents, (n + 1) // 2)
-        spread = max(float(np.ptp(currents)), 1e-3)
-
-        def drive(t: float) -> NDArray[Any]:
-            wave = 0.5 + 0.5 * np.sin(2 * np.pi * t / 0.03 + np.arange(len(constant)))
-            return np.asarray(np.concatenate([constant, currents.min() + spread * wave])[:n])
-
-        with nengo.Network(seed=seed) as net:
-            net.drive = nengo.Node(drive, size_out=n)
-            net.driven, net.outputs, net.kept = [], [], []
-            for neuron in neurons:
-                net.driven.append(self._ensemble(net.drive, neuron))
-                net.outputs.append(nengo.Probe(net.driven[-1].neurons))
-                states = [n for n in neuron.probeable if n in neuron.state]
-                net.kept += [nengo.Probe(net.driven[-1].neurons, n) for n in states]
-        return net
-
-    def _ensemble(self, drive: Any, neuron: Any) -> Any:
-        n = drive.size_out
-        ones, zeros = np.ones(n), np.zeros(n)
-        ens = nengo.Ensemble(n, 1, neuron_type=neuron, gain=ones, bias=zeros, encoders=[[1]] * n)
-        ens.seed = 3
-        nengo.Connection(drive, ens.neurons, synapse=None)
-        return ens
-
-    def _check_neuron(self) -> None:
-        if not isinstance(self._neuron, nengo.neurons.NeuronType):
-            raise ConformanceError(
-                "neuron has to be an instance of a neuron type, such as LIF(), or a function of "
-                "the number of neurons that returns one; it is "
-                f"{self._neuron!r}"
-            )
-
-    def _builder(self, backend: str) -> Any:
-        self._check_neuron()
-        builder = get_registry(backend, self.plugins).neurons.get(type(self._neuron))
-        if builder is None:
-            raise ConformanceError(
-                f"no plugin has a builder of {type(self._neuron).__name__} through "
-                "nengograd_neurons; is the distribution installed, or given as plugins?"
-            )
-        return builder
-
-    def _array_size(self, neuron: Any) -> int | None:
-        """The number of neurons that the arrays of an instance are for; None without arrays."""
-        if _is_factory(type(self).neuron):
-            return 2 * len(self.currents)
-        builder = get_registry("numpy", self.plugins).neurons.get(type(neuron))
-        names = () if builder is None else builder.params
-        sizes = [np.size(getattr(neuron, name, 0)) for name in names]
-        return max((size for size in sizes if size > 1), default=None)
-
-    def _constant_currents(self) -> NDArray[Any]:
-        """One current for each neuron: the given ones, repeated where arrays are for more."""
-        n = self._array_size(self._neuron) or len(self.currents)
-        return np.asarray(np.resize(np.asarray(self.currents, dtype=float), n))
 
     # -- the builder by itself
 
@@ -427,10 +349,10 @@ class NeuronConformance(Conformance):
         initial = self._neuron.make_state(len(current), rng=np.random.RandomState(0))
         state = {name: np.array(initial[name], float) for name in builder.rate_states}
         rates, params = [], self._params(builder, np.float64)
-        for _ in range(_SETTLING + _AVERAGED):
+        for _ in range(SETTLING + AVERAGED):
             rate, state = builder.rate_step(numpy_namespace, driven, dict(state), params, _DT)
             rates.append(rate)
-        rate = np.mean(rates[_SETTLING:], axis=0)
+        rate = np.mean(rates[SETTLING:], axis=0)
         self._assert_rates("the rate", rate, mean, float(np.abs(mean).max()))
 
     def test_the_types_own_rates_are_near_its_mean_output(self) -> None:
@@ -444,7 +366,7 @@ class NeuronConformance(Conformance):
         rates = np.diag(self._neuron.rates(current, np.ones(n), np.zeros(n)))
         output = self._output(self._neuron)
         # Some are the rates of neurons that have not adapted yet, such as those of AdaptiveLIF.
-        means = [output[_SETTLING:].mean(axis=0), output[:_FRESH].mean(axis=0)]
+        means = [output[SETTLING:].mean(axis=0), output[:_FRESH].mean(axis=0)]
         near = np.clip(rates, np.minimum(*means), np.maximum(*means))
         what = f"rates of {type(self._neuron).__name__}, by which Nengo chooses gains and decoders,"
         self._assert_rates(what, rates, near, float(np.abs(means[0]).max()))
@@ -463,26 +385,6 @@ class NeuronConformance(Conformance):
             f"mean output of its own step is {needed[worst]:.4g} Hz (tolerance {atol:.3g}); "
             f"{np.mean(~(off <= atol)):.0%} of the currents differ"
         )
-
-    def _mean_output(self, neuron: Any) -> Any:
-        """Over a second at each of the currents, after adapting neurons have settled."""
-        return self._output(neuron)[_SETTLING:].mean(axis=0)
-
-    def _output(self, neuron: Any) -> Any:
-        """The output of its own step at each of the currents, ``(time, currents)``."""
-        with nengo.Network(seed=0) as net:
-            ens = self._ensemble(nengo.Node(self._constant_currents()), neuron)
-            probe = nengo.Probe(ens.neurons)
-        return self.reference(net, _SETTLING + _AVERAGED)[probe]
-
-    def _has_gradient(self, backend: str) -> bool:
-        if self._neuron.spiking and not self._builder(backend).has_rate:
-            return False
-        return self.can(backend, "differentiate")
-
-
-def _is_factory(given: Any) -> bool:
-    return callable(given) and not isinstance(given, (type, nengo.neurons.NeuronType))
 
 
 def check_neuron(

@@ -1,0 +1,27 @@
+"""What a training has brought."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["History"]
+
+
+@dataclass
+class History:
+    """What a training has brought, as Keras' ``History``.
+
+    Attributes
+    ----------
+    history : dict
+        For each figure, such as ``"loss"`` and ``"val_loss"``, one number per epoch.
+    epoch : list of int
+        The epochs, counted from 0.
+    params : dict
+        ``"epochs"`` and ``"steps"``, the number of minibatches in an epoch if that is known.
+    """
+
+    history: dict[str, list[float]] = field(default_factory=dict)
+    epoch: list[int] = field(default_factory=list)
+    params: dict[str, Any] = field(default_factory=dict)
