@@ -77,7 +77,7 @@ def attribute(
     build : mapping of int to float
         How long it took to build each block, in seconds.
     """
-    measured = Measured(build=dict(build), method=_METHOD)
+    measured = Measured(build=dict(build), method=_METHOD, adds_threads=True)
     known = {f.name: owners(f.text()) if f.text else None for f in functions}
     code: Counter[int] = Counter()
     for table in known.values():

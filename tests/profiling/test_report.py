@@ -71,7 +71,8 @@ def test_blocks_and_rest_add_up_to_the_whole_however_long_the_unprofiled_step_ta
 
 
 def test_times_of_parallel_threads_are_scaled_to_what_has_elapsed():
-    found = within(Measured(blocks={0: 3.0, 1: 1.0}, rest={"records": 4.0}), 2.0)
+    given = Measured(blocks={0: 3.0, 1: 1.0}, rest={"records": 4.0}, adds_threads=True)
+    found = within(given, 2.0)
     assert found.blocks == {0: 0.75, 1: 0.25}
     assert found.rest == {"records": 1.0}
     assert within(found, 5.0) is found

@@ -58,6 +58,9 @@ class Measured:
         The pieces of work, in order, up to `MOST_SPANS`.
     method : str
         How this was measured, in a sentence or two.
+    adds_threads : bool
+        Whether times of threads that work side by side are added, so that there may be more of
+        them than has elapsed.
     """
 
     blocks: dict[int, float] = field(default_factory=dict)
@@ -66,6 +69,7 @@ class Measured:
     code: dict[int, int] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     method: str = "This backend does not measure its blocks."
+    adds_threads: bool = False
 
 
 class Measurable:

@@ -133,6 +133,8 @@ class ProfiledRun:
 def within(measured: Measured, seconds: float) -> Measured:
     """Make times of threads that work side by side add up to no more than what has elapsed.
 
+    Times of a backend that adds up no threads stay as they are: more of them is its mistake.
+
     Parameters
     ----------
     measured : Measured
@@ -146,7 +148,7 @@ def within(measured: Measured, seconds: float) -> Measured:
         The same times, all scaled down alike where they add up to more.
     """
     total = _accounted(measured)
-    if total <= seconds:
+    if total <= seconds or not measured.adds_threads:
         return measured
     factor = seconds / total
     return replace(
