@@ -299,3 +299,168 @@ def test_a_node_of_a_visit_can_be_fed(make_sim: Callable[..., Any], items: int |
     expected = 10 + 4 * 0.001 * np.arange(1, 5)
     for data in sim.data[probe] if items else [sim.data[probe]]:
         np.testing.assert_allclose(data[:, 0], expected, rtol=1e-14)
+
+
+def in_a_chain(length: int, calls: list[Any] | None = None) -> tuple[nengo.Network, list[Any]]:
+    """Nodes of which each reads what the one before has put out."""
+    calls = [] if calls is None else calls
+
+    def function(number: int) -> Callable[..., Any]:
+        def call(t: float, x: np.ndarray) -> np.ndarray:
+            calls.append((number, t, x))
+            return np.sin(x[::-1] + number) / 3
+
+        return call
+
+    with nengo.Network() as net:
+        stim = nengo.Node(lambda t: [np.sin(40 * t), t], label="stim")
+        made = [stim]
+        for number in range(length):
+            made.append(nengo.Node(function(number), 2, 2, label=f"node{number}"))
+            nengo.Connection(made[-2], made[-1], synapse=None)
+        probes = [nengo.Probe(node) for node in made[1:]]
+    return net, probes
+
+
+def test_a_chain_of_nodes_is_one_visit(make_sim: Callable[..., Any]) -> None:
+    net, probes = in_a_chain(20)
+    sim = make_sim(net)
+    assert count(sim)[-1] == 20
+    assert_same(sim, net, probes)
+
+
+def test_nodes_of_a_chain_are_called_in_the_order_of_nengo(make_sim: Callable[..., Any]) -> None:
+    calls: list[Any] = []
+    net, _ = in_a_chain(5, calls)
+    make_sim(net).run_steps(3)
+    ours = [(number, t, x.tolist()) for number, t, x in calls]
+    with nengo.Simulator(net, progress_bar=False, optimize=False) as sim:
+        calls.clear()
+        sim.run_steps(3)
+    assert ours[-15:] == [(number, t, x.tolist()) for number, t, x in calls]
+
+
+def test_nodes_that_read_parts_of_several_others_are_one_visit(
+    make_sim: Callable[..., Any],
+) -> None:
+    with nengo.Network() as net:
+        stim = nengo.Node(lambda t: [np.sin(40 * t), t, -t])
+        first = nengo.Node(lambda t, x: x + t, 2, 2)
+        second = nengo.Node(lambda t, x: x * x[::-1], 3, 3)
+        third = nengo.Node(lambda t, x: x.cumsum(), 4, 4)
+        nengo.Connection(stim[1:], first, synapse=None)
+        nengo.Connection(first[1], second[0], synapse=None)
+        nengo.Connection(stim[:2], second[1:], synapse=None)
+        nengo.Connection(second[[2, 0]], third[[0, 3]], synapse=None)
+        nengo.Connection(first[0], third[1], synapse=None)
+        nengo.Connection(stim[2], third[2], synapse=None)
+        probes = [nengo.Probe(node) for node in (first, second, third)]
+    sim = make_sim(net)
+    assert count(sim)[-1] == 3
+    assert_same(sim, net, probes)
+
+
+def test_what_is_computed_between_two_nodes_parts_them(make_sim: Callable[..., Any]) -> None:
+    with nengo.Network() as net:
+        stim = nengo.Node(lambda t: [np.sin(40 * t), t])
+        first = nengo.Node(lambda t, x: x + t, 2, 2)
+        second = nengo.Node(lambda t, x: x[::-1], 2, 2)
+        third = nengo.Node(lambda t, x: x * x, 2, 2)
+        nengo.Connection(stim, first, synapse=None)
+        nengo.Connection(first, second, synapse=None)
+        nengo.Connection(first, third, transform=[[0.5, 0.25], [-3, 1]], synapse=None)
+        nengo.Connection(second, third, synapse=None)
+        probes = [nengo.Probe(node) for node in (first, second, third)]
+    sim = make_sim(net)
+    assert count(sim)[-2:] == [2, 1]
+    assert_same(sim, net, probes)
+
+
+def test_a_node_in_a_learning_loop_leaves_the_rest_of_a_step_whole(
+    make_sim: Callable[..., Any],
+) -> None:
+    with nengo.Network(seed=1) as net:
+        stim = nengo.Node([0.5])
+        relay = nengo.Node(lambda t, x: x - np.sin(9 * t), size_in=1, size_out=1)
+        error = nengo.Node(size_in=1)
+        pre = nengo.Ensemble(30, 1)
+        nengo.Connection(stim, pre)
+        learned = nengo.Connection(
+            pre, relay, function=lambda x: 0, learning_rule_type=nengo.PES(1e-3)
+        )
+        nengo.Connection(relay, error, synapse=0.01)
+        nengo.Connection(error, learned.learning_rule)
+        probes = [nengo.Probe(relay), nengo.Probe(pre.neurons)]
+    sim = make_sim(net)
+    places = [i for i, block in enumerate(sim.program.blocks) if block.host]
+    assert places == [0]
+    sim.run_steps(STEPS)
+    for probe, expected in zip(probes, in_nengo(net, probes), strict=True):
+        np.testing.assert_allclose(sim.data[probe], expected, rtol=1e-9, atol=1e-12)
+        assert expected.any()
+
+
+def test_what_a_node_of_a_chain_does_with_its_input_stays_with_it(
+    make_sim: Callable[..., Any],
+) -> None:
+    kept: list[np.ndarray] = []
+
+    def spoil(t: float, x: np.ndarray) -> np.ndarray:
+        kept.append(x)
+        x += 1
+        return x
+
+    with nengo.Network() as net:
+        made = [nengo.Node([1.0])]
+        for _ in range(3):
+            made.append(nengo.Node(spoil, size_in=1, size_out=1))
+            nengo.Connection(made[-2], made[-1], synapse=None)
+        probes = [nengo.Probe(node) for node in made[1:]]
+    sim = make_sim(net)
+    assert max(count(sim)) > 1
+    kept.clear()
+    sim.run_steps(4)
+    assert [sim.data[probe][:, 0].tolist() for probe in probes] == [
+        [2.0] * 4,
+        [3.0] * 4,
+        [4.0] * 4,
+    ]
+    assert np.ravel(kept).tolist() == [2.0, 3.0, 4.0] * 4
+
+
+@pytest.mark.parametrize("items", [None, 2])
+def test_an_error_names_the_node_of_a_chain_that_failed(
+    make_sim: Callable[..., Any], items: int | None
+) -> None:
+    def fail(t: float, x: np.ndarray) -> np.ndarray:
+        if t > 0.0025:
+            raise ZeroDivisionError("third")
+        return x
+
+    net, _ = in_a_chain(3)
+    with net:
+        failing = nengo.Node(fail, 2, 2, label="failing")
+        last = nengo.Node(lambda t, x: x, 2, 2)
+        nengo.Connection(net.nodes[-3], failing, synapse=None)
+        nengo.Connection(failing, last, synapse=None)
+    sim = make_sim(net, minibatch_size=items)
+    assert max(count(sim)) == 5
+    with pytest.raises(ZeroDivisionError, match="third") as caught:
+        sim.run_steps(5)
+    assert sim.n_steps == 2
+    (note,) = caught.value.__notes__
+    assert "failing" in note
+    assert "in step 3 " in note
+
+
+@pytest.mark.simulator(minibatch_size=2)
+def test_items_of_a_minibatch_go_through_a_chain_apart(make_sim: Callable[..., Any]) -> None:
+    net, probes = in_a_chain(4)
+    stim = net.nodes[0]
+    fed = np.random.RandomState(0).uniform(size=(2, STEPS, 2))
+    sim = make_sim(net)
+    sim.run_steps(STEPS, input_feeds={stim: fed})
+    for item, values in enumerate(fed):
+        stim.output = lambda t, values=values: values[round(t / 0.001) - 1]
+        for probe, expected in zip(probes, in_nengo(net, probes), strict=True):
+            np.testing.assert_array_equal(sim.data[probe][item], expected)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..program.handing import from_outside
 from ..program.program import Array, Block, Op, Program
 from ..program.views import ZERO, View
 from .graph import Graph
@@ -226,7 +227,7 @@ def _make_block(placer: _Placer, ops: Group) -> Block:
     label = ops[0].name
     operands = []
     for j in range(len(ops[0].operands)):
-        joined = View.concat([op.operands[j] for op in ops])
+        joined = from_outside(ops, j)
         operands.append(placer.view(joined, f"{label} operand {j}"))
     outputs = []
     for j in range(len(ops[0].outputs)):

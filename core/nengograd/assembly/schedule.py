@@ -22,7 +22,7 @@ import numpy as np
 from ..program.dependencies import followers_of, strong_components, topological
 from ..program.program import Op
 from .graph import Graph
-from .visits import contract, in_host_order, plan_visits
+from .visits import contract, in_host_order, plan_visits, visits_first
 
 __all__ = ["Group", "merge_key", "schedule", "schedule_over_time"]
 
@@ -65,7 +65,8 @@ def schedule(graph: Graph) -> list[Group]:
     nodes = [
         ("visit", i) if ops[group[0]].host else keys[group[0]] for i, group in enumerate(members)
     ]
-    groups = _groups(nodes, contracted)
+    hosts = {i for i, group in enumerate(members) if ops[group[0]].host}
+    groups = visits_first(_groups(nodes, contracted), contracted, hosts)
     return [[ops[i] for node in group for i in members[node]] for group in groups]
 
 

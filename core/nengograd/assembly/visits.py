@@ -6,13 +6,13 @@ crosses over. Python code may share state, so that its operators always run in N
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from itertools import pairwise
 
 from ..program.dependencies import followers_of, topological
 from ..program.program import Op
 
-__all__ = ["contract", "in_host_order", "plan_visits"]
+__all__ = ["contract", "in_host_order", "plan_visits", "visits_first"]
 
 
 def in_host_order(ops: Sequence[Op], needs: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -49,9 +49,11 @@ def plan_visits(
     Returns
     -------
     visits : list of list of int
-        In Nengo's order. No operator of a visit needs another of it, not even through others.
+        In Nengo's order. What an operator of a visit needs of another comes directly from it,
+        never through what runs elsewhere, and both are plain functions.
     """
     visits: list[list[int]] = []
+    hands_on = [op.call is not None and op.call.is_plain_function for op in ops]
     # The last visit that an operator needs, itself included; visits are numbered as they come.
     reached = [-1] * len(ops)
     for i in topological(followers_of(in_host_order(ops, needs))):
@@ -59,7 +61,9 @@ def plan_visits(
         if not ops[i].host:
             continue
         last = len(visits) - 1
-        if last < 0 or reached[i] == last or keys[visits[last][0]] != keys[i]:
+        members = set(visits[last]) if last >= 0 and hands_on[i] else set()
+        around = max((reached[j] for j in needs[i] if j not in members), default=-1)
+        if last < 0 or around == last or keys[visits[last][0]] != keys[i]:
             visits.append([])
         visits[-1].append(i)
         reached[i] = len(visits) - 1
@@ -94,3 +98,36 @@ def contract(
         for node, group in enumerate(members)
     ]
     return members, joined
+
+
+def visits_first(
+    groups: Sequence[list[int]], needs: Sequence[Sequence[int]], visits: Collection[int]
+) -> list[list[int]]:
+    """Put before each visit what it needs, and nothing else.
+
+    What compiles is then cut into parts only where a visit waits for results of it; the rest of
+    the step is one part.
+
+    Parameters
+    ----------
+    groups : sequence of list of int
+        Nodes that run as one, in an order in which they can run.
+    needs : sequence of sequence of int
+        For each node those that have to come before it.
+    visits : collection of int
+        The nodes that are visits, each of which is a group by itself.
+    """
+    number = {node: i for i, group in enumerate(groups) for node in group}
+    before = [{number[j] for node in group for j in needs[node]} for group in groups]
+    placed: dict[int, None] = {}
+    for i, group in enumerate(groups):
+        if group[0] not in visits:
+            continue
+        found, waiting = {i}, [i]
+        while waiting:
+            new = before[waiting.pop()].difference(found, placed)
+            found |= new
+            waiting += new
+        placed.update(dict.fromkeys(sorted(found)))
+    placed.update(dict.fromkeys(range(len(groups))))
+    return [groups[i] for i in placed]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from nengo.builder.neurons import SimNeurons
 from nengo.builder.operator import SimPyFunc
 from nengo.builder.processes import SimProcess
@@ -51,6 +52,23 @@ class HostCall:
     def results(self) -> tuple[Any, ...]:
         """The signals whose values come back, in the order of the block's outputs."""
         return (*self.sets, *self.incs, *self.updates)
+
+    @property
+    def is_plain_function(self) -> bool:
+        """Whether it is of a Python function whose signals are in float64, and have one axis.
+
+        Nengo can be told to use another precision; what a function sees is then rounded to it.
+        """
+        op = self.operator
+        if type(op) is not SimPyFunc:
+            return False
+        if self.times != (() if op.t is None else (op.t,)):
+            return False
+        if self.reads != (() if op.x is None else (op.x,)):
+            return False
+        rows = [*self.reads, *self.sets]
+        is_plain = all(s.dtype == np.float64 and len(s.shape) == 1 and not s.sparse for s in rows)
+        return is_plain and all(s.dtype == np.float64 for s in self.times)
 
     @property
     def layout(self) -> Hashable | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..program.failures import say_where, say_which
 from ..program.host_call import HostCall
-from .host_function import RunItem, function_item, takes_plain_arrays
+from .host_function import RunItem, function_item
 
 __all__ = ["HostRunner", "item_generator"]
 
@@ -77,7 +77,7 @@ class HostRunner:
         extra = getattr(op, "state_extra", None) or {}
         self.generators += [x for x in extra.values() if isinstance(x, np.random.RandomState)]
         try:
-            if takes_plain_arrays(self.call) and not self._shared:
+            if self.call.is_plain_function and not self._shared:
                 return function_item(op, signals, dt, self._dtype)
             run = _process_step(op, signals, dt, rng) if _is_plain(op) else None
             self.steps.append(run or op.make_step(signals, dt, rng))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from nengo.builder.operator import SimPyFunc
@@ -17,32 +17,16 @@ from nengo.builder.signal import SignalDict
 from nengo.utils.functions import function_name
 from numpy.typing import NDArray
 
+from ..program.handing import Piece
 from ..program.host_call import HostCall
 
-__all__ = ["FunctionsStep", "RunItem", "function_item", "takes_plain_arrays"]
+__all__ = ["FunctionsStep", "RunItem", "function_item"]
 
 RunItem = Callable[[int, Sequence[NDArray[Any]]], list[NDArray[Any]]]
 """``run(step, operands)``: one step for one item of a minibatch, on arrays of one axis."""
 
 _FEW = 16
 """Up to so many numbers Python looks at in less time than it takes to call NumPy twice."""
-
-
-def takes_plain_arrays(call: HostCall) -> bool:
-    """Whether a call is of a Python function whose signals are in float64, and have one axis.
-
-    Nengo can be told to use another precision; what a function sees is then rounded to it.
-    """
-    op = call.operator
-    if type(op) is not SimPyFunc:
-        return False
-    if call.times != (() if op.t is None else (op.t,)):
-        return False
-    if call.reads != (() if op.x is None else (op.x,)):
-        return False
-    rows = [*call.reads, *call.sets]
-    is_plain = all(s.dtype == np.float64 and len(s.shape) == 1 and not s.sparse for s in rows)
-    return is_plain and all(s.dtype == np.float64 for s in call.times)
 
 
 def function_item(
@@ -56,7 +40,7 @@ def function_item(
     Parameters
     ----------
     op : SimPyFunc
-        The operator; see `takes_plain_arrays`.
+        The operator; see `HostCall.is_plain_function`.
     signals : SignalDict
         Arrays of its own.
     dt : float
@@ -101,7 +85,9 @@ class FunctionsStep:
     Parameters
     ----------
     calls : sequence of HostCall
-        See `takes_plain_arrays`.
+        See `HostCall.is_plain_function`.
+    pieces : sequence of sequence of Piece
+        For each what it reads, joined: of the operands, or of what those before it put out.
     note : sequence of callable
         For each ``note(error, item, step)``, which says where it has failed.
     dt : float
@@ -115,6 +101,7 @@ class FunctionsStep:
     def __init__(
         self,
         calls: Sequence[HostCall],
+        pieces: Sequence[Sequence[Piece]],
         note: Sequence[Callable[[Exception, int, int], None]],
         dt: float,
         n_items: int,
@@ -127,13 +114,13 @@ class FunctionsStep:
         self._size = sum(signal.size for call in calls for signal in call.sets)
         self._has_output = bool(calls[0].sets)
         self._steps = []
-        start = end = 0
-        for call in calls:
-            op = call.operator
-            begin, first = start, end
-            start += 0 if op.x is None else op.x.size
-            end += 0 if op.output is None else op.output.size
-            self._steps.append(_part_step(op, slice(begin, start), slice(first, end), dt))
+        starts: list[int] = []
+        end = 0
+        for call, read in zip(calls, pieces, strict=True):
+            starts.append(end)
+            end += sum(signal.size for signal in call.sets)
+            source = [_Source.of(piece, starts) for piece in read]
+            self._steps.append(_part_step(call.operator, source, slice(starts[-1], end), dt))
 
     def __call__(
         self, step: int, operands: Sequence[NDArray[Any]], batched: bool
@@ -164,15 +151,47 @@ class FunctionsStep:
 _NOTHING = np.zeros(0)
 
 
+class _Source(NamedTuple):
+    """A piece of what a function reads: a slice of the operands, or of what is put out."""
+
+    is_handed: bool
+    part: slice
+
+    @classmethod
+    def of(cls, piece: Piece, starts: Sequence[int]) -> _Source:
+        """From a piece, and where what each function puts out begins."""
+        begin = piece.start + (0 if piece.maker is None else starts[piece.maker])
+        return cls(piece.maker is not None, slice(begin, begin + piece.size))
+
+    def read(self, x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+        """The elements, in an array that nothing else will change."""
+        if self.is_handed:
+            return out[self.part].astype(np.float64)
+        return x[self.part]
+
+
+def _reader(sources: Sequence[_Source]) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]:
+    """``read(x, out)``: what a function reads, joined."""
+    if len(sources) == 1:
+        is_handed, part = sources[0]
+        if is_handed:
+            return lambda x, out: out[part].astype(np.float64)
+        return lambda x, out: x[part]
+    if not sources:
+        return lambda x, out: np.zeros(0)
+    return lambda x, out: np.concatenate([source.read(x, out) for source in sources])
+
+
 def _part_step(
-    op: SimPyFunc, source: slice, target: slice, dt: float
+    op: SimPyFunc, sources: Sequence[_Source], target: slice, dt: float
 ) -> Callable[[float, NDArray[Any], NDArray[Any]], None]:
-    """``run(time, x, y)``: a function from a part of ``x`` to a part of ``y``."""
+    """``run(time, x, out)``: a function from parts of ``x`` and ``out`` to a part of ``out``."""
     fn, reads, tells_time = op.fn, op.x is not None, op.t is not None
+    read = _reader(sources)
     if op.output is None:
 
         def run_sink(time: float, x: NDArray[Any], out: NDArray[Any]) -> None:
-            inputs = (x[source],) if reads else ()
+            inputs = (read(x, out),) if reads else ()
             fn(time, *inputs) if tells_time else fn(*inputs)
 
         return run_sink
@@ -187,7 +206,7 @@ def _part_step(
 
     def run(time: float, x: NDArray[Any], out: NDArray[Any]) -> None:
         if reads:
-            y = fn(time, x[source]) if tells_time else fn(x[source])
+            y = fn(time, read(x, out)) if tells_time else fn(read(x, out))
         else:
             y = fn(time) if tells_time else fn()
         kind = type(y)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..program.handing import Piece
 from ..program.host_call import HostCall
 from .host import HostRunner
-from .host_function import FunctionsStep, takes_plain_arrays
+from .host_function import FunctionsStep
 from .host_neurons import merge_neurons
 from .inputs import NO_FEEDS, Feeds
 
@@ -39,25 +40,40 @@ class HostVisit:
         Items of the minibatch; 1 without one.
     dtype : numpy.dtype
         The dtype of the simulation, in which outputs are.
+    pieces : list
+        Where what they read comes from: see `nengograd.program.handing.pieces_of`.
     """
 
-    def __init__(self, calls: Sequence[HostCall], dt: float, n_items: int, dtype: np.dtype[Any]):
+    def __init__(
+        self,
+        calls: Sequence[HostCall],
+        dt: float,
+        n_items: int,
+        dtype: np.dtype[Any],
+        pieces: list[list[list[Piece]]],
+    ):
         self.calls = list(calls)
+        self.pieces = pieces
         self._dt = dt
         self._n_items = n_items
         self._dtype = dtype
         self._runners: list[HostRunner | None] = [None] * len(calls)
-        self._functions = all(takes_plain_arrays(call) for call in calls)
+        self._functions = all(call.is_plain_function for call in calls)
         shares = len(calls) > 1 and not self._functions
         self._joined = [_Joined(calls, dt) for _ in range(n_items)] if shares else []
         self._plan: Callable[[int, Sequence[NDArray[Any]], bool], Outputs] | None = None
 
     @classmethod
     def regrouped(
-        cls, runners: Sequence[HostRunner], dt: float, n_items: int, dtype: np.dtype[Any]
+        cls,
+        runners: Sequence[HostRunner],
+        dt: float,
+        n_items: int,
+        dtype: np.dtype[Any],
+        pieces: list[list[list[Piece]]],
     ) -> HostVisit:
         """A visit of operators that have been in others; each copies its values by itself."""
-        visit = cls([runner.call for runner in runners], dt, n_items, dtype)
+        visit = cls([runner.call for runner in runners], dt, n_items, dtype, pieces)
         visit._runners, visit._joined = list(runners), []
         return visit
 
@@ -115,7 +131,8 @@ class HostVisit:
             return runners[0]
         if self._functions:
             notes = [runner.note for runner in runners]
-            return FunctionsStep(self.calls, notes, self._dt, self._n_items, self._dtype)
+            own = [operands[0] if operands else [] for operands in self.pieces]
+            return FunctionsStep(self.calls, own, notes, self._dt, self._n_items, self._dtype)
         if self._joined:
             return _JoinedStep(runners, self._joined, self._dt, self._dtype, self._one_by_one)
         return lambda step, operands, batched: self._one_by_one(step, operands, batched)
@@ -128,6 +145,7 @@ class HostVisit:
         feeds: Feeds = NO_FEEDS,
     ) -> Outputs:
         """Run the operators with values of their own."""
+        # Nothing is handed on here: that is for plain functions, and those with inputs are not fed.
         ends = [0] * len(operands)
         results = []
         for runner in self.runners:

@@ -17,6 +17,7 @@ from ..plugin.builders import NeuronBuilder
 from ..plugin.drawing import checked_draw
 from ..plugin.executable import Host, Options
 from ..plugin.registry import Registry
+from ..program.handing import pieces_of
 from ..program.program import Program
 from ..program.sources import RandomSource, SeedSource, Source, StepFunction
 from .host import item_generator
@@ -124,7 +125,8 @@ class Runtime:
         self._batched = options.minibatch_size is not None
         self._items = options.n_items
         self._visits = [
-            HostVisit(calls, self._dt, self._items, self._dtype) for calls in program.host_calls
+            HostVisit(calls, self._dt, self._items, self._dtype, pieces_of(block.ops))
+            for calls, block in zip(program.host_calls, program.host_blocks, strict=True)
         ]
         # By identity, as everywhere: authors may give operators an equality of their own.
         by_operator = {
@@ -208,15 +210,16 @@ class Runtime:
         known = {tuple(id(c.operator) for c in v.calls): v for v in self._visits}
         runners = {id(r.call.operator): r for visit in self._visits for r in visit.runners}
         visits = []
-        for calls in program.host_calls:
+        for calls, block in zip(program.host_calls, program.host_blocks, strict=True):
             ids = tuple(id(call.operator) for call in calls)
             missing = [call.operator for call in calls if id(call.operator) not in runners]
             if missing:
                 raise BuildError(f"{missing[0]} runs on the host in one program of the model only")
             visit = known.get(ids)
-            if visit is None:
+            pieces = pieces_of(block.ops)
+            if visit is None or visit.pieces != pieces:
                 found = [runners[i] for i in ids]
-                visit = HostVisit.regrouped(found, self._dt, self._items, self._dtype)
+                visit = HostVisit.regrouped(found, self._dt, self._items, self._dtype, pieces)
             visits.append(visit)
         self._visits = visits
         self._inputs.follow(program.sources)

@@ -12,6 +12,7 @@ from nengo.builder.processes import SimProcess
 
 from ..plugin.builders import NeuronBuilder
 from ..plugin.registry import Registry
+from ..program.handing import operands_of
 from ..program.operators import Detach
 from ..program.program import Op, Program
 from .process_paths import linear_reads, same_reads
@@ -258,15 +259,11 @@ def _members(block: Any) -> list[tuple[Op, list[tuple[int, slice]], list[Any]]]:
     """Each operator of a block, with the places of its outputs and the views of its operands."""
     found = []
     starts = [0] * len(block.outputs)
-    reads = [0] * len(block.operands)
-    for op in block.ops:
-        places, operands = [], []
+    for op, operands in zip(block.ops, operands_of(block), strict=True):
+        places = []
         for k, size in enumerate(op.sizes):
             places.append((block.outputs[k], slice(starts[k], starts[k] + size)))
             starts[k] += size
-        for k, view in enumerate(op.operands):
-            operands.append(block.operands[k][reads[k] : reads[k] + view.size])
-            reads[k] += view.size
         found.append((op, places, operands))
     return found
 
