@@ -11,6 +11,7 @@ from nengo.cache import get_default_decoder_cache
 from nengo.utils import numpy as npext
 
 from ..arguments.rules import float_dtype
+from ..building.builder import SharingBuilder
 from ..config import Settings
 from ..plugin.executable import Options
 
@@ -48,6 +49,7 @@ def new_model(network: Any, dt: float) -> Any:
         dt=float(dt),
         label=f"{network}, dt={dt:f}",
         decoder_cache=get_default_decoder_cache(),
+        builder=SharingBuilder(),
     )
 
 

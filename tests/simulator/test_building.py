@@ -1,0 +1,274 @@
+"""The build: the parameters are Nengo's to the bit, and so are calls of functions and errors."""
+
+import threading
+
+import nengo
+import numpy as np
+import pytest
+import scipy.linalg
+from nengo.builder import Builder
+from nengo.solvers import LstsqL2, LstsqL2nz
+
+import nengograd
+
+pytestmark = pytest.mark.simulator(progress_bar=False)
+
+FUNCTIONS = (None, np.square, lambda x: np.square(x), lambda x: x[0] * 0.5)
+
+
+def mixed_network(seed=3):
+    """Ensembles that share work in all the ways there are, and some that cannot."""
+    with nengo.Network(seed=seed) as net:
+        a = nengo.Ensemble(60, 2, radius=1.5)
+        b = nengo.Ensemble(70, 2, neuron_type=nengo.LIFRate(amplitude=0.5))
+        with nengo.Network():
+            c = nengo.Ensemble(50, 2, neuron_type=nengo.AdaptiveLIF(), noise=None)
+            nengo.Connection(a, c)
+        fat = nengo.Ensemble(80, 2, n_eval_points=40)
+        for function in FUNCTIONS:
+            size = 1 if function is FUNCTIONS[-1] else 2
+            for pre in (a, b, c, fat):
+                nengo.Connection(pre, b[:size], function=function)
+        nengo.Connection(a[1], c[0])
+        nengo.Connection(a[::-1], c)
+        nengo.Connection(a, b, solver=LstsqL2(weights=True))
+        nengo.Connection(a, b, solver=LstsqL2(reg=0.02))
+        nengo.Connection(a, b, solver=LstsqL2nz())
+        nengo.Connection(a, b, eval_points=nengo.dists.Uniform(-0.5, 0.5))
+        nengo.Connection(a, b, transform=nengo.dists.Uniform(-1, 1))
+        learned = nengo.Connection(c, b, learning_rule_type=nengo.PES())
+        nengo.Connection(b, learned.learning_rule)
+        net.p = nengo.Probe(b, synapse=0.01)
+    return net
+
+
+def assert_same_parameters(net, data, reference):
+    for built in net.all_ensembles + net.all_connections:
+        for name in reference[built]._fields:
+            value, expected = getattr(data[built], name), getattr(reference[built], name)
+            if isinstance(expected, np.ndarray):
+                np.testing.assert_array_equal(value, expected, err_msg=f"{built}.{name}")
+            elif name == "solver_info" and expected is not None:
+                assert value.keys() == expected.keys()
+                np.testing.assert_array_equal(value["rmses"], expected["rmses"])
+
+
+def nengo_model(net):
+    model = nengo.builder.Model(dt=0.001)
+    model.build(net)
+    return model
+
+
+def test_built_parameters_are_those_of_nengo_to_the_bit():
+    net = mixed_network()
+    with nengograd.Simulator(net, dtype="float64", backend="numpy", progress_bar=False) as sim:
+        assert_same_parameters(net, sim.model.params, nengo_model(net).params)
+
+
+def test_little_room_changes_no_parameter(monkeypatch):
+    monkeypatch.setattr("nengograd.building.solving.MOST_BYTES", 0)
+    net = mixed_network()
+    with nengograd.Simulator(net, dtype="float64", backend="numpy", progress_bar=False) as sim:
+        assert_same_parameters(net, sim.model.params, nengo_model(net).params)
+
+
+def test_one_core_changes_no_parameter(monkeypatch):
+    monkeypatch.setattr("nengograd.building.solving.MOST_THREADS", 0)
+    net = mixed_network()
+    with nengograd.Simulator(net, dtype="float64", backend="numpy", progress_bar=False) as sim:
+        assert_same_parameters(net, sim.model.params, nengo_model(net).params)
+
+
+def test_connections_do_not_share_memory():
+    with nengo.Network(seed=0) as net:
+        pre, post = nengo.Ensemble(30, 1), nengo.Ensemble(30, 1)
+        one, other = nengo.Connection(pre, post), nengo.Connection(pre, post)
+    with nengograd.Simulator(net, backend="numpy", progress_bar=False) as sim:
+        params = sim.model.params
+        assert not np.shares_memory(params[one].weights, params[other].weights)
+
+
+def test_an_ensemble_is_solved_for_once(monkeypatch):
+    calls = []
+    factor = scipy.linalg.cho_factor
+
+    def counted(*args, **kwargs):
+        calls.append(args)
+        return factor(*args, **kwargs)
+
+    monkeypatch.setattr(scipy.linalg, "cho_factor", counted)
+    with nengo.Network(seed=0) as net:
+        pre, post = nengo.Ensemble(30, 2), nengo.Ensemble(30, 2)
+        for function in FUNCTIONS[:3]:
+            nengo.Connection(pre, post, function=function)
+            nengo.Connection(pre, post, function=function)
+    nengograd.Simulator(net, backend="numpy", progress_bar=False).close()
+    assert len(calls) == 1
+
+
+def test_functions_are_called_in_nengos_order_on_the_thread_of_the_user():
+    calls, threads = [], set()
+
+    def recorded(name):
+        def function(x):
+            calls.append((name, *x))
+            threads.add(threading.current_thread())
+            return x
+
+        return function
+
+    with nengo.Network(seed=0) as net:
+        ensembles = [nengo.Ensemble(30, 1) for _ in range(3)]
+        for i, pre in enumerate(ensembles[::-1]):
+            nengo.Connection(pre, ensembles[0])
+            nengo.Connection(pre, ensembles[0], function=recorded(i))
+    calls.clear()  # the size of the output was found out by a call
+    nengo_model(net)
+    expected = calls.copy()
+    calls.clear()
+    threads.clear()
+    nengograd.Simulator(net, backend="numpy", progress_bar=False).close()
+    assert calls == expected
+    assert threads == {threading.current_thread()}
+
+
+def silent(net):
+    pre = nengo.Ensemble(20, 1, gain=np.ones(20), bias=np.full(20, -9.0), label="silent")
+    nengo.Connection(pre, nengo.Node(size_in=1), label="of the silent")
+
+
+class Once:
+    """Works when its size is asked for, and not in the build."""
+
+    def __init__(self, then):
+        self.then = then
+        self.is_asked = False
+
+    def __call__(self, x):
+        if self.is_asked:
+            return self.then()
+        self.is_asked = True
+        return x
+
+
+def returns_none(net):
+    pre = nengo.Ensemble(20, 1, label="pre")
+    nengo.Connection(pre, nengo.Node(size_in=1), function=Once(lambda: None), label="none")
+
+
+def raises(net):
+    pre = nengo.Ensemble(20, 1)
+    nengo.Connection(pre, nengo.Node(size_in=1), function=Once(lambda: {}["missing"]))
+
+
+def unsolvable(net):
+    pre = nengo.Ensemble(20, 1, eval_points=np.zeros((30, 1)), label="pre")
+    nengo.Connection(pre, nengo.Node(size_in=1), solver=LstsqL2(reg=0))
+
+
+@pytest.mark.parametrize("fault", [silent, returns_none, raises, unsolvable])
+def test_errors_are_those_of_nengo(fault):
+    def error(build):
+        with nengo.Network(seed=0) as net:
+            other = nengo.Ensemble(20, 1)
+            nengo.Connection(other, other)
+            fault(net)
+        with pytest.raises(Exception) as caught:  # noqa: PT011  # which one is compared
+            build(net)
+        return type(caught.value), str(caught.value)
+
+    def build(net):
+        nengograd.Simulator(net, backend="numpy", progress_bar=False)
+
+    assert error(build) == error(nengo_model)
+
+
+def test_an_interrupted_build_leaves_no_threads():
+    def interrupt():
+        raise KeyboardInterrupt
+
+    before = set(threading.enumerate())
+    with nengo.Network(seed=0) as net:
+        pre = [nengo.Ensemble(200, 2) for _ in range(20)]
+        nengo.Connection(pre[0], pre[1], function=Once(interrupt))
+        for ensemble in pre:
+            nengo.Connection(ensemble, pre[0])
+    with pytest.raises(KeyboardInterrupt):
+        nengograd.Simulator(net, backend="numpy", progress_bar=False)
+    assert set(threading.enumerate()) == before
+
+
+def test_builds_in_several_threads_do_not_disturb_each_other_nor_nengo():
+    nets = [mixed_network(seed) for seed in range(4)]
+    expected = [nengo_model(net).params for net in nets]
+    builders = dict(Builder.builders)
+    found = {}
+
+    def build(i):
+        if i % 2:
+            found[i] = nengo_model(nets[i]).params
+        else:
+            with nengograd.Simulator(
+                nets[i], dtype="float64", backend="numpy", progress_bar=False
+            ) as sim:
+                found[i] = sim.model.params
+
+    threads = [threading.Thread(target=build, args=(i,)) for i in range(len(nets))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Builder.builders == builders
+    for i, net in enumerate(nets):
+        assert_same_parameters(net, found[i], expected[i])
+
+
+def test_a_solver_with_a_build_function_of_its_own_is_built_by_it():
+    class Doubled(LstsqL2):
+        pass
+
+    def build_doubled(model, solver, conn, rng):
+        points, weights, info = nengo.builder.connection.build_solver(model, solver, conn, rng)
+        return points, 2 * weights, info
+
+    Builder.register(Doubled)(build_doubled)
+    try:
+        with nengo.Network(seed=0) as net:
+            pre, post = nengo.Ensemble(30, 1), nengo.Node(size_in=1)
+            plain = nengo.Connection(pre, post)
+            doubled = nengo.Connection(pre, post, solver=Doubled())
+        with nengograd.Simulator(net, dtype="float64", progress_bar=False) as sim:
+            params = sim.model.params
+            np.testing.assert_array_equal(params[doubled].weights, 2 * params[plain].weights)
+    finally:
+        del Builder.builders[Doubled]
+
+
+@pytest.mark.parametrize("first", ["nengograd", "nengo"])
+def test_nengos_decoder_cache_is_filled_for_and_read_from_nengo(first, tmp_path, monkeypatch):
+    net = mixed_network()
+    expected = nengo_model(net).params
+    calls = []
+    factor = scipy.linalg.cho_factor
+
+    def counted(*args, **kwargs):
+        calls.append(args)
+        return factor(*args, **kwargs)
+
+    monkeypatch.setattr(scipy.linalg, "cho_factor", counted)
+    for name, value in (("enabled", "True"), ("path", str(tmp_path)), ("readonly", "False")):
+        monkeypatch.setitem(nengo.rc["decoder_cache"], name, value)
+
+    def with_nengograd():
+        with nengograd.Simulator(net, dtype="float64", backend="numpy", progress_bar=False) as sim:
+            return sim.model.params
+
+    def with_nengo():
+        with nengo.Simulator(net, progress_bar=False) as sim:
+            return sim.model.params
+
+    runs = [with_nengograd, with_nengo]
+    for run in runs if first == "nengograd" else runs[::-1]:
+        assert_same_parameters(net, run(), expected)
+        solved, calls[:] = len(calls), []
+    assert solved == 0
