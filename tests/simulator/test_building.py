@@ -65,6 +65,42 @@ def test_built_parameters_are_those_of_nengo_to_the_bit():
         assert_same_parameters(net, sim.model.params, nengo_model(net).params)
 
 
+def described(model):
+    """Operators as text, and the initial values of all signals in the model's order."""
+
+    def name(signal):  # Nengo names what has no name by its address
+        return "" if signal.name.startswith("0x") else signal.name
+
+    ops = model.operators
+    texts = [(type(op).__name__, str(op.tag), *map(name, op.all_signals)) for op in ops]
+    return texts, [signal.initial_value for op in ops for signal in op.all_signals]
+
+
+def test_operators_and_signals_are_those_of_nengo():
+    net = mixed_network()
+    with net:
+        for synapse in (
+            nengo.Alpha(0.02),
+            nengo.LinearFilter([1], [0.02, 1]),
+            nengo.Lowpass(1),
+            nengo.Lowpass(1.0),
+        ):
+            for _ in range(2):
+                nengo.Connection(net.ensembles[0], net.ensembles[1], synapse=synapse)
+                nengo.Connection(net.ensembles[0][0], net.ensembles[1][0], synapse=synapse)
+        nengo.Connection(net.ensembles[0], net.ensembles[1], synapse=nengo.synapses.Triangle(0.01))
+        nengo.Connection(net.ensembles[0], net.ensembles[1], synapse=None)
+    ops, values = described(nengo_model(net))
+    with nengograd.Simulator(net, dtype="float64", backend="numpy", progress_bar=False) as sim:
+        found, found_values = described(sim.model)
+        states = [op.state for op in sim.model.operators if getattr(op, "state_idxs", None)]
+    assert found == ops
+    for value, expected in zip(found_values, values, strict=True):
+        np.testing.assert_array_equal(value, expected)
+    kept = [signal for state in states for signal in state.values()]
+    assert len({id(signal.initial_value.base) for signal in kept}) == len(kept) > 20
+
+
 def test_little_room_changes_no_parameter(monkeypatch):
     monkeypatch.setattr("nengograd.building.solving.MOST_BYTES", 0)
     net = mixed_network()
