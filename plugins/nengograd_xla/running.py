@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nengograd.plugin.executable import Host, Options
+from nengograd.plugin.executable import Executable, Host, Options, PartialRun
+from nengograd.plugin.manager import make_registry
 from nengograd.plugin.measuring import Measured, Stopwatch
 from nengograd.plugin.registry import Registry
 from nengograd.program.nan import has_nan
@@ -151,6 +153,10 @@ class SegmentExecutable(XlaExecutable):
         self._step = SegmentedStep(
             program, registry, options, self.function, self.fixed, self._compile_segment, outside
         )
+        # Where nothing is compiled, NumPy's own backend takes least for a step.
+        self._numpy: Executable | None = None
+        if self._step.is_on_numpy:
+            self._numpy = _on_numpy(program, registry, options)
 
     def _compile_segment(
         self, function: Callable[..., Any], name: str, segment: Segment
@@ -169,14 +175,35 @@ class SegmentExecutable(XlaExecutable):
         """Change parameter arrays, by id, without compiling anew."""
         super().set_parameters(values)
         self._step.set_parameters(values)
+        if self._numpy is not None:
+            self._numpy.set_parameters(values)
 
     def run(
         self, state: State, inputs: NDArray[Any], n: int, first: int, host: Host
     ) -> tuple[State, list[NDArray[Any]]]:
         """Run n steps; see `Executable.run`."""
+        if self._numpy is not None:
+            return self._run_on_numpy(self._numpy, state, inputs, n, first, host)
         begin = dict(zip(self.state_ids, state.arrays, strict=True))
         with self.primitives.context():
             return self._step.run(begin, inputs, n, first, host, self._state)
+
+    def _run_on_numpy(
+        self,
+        numpy: Executable,
+        state: State,
+        inputs: NDArray[Any],
+        n: int,
+        first: int,
+        host: Host,
+    ) -> tuple[State, list[NDArray[Any]]]:
+        begin = numpy.make_state(self.read(state))
+        try:
+            after, records = numpy.run(begin, inputs, n, first, host)
+        except PartialRun as part:
+            made = self._state(numpy.read(part.state))
+            raise PartialRun(made, part.outputs, part.steps) from part.__cause__
+        return self._state(numpy.read(after)), records
 
     def _state(self, arrays: Mapping[int, Any]) -> State:
         made = tuple(arrays[i] for i in self.state_ids)
@@ -185,17 +212,30 @@ class SegmentExecutable(XlaExecutable):
     def start_measuring(self, folder: str | None = None) -> None:
         """Note each instruction of compiled segments, and time what runs on the host."""
         super().start_measuring(folder)
-        self._step.watch = Stopwatch()
+        if self._numpy is not None:
+            self._numpy.start_measuring()
+        else:
+            self._step.watch = Stopwatch()
 
     def stop_measuring(self) -> Measured:
         """What each block has taken."""
         watch, self._step.watch = self._step.watch, None
-        assert watch is not None
         measured = super().stop_measuring()
-        for index, seconds in watch.blocks.items():
+        timed = watch if self._numpy is None else self._numpy.stop_measuring()
+        assert timed is not None
+        for index, seconds in timed.blocks.items():
             measured.blocks[index] = measured.blocks.get(index, 0.0) + seconds
-        measured.spans += watch.spans
+        measured.spans += timed.spans
         return measured
+
+
+def _on_numpy(program: Program, registry: Registry, options: Options) -> Executable | None:
+    """The program on the backend `numpy`, if there is one."""
+    found = registry.manager.usable.get("numpy")
+    if found is None:
+        return None
+    builders = make_registry(registry.manager, "numpy")
+    return found.load().compile(program, builders, replace(options, device=None))
 
 
 def _matrix_states(program: Program) -> dict[int, tuple[int, ...]]:

@@ -124,6 +124,11 @@ class SegmentedStep:
         self._ends_on_host = len(self.segments) - 1 not in self._compiled
         self._visits = self._plan()
 
+    @property
+    def is_on_numpy(self) -> bool:
+        """Whether nothing is compiled, since all segments are small."""
+        return not self._compiled
+
     def _is_small(self, segment: Segment, numpy: Registry) -> bool:
         """Whether NumPy can run a segment, in less time than calling a compiled function takes."""
         if not segment.compiles or not all(
