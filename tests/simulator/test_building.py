@@ -122,6 +122,8 @@ def test_connections_do_not_share_memory():
     with nengograd.Simulator(net, backend="numpy", progress_bar=False) as sim:
         params = sim.model.params
         assert not np.shares_memory(params[one].weights, params[other].weights)
+        errors = [params[connection].solver_info["rmses"] for connection in (one, other)]
+        assert not np.shares_memory(*errors)
 
 
 def test_an_ensemble_is_solved_for_once(monkeypatch):
