@@ -117,6 +117,8 @@ class Placement:
 
     def numpy(self, array: Any) -> NDArray[Any]:
         """An array with all of its items, in each process. All have to ask for it."""
+        if self.is_local:  # told from the devices: asking each array takes as long as reading it
+            return np.asarray(array)
         is_elsewhere = isinstance(array, jax.Array) and not (
             array.is_fully_addressable or array.is_fully_replicated
         )

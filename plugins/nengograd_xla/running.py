@@ -116,7 +116,7 @@ class LoopExecutable(XlaExecutable):
             self._is_first = False
         is_part = n < self._input_shape[0]
         if is_part:
-            padded = np.zeros(self._input_shape, dtype=self.options.dtype)
+            padded = np.empty(self._input_shape, dtype=self.options.dtype)  # the rest is not read
             padded[:n] = inputs
             inputs = padded
         with self.primitives.context():
