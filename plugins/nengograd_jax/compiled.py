@@ -68,13 +68,15 @@ class CompiledFunction:
         traced = jax.make_jaxpr(self._function)(*self._specs)
         placement = self._placement
         self._closure = [placement.put(x, placement.whole) for x in traced.consts]
+        count = len(self._closure)
 
-        def run(closure: Any, *arguments: Any) -> Any:
-            return jax.core.eval_jaxpr(traced.jaxpr, closure, *jax.tree.leaves(arguments))
+        def run(*arguments: Any) -> Any:
+            leaves = jax.tree.leaves(arguments)
+            return jax.core.eval_jaxpr(traced.jaxpr, leaves[:count], *leaves[count:])
 
         run.__name__ = self.name
         results = [placement.of_result(x.shape) for x in traced.out_avals]
-        return jax.jit(run, out_shardings=results).lower(self._closure, *self._specs)
+        return jax.jit(run, out_shardings=results).lower(*self._closure, *self._specs)
 
     @property
     def compiled(self) -> Any:
@@ -103,7 +105,7 @@ class CompiledFunction:
         compiled = self.compiled
         if self._placement.is_shared:
             arrays = jax.tree.map(self._put, arrays, tuple(self._specs))
-        results: list[Any] = compiled(self._closure, *arrays)
+        results: list[Any] = compiled(*self._closure, *arrays)
         return results
 
     def _put(self, array: Any, spec: Any) -> Any:

@@ -135,19 +135,19 @@ class JaxPrimitives(Primitives):
         specs: Sequence[Any],
         by_xla: bool = True,
     ) -> Compiled:
-        """A function whose first argument is the list of the parameters."""
+        """A function whose first arguments are the parameters."""
         ids = list(parameters)
 
-        def with_parameters(values: Sequence[Any], *arrays: Any) -> Any:
-            return function(dict(zip(ids, values, strict=True)), *arrays)
+        def with_parameters(*arrays: Any) -> Any:
+            values, others = arrays[: len(ids)], arrays[len(ids) :]
+            return function(dict(zip(ids, values, strict=True)), *others)
 
-        sizes = [self.spec(x.shape) for x in parameters.values()]
-        specs = [sizes, *specs]
+        specs = [*(self.spec(x.shape) for x in parameters.values()), *specs]
         return CompiledFunction(with_parameters, name, specs, self._placement, self._options)
 
     def arguments(self, parameters: Mapping[int, Any]) -> Sequence[Any]:
-        """The list of the parameters."""
-        return (list(parameters.values()),)
+        """The parameters: JAX takes longer to call a function of lists."""
+        return tuple(parameters.values())
 
     def tracer(self, folder: str | None) -> JaxTracer:
         """JAX's profiler."""

@@ -29,7 +29,8 @@ __all__ = ["LoopExecutable", "SegmentExecutable"]
 class LoopExecutable(XlaExecutable):
     """Runs up to ``chunk`` steps per call, in a loop whose trip count is an argument.
 
-    So that `step`, `run_steps(17)` and `run(0.5)` share one compiled function.
+    So that `step`, `run_steps(17)` and `run(0.5)` share one compiled function. It takes the inputs
+    of a single step apart from those of several, so that a step moves one row and not a chunk.
 
     Parameters
     ----------
@@ -53,18 +54,26 @@ class LoopExecutable(XlaExecutable):
         ]
         specs = [
             primitives.spec((), np.dtype(np.int32)),
+            primitives.spec((1, *self._input_shape[1:]), batch_axis=1),
             primitives.spec(self._input_shape, batch_axis=1),
             *map(self.spec, self.state_ids),
         ]
         self._steps = self.compiled(self._loop, "steps", specs)
+        with primitives.context():
+            self._one = primitives.array(np.ones((), np.int32))
+            self._no_row = self._array(np.zeros((1, *self._input_shape[1:])), 1)
+            self._no_rows = self._array(np.zeros(self._input_shape), 1)
         self._is_first = True
 
-    def _loop(self, parameters: Mapping[int, Any], n: Any, inputs: Any, *state: Any) -> list[Any]:
+    def _loop(
+        self, parameters: Mapping[int, Any], n: Any, row: Any, rows: Any, *state: Any
+    ) -> list[Any]:
         options, outputs = self.options, self.program.outputs
         fixed = self.fixed(parameters)
+        where = self.function.xp.where
         with self.predicate(n > 0):
             carried, records = self.primitives.loop(
-                lambda i, carried: self._step(fixed, inputs, i, carried),
+                lambda i, carried: self._step(fixed, where(n == 1, row[0], rows[i]), carried),
                 n,
                 self._shaped(state, self._carried_shapes),
                 [(self.chunk, *options.batch, view.size) for view in outputs],
@@ -82,12 +91,12 @@ class LoopExecutable(XlaExecutable):
         return [reshape(x, shape) for x, shape in zip(state, shapes, strict=True)]
 
     def _step(
-        self, fixed: dict[Any, Any], inputs: Any, i: Any, carried: Sequence[Any]
+        self, fixed: dict[Any, Any], inputs: Any, carried: Sequence[Any]
     ) -> tuple[list[Any], list[Any]]:
         state = self._shaped(carried, self._flat_shapes)
         arrays = {**fixed, **dict(zip(self.state_ids, state, strict=True))}
         if self.input_id is not None:
-            arrays[self.input_id] = inputs[i]
+            arrays[self.input_id] = inputs
         for index in range(len(self.program.blocks)):
             self.function.run_block(index, arrays)
         with self.primitives.scope("states"):
@@ -115,17 +124,24 @@ class LoopExecutable(XlaExecutable):
             self.primitives.check_same("inputs of a run", [inputs])
             self._is_first = False
         is_part = n < self._input_shape[0]
-        if is_part:
-            padded = np.empty(self._input_shape, dtype=self.options.dtype)  # the rest is not read
-            padded[:n] = inputs
-            inputs = padded
         with self.primitives.context():
-            results = self._steps(np.int32(n), inputs, *state.arrays)
+            results = self._steps(*self._given(inputs, n), *state.arrays)
         count = len(state.arrays)
         after = State(tuple(results[:count]), results[count])
         rows = [self.primitives.numpy(output)[:n] for output in results[count + 1 :]]
         # A view would keep the memory of the whole chunk, for each step() of a closed loop.
         return after, [x.copy() for x in rows] if is_part else rows
+
+    def _given(self, inputs: NDArray[Any], n: int) -> tuple[Any, Any, Any]:
+        """The arguments for n steps: their number, the inputs of a single one, those of several."""
+        if n == 1:
+            # A copy: a library may read the memory of what it is given after the call.
+            return self._one, np.array(inputs, self.options.dtype), self._no_rows
+        if n < self._input_shape[0]:
+            padded = np.empty(self._input_shape, dtype=self.options.dtype)  # the rest is not read
+            padded[:n] = inputs
+            inputs = padded
+        return np.int32(n), self._no_row, inputs
 
 
 class SegmentExecutable(XlaExecutable):
