@@ -35,6 +35,8 @@ class TensorFlowPrimitives(Primitives):
         Whether XLA compiles.
     """
 
+    call_seconds = 100e-6
+
     def __init__(self, dtype: np.dtype[Any], device: str | None, jit: bool):
         super().__init__(dtype)
         self._device = device

@@ -167,7 +167,14 @@ class SegmentExecutable(XlaExecutable):
         with primitives.context():
             self._one = primitives.array(np.ones((), np.int32))
         self._step = SegmentedStep(
-            program, registry, options, self.function, self.fixed, self._compile_segment, outside
+            program,
+            registry,
+            options,
+            self.function,
+            self.fixed,
+            self._compile_segment,
+            primitives.call_seconds,
+            outside,
         )
         # Where nothing is compiled, NumPy's own backend takes least for a step.
         self._numpy: Executable | None = None

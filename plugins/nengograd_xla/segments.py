@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -23,15 +24,17 @@ Compile = Callable[[Callable[..., Any], str, Segment], Callable[..., Sequence[An
 """``compile(function, name, segment)``: a function of the arrays that the segment needs, compiled;
 ``function`` takes the values of parameters before them, by id."""
 
-_CALL = 30e-6
 _CROSSING = 2e-6
 _BLOCK = 2e-6
 _NEURONS = 20e-6
 _ELEMENT = 0.7e-9
-"""Seconds: of calling a compiled function, of an array that goes there or comes back, of a block
+"""Seconds: of an array that goes to a compiled function or comes back, of a block
 and of neurons on NumPy, and of an element beyond what the compiled function takes. They were
 measured once; a rule decides by them, so that a script gives the same numbers wherever it runs."""
 
+
+_FLAT = 0.5
+"""What a step takes as one function of the NumPy backend, over what its blocks take alone."""
 
 _RESULTS = "results"
 """Where the table has what a compiled segment returns beside the arrays that it gives."""
@@ -89,6 +92,8 @@ class SegmentedStep:
         ``fixed(parameters)`` returns the table of what is the same in all steps, while tracing.
     compile : callable
         See `Compile`.
+    call : float
+        Seconds that calling a compiled function takes.
     outside : collection of int
         Indices of blocks that are compiled each by itself, since XLA does not take them.
     """
@@ -101,6 +106,7 @@ class SegmentedStep:
         function: StepFunction,
         fixed: Callable[[Mapping[int, Any]], dict[Any, Any]],
         compile: Compile,
+        call: float,
         outside: Collection[int] = (),
     ):
         self._program = program
@@ -115,8 +121,8 @@ class SegmentedStep:
         self._updates = {i: function.updater(view) for i, view in program.updates.items()}
         self._compiled: dict[int, Callable[..., Sequence[Any]]] = {}
         numpy = make_registry(registry.manager, "numpy")
-        for number, segment in enumerate(self.segments):
-            if not self._is_small(segment, numpy):
+        for number, segment in enumerate(self._large(numpy, call)):
+            if segment is not None:
                 name = f"segment{number}_of_step"
                 self._compiled[number] = compile(self._runner(segment), name, segment)
         compiled = {i for number in self._compiled for i in self.segments[number].blocks}
@@ -129,17 +135,29 @@ class SegmentedStep:
         """Whether nothing is compiled, since all segments are small."""
         return not self._compiled
 
-    def _is_small(self, segment: Segment, numpy: Registry) -> bool:
-        """Whether NumPy can run a segment, in less time than calling a compiled function takes."""
-        if not segment.compiles or not all(
-            _has_builder(numpy, self._program.blocks[i]) for i in segment.blocks
-        ):
-            return False
+    def _large(self, numpy: Registry, call: float) -> list[Segment | None]:
+        """The segments that are compiled, with None for those that NumPy runs in less time."""
+        costs = [self._compiled_seconds(segment, call) for segment in self.segments]
+        times = [self._numpy_seconds(segment, numpy) for segment in self.segments]
+        large = [time >= cost for time, cost in zip(times, costs, strict=True)]
+        calls = sum(cost for cost, is_large in zip(costs, large, strict=True) if is_large)
+        if _FLAT * sum(times) < calls:
+            return [None] * len(times)
+        return [x if is_large else None for x, is_large in zip(self.segments, large, strict=True)]
+
+    def _compiled_seconds(self, segment: Segment, call: float) -> float:
+        """What calling a compiled segment takes, beside what it computes."""
         crossing = len(segment.needs) + len(segment.gives)
         if segment is self.segments[-1]:
             crossing += len(self._program.updates) + len(self._program.outputs)
+        return call + _CROSSING * crossing
+
+    def _numpy_seconds(self, segment: Segment, numpy: Registry) -> float:
+        """What NumPy takes for a segment; infinity where it has no builders for it."""
         blocks = [self._program.blocks[i] for i in segment.blocks]
-        return sum(map(self._seconds, blocks)) < _CALL + _CROSSING * crossing
+        if not segment.compiles or not all(_has_builder(numpy, block) for block in blocks):
+            return math.inf
+        return sum(map(self._seconds, blocks))
 
     def _seconds(self, block: Block) -> float:
         items = int(np.prod(self._options.batch))
