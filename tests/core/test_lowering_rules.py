@@ -237,3 +237,24 @@ def test_a_rule_that_declines_after_it_has_written_is_told_so() -> None:
 
     with pytest.raises(BuildError, match=r"rule of Mix .*before it writes anything"):
         lower_with(rule)
+
+
+@pytest.mark.parametrize(
+    ("operands", "words"),
+    [
+        (
+            lambda x, op: [np.ones(4), x],
+            r"operand 0 of Sum is a ndarray; a View is needed: to\.const",
+        ),
+        (lambda x, op: [x, op.reads[0]], r"operand 1 of Sum is a Signal; .*to\.read\(signal\)"),
+        (lambda x, op: [x, [x]], r"operand 1 of Sum is a list of Views; .*\(y,\) = to\.add"),
+        (lambda x, op: x, r"operands of Sum is one View; a list is needed"),
+    ],
+    ids=["array", "signal", "list", "no_list"],
+)
+def test_an_operand_that_is_no_view_is_refused_where_it_is_added(operands: Any, words: str) -> None:
+    def rule(op: Any, to: Any) -> None:
+        to.add(Sum, operands=operands(to.read(op.reads[0]), op), sizes=[4])
+
+    with pytest.raises(BuildError, match=f"rule of Mix .*{words}"):
+        lower_with(rule)

@@ -90,11 +90,17 @@ class Graph:
         """Add an operator and return views of its outputs.
 
         Without a key it merges as if a lowering rule had added it without one; see `Lowering.add`.
+
+        Raises
+        ------
+        TypeError
+            If ``operands`` are no sequence of views.
         """
+        operands = _views(kind, operands)
         if key is ...:
             key = default_key(kind, operands, sizes, attrs or {}, others.get("served"))
         outputs = [self.value("block", size, label=label) for size in sizes]
-        op = Op(kind, key, list(operands), outputs, list(sizes), attrs or {}, label=label, **others)
+        op = Op(kind, key, operands, outputs, list(sizes), attrs or {}, label=label, **others)
         self.ops.append(op)
         return [View.of(i, size) for i, size in zip(outputs, sizes, strict=True)]
 
@@ -109,7 +115,17 @@ class Graph:
         return reads_fixed(view, self.values)
 
     def constant_array(self, view: View) -> NDArray[Any]:
-        """The elements of a constant view."""
+        """The elements of a constant view.
+
+        Raises
+        ------
+        ValueError
+            If the view reads anything but constants and zeros: `is_constant` says whether it does.
+        """
+        if not self.is_constant(view):
+            roles = [self.values[s].role for s in view.sources]
+            read = _READS[next(role for role in roles if role != "constant")]
+            raise ValueError(f"this view reads {read}; ask graph.is_constant(view) first")
         arrays = {s: self.values[s].initial for s in view.sources}
         return view.gather(arrays)  # type: ignore[arg-type]
 
@@ -141,6 +157,35 @@ class Graph:
         """Views that have to be computed whatever else is dropped."""
         yield from self.updates.values()
         yield from self.outputs
+
+
+_READS: dict[Role, str] = {
+    "state": "a state",
+    "parameter": "a trainable parameter",
+    "input": "an input",
+    "block": "what an operator computes in each step",
+}
+
+
+def _views(kind: type, operands: Any) -> list[View]:
+    """The operands of an operator, if each is a view; else it would fail only in a later pass."""
+    if isinstance(operands, View):
+        raise TypeError(f"operands of {kind.__name__} is one View; a list is needed: [view]")
+    views = list(operands)
+    for number, operand in enumerate(views):
+        if isinstance(operand, View):
+            continue
+        what = f"operand {number} of {kind.__name__} is a {type(operand).__name__}"
+        if isinstance(operand, list) and operand and isinstance(operand[0], View):
+            raise TypeError(
+                f"{what} of Views; one View is needed. add returns a list of them, one for each "
+                "output: (y,) = to.add(...)"
+            )
+        raise TypeError(
+            f"{what}; a View is needed: to.constant(array), to.read(signal); in a graph pass "
+            "graph.constant(array)"
+        )
+    return views
 
 
 def _resolve(view: View, views: dict[int, View]) -> View:

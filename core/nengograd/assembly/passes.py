@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from nengo.exceptions import BuildError, NengoException
 
 from ..plugin.registry import Registry
-from ..program.dependencies import followers_of, topological
+from ..program.dependencies import followers_of, strong_components, topological
 from ..program.program import Op
 from ..program.views import ZERO, View
 from .graph import Graph
@@ -250,8 +251,10 @@ def _put_in_order(graph: Graph) -> str | None:
         return None
     order = topological(followers_of(needs), range(len(needs)))
     if len(order) < len(graph.ops):
-        left = sorted(set(range(len(graph.ops))) - set(order))
-        names = ", ".join(_named(graph.ops[i]) for i in left[:5])
+        component, _ = strong_components(needs)
+        sizes = Counter(component)
+        circle = [i for i, before in enumerate(needs) if sizes[component[i]] > 1 or i in before]
+        names = ", ".join(_named(graph.ops[i]) for i in circle[:5])
         return f"lets operators read from each other in a circle within one step: {names}"
     graph.ops = [graph.ops[i] for i in order]
     return None
