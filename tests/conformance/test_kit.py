@@ -17,6 +17,7 @@ from nengograd.builtin.processes import PROCESSES
 from nengograd.plugin.builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
 from nengograd.testing import (
     ConformanceError,
+    NeuronConformance,
     ProcessConformance,
     check_neuron,
     check_operator,
@@ -334,14 +335,47 @@ def test_a_process_that_is_wrong_is_caught(builder, complaint):
         check_process(nengo.Lowpass(0.01), backends=["numpy"], plugins=[Plugin()])
 
 
+class Counter(nengo.Process):
+    """Counts steps, for any shape; it does not look at an input."""
+
+    def make_step(self, shape_in, shape_out, dt, rng, state):
+        return lambda t: np.full(shape_out, t / dt)
+
+
+@pytest.mark.parametrize(
+    "process", [nengo.processes.WhiteSignal(1.0, 5), Counter()], ids=["asserts", "takes_any"]
+)
+def test_a_process_without_an_input_is_said_once_to_need_no_check(process):
+    with pytest.raises(ConformanceError, match=r"has no input: it needs no builder and no check"):
+        check_process(process, backends=["numpy"])
+    with pytest.raises(ConformanceError) as caught:
+        check_process(process, backends=["numpy"])
+    assert str(caught.value).count("has no input") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("curents", "currents"), ("rates_tolerance", "rate_t")]
+)
+def test_a_misspelled_attribute_of_the_kit_is_told_what_was_meant(name, meant):
+    with pytest.raises(ValidationError, match=f"no option '{name}'; did you mean '{meant}"):
+        check_neuron(nengo.LIF(), backends=["numpy"], **{name: 1})
+    with pytest.raises(ValidationError, match=f"has an attribute '{name}'.*did you mean '{meant}"):
+        type("TestMine", (NeuronConformance,), {"neuron": nengo.LIF(), name: 1})
+
+
+def test_a_class_of_checks_may_have_attributes_and_methods_of_its_own():
+    own = {"neuron": nengo.LIF(), "reason": 3, "pytestmark": (), "current": lambda self: 1}
+    assert issubclass(type("TestMine", (NeuronConformance,), own), NeuronConformance)
+
+
 def test_what_cannot_be_checked_is_said():
-    with pytest.raises(ConformanceError, match=r"needs no builder: its own code runs ahead"):
-        check_process(nengo.processes.WhiteSignal(1.0, 5), backends=["numpy"])
     with pytest.raises(ValidationError, match=r"a neuron type, as an object and not a class"):
         check_neuron(nengo.LIF, backends=["numpy"])
     with pytest.raises(ValidationError, match=r"a process or a synapse, as an object"):
         check_process(nengo.Lowpass, backends=["numpy"])
-    with pytest.raises(ValidationError, match=r"no option 'steeps'; there are .*'steps'"):
+    with pytest.raises(
+        ValidationError, match=r"no option 'steeps'; did you mean 'steps'\?; there are .*'steps'"
+    ):
         check_neuron(nengo.LIF(), steeps=3)
 
 

@@ -153,6 +153,27 @@ def test_a_builder_that_does_not_run_its_type_is_told_why(hooks: Any, words: lis
         assert word in message
 
 
+@pytest.mark.parametrize(
+    ("hooks", "words"),
+    [
+        (
+            cells(params="amplitude"),
+            r"Cells, whose params is .*has to be a tuple, \('amplitude',\)",
+        ),
+        (cells(states="voltage"), r"Cells, whose states is .*has to be a tuple, \('voltage',\)"),
+        (filters(per_element="tau"), r"Filters, whose per_element is .*tuple, \('tau',\)"),
+        (
+            filters(draw=staticmethod(lambda rng, n: rng.normal(size=n))),
+            r"ProcessBuilder has no draw; return None from key_and_params",
+        ),
+    ],
+    ids=["params", "states", "per_element", "draw"],
+)
+def test_a_builder_with_an_attribute_that_cannot_be_is_left_out(hooks: Any, words: str) -> None:
+    with pytest.warns(NengoWarning, match=f"plugin 'Mistaken #0'.*{words}"):
+        run(**hooks)
+
+
 def step(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     """A step of neurons whose output is ``function(xp, J)``."""
     return lambda self, xp, J, state, params, dt: (function(xp, J), state)
@@ -195,6 +216,14 @@ def test_advice_after_an_error_is_on_that_error(
 def test_a_parameter_that_is_not_named_is_told_where_to_name_it() -> None:
     with pytest.raises(BuildError, match=r"params has what the builder names in its attribute"):
         run(**cells(step=lambda self, xp, J, state, params, dt: (params.softness * J, state)))
+
+
+def test_a_parameter_that_a_process_lacks_is_told_where_it_comes_from() -> None:
+    def wrong(self: Any, xp: Any, u: Any, state: Any, params: Any, dt: float) -> Any:
+        return params.softness * u, state
+
+    with pytest.raises(BuildError, match=r"params has what the builder's `key_and_params` returns"):
+        run(**filters(step=wrong))
 
 
 @pytest.mark.parametrize(

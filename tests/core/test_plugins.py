@@ -8,6 +8,7 @@ import textwrap
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import nengo
@@ -190,6 +191,41 @@ def test_a_plugin_without_hooks_does_no_harm() -> None:
     (info,) = plugins.plugins
     assert info.hooks == []
     assert str(info) == "plugin 'a' of empty-dist 1.2"
+
+
+def forgetful(*marked: str) -> Any:
+    """A module with two functions named like hooks, of which some are marked."""
+    module = ModuleType("forgetful")
+    for name in ("nengograd_neurons", "nengograd_processes"):
+
+        def hook(backend: str) -> Any:
+            return {}
+
+        setattr(module, name, hookimpl(hook) if name in marked else hook)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("plugin", "complaint"),
+    [
+        (
+            forgetful(),
+            "has no hooks; nengograd_neurons, nengograd_processes lack @nengograd.hookim",
+        ),
+        (forgetful("nengograd_neurons"), "nengograd_processes lacks @nengograd.hookimpl"),
+        (ModuleType("empty"), "has no hooks: none of its functions is marked @nengograd.hookimpl"),
+        (object(), "has no hooks: none of its functions"),
+    ],
+    ids=["none", "one", "module", "object"],
+)
+def test_a_plugin_given_by_hand_that_lacks_hooks_is_told_which(plugin: Any, complaint: str) -> None:
+    with pytest.warns(NengoWarning, match=complaint):
+        PluginManager([plugin], points=[])
+
+
+def test_an_installed_plugin_is_told_which_function_is_not_marked() -> None:
+    with pytest.warns(NengoWarning, match=r"forgetful-dist.*nengograd_neurons.*lack @nengograd"):
+        PluginManager(points=[point("a", "forgetful-dist", forgetful())])
 
 
 def test_a_plugin_may_be_an_object_that_cannot_be_hashed() -> None:

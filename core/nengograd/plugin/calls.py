@@ -136,6 +136,10 @@ class HookCalls:
         if unknown:
             self._report(info, f"has hooks {unknown} that do not exist; there are {known}")
             return False
+        unmarked = _unmarked(plugin, known)
+        if unmarked or (not found and info.distribution == BY_HAND):
+            self._report(info, _what_is_no_hook(unmarked, bool(found), known))
+            return False
         stand_in = ModuleType(info.name)
         for number, implementation in enumerate(found):
             if _is_wrapper(implementation) and not _is_generator(implementation):
@@ -300,6 +304,27 @@ class HookCalls:
     def _break(self, of: _Implementation, reason: str) -> None:
         self._broken.add(id(of.info))
         self._report(of.info, f"failed in {of.hook}: {reason}")
+
+
+def _unmarked(plugin: Any, known: Sequence[str]) -> list[str]:
+    """Functions of a plugin that have the name of a hook, and nothing that makes them one."""
+    marks = (f"{hookspecs.PROJECT}_impl", f"{hookspecs.PROJECT}_spec")
+    given = {name: getattr(plugin, name, None) for name in known}
+    return [
+        name
+        for name, function in given.items()
+        if inspect.isroutine(function) and not any(hasattr(function, mark) for mark in marks)
+    ]
+
+
+def _what_is_no_hook(unmarked: Sequence[str], has_hooks: bool, known: Sequence[str]) -> str:
+    """What is wrong with a plugin that has no hooks, or lacks some of those it means to have."""
+    if not unmarked:
+        return (
+            f"has no hooks: none of its functions is marked @nengograd.hookimpl; there are {known}"
+        )
+    lacks = f"{', '.join(unmarked)} lack{'s' if len(unmarked) == 1 else ''} @nengograd.hookimpl"
+    return f"cannot be registered: {lacks}" if has_hooks else f"has no hooks; {lacks}"
 
 
 def _returns_mapping(hook: str) -> bool:

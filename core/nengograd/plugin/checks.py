@@ -17,6 +17,11 @@ _VALUES: dict[str, type] = {
     "nengograd_neurons": NeuronBuilder,
     "nengograd_processes": ProcessBuilder,
 }
+_NAMES: dict[type | None, tuple[str, ...]] = {
+    NeuronBuilder: ("params", "states", "rate_states"),
+    ProcessBuilder: ("per_element",),
+}
+"""Attributes of builders that are tuples of names."""
 _BY_NAME = ("nengograd_backends", "nengograd_passes")
 _BY_PATH = "nengograd_converters"
 """A hook whose keys may be import paths in place of classes."""
@@ -58,7 +63,25 @@ def _wrong_value(hook: str, value: Any) -> str | None:
     if needed is None:
         return None if callable(value) else f"{value!r}, which cannot be called,"
     if isinstance(value, needed):
-        return None
+        return _wrong_builder(value)
     if isinstance(value, type) and issubclass(value, needed):
         return f"the class {value.__name__}; make an instance, {value.__name__}(),"
     return f"{value!r}, which is no {needed.__name__},"
+
+
+def _wrong_builder(builder: Any) -> str | None:
+    """What is wrong with the attributes of a builder, or None."""
+    kind = next((kind for kind in _NAMES if kind and isinstance(builder, kind)), None)
+    for attribute in _NAMES.get(kind, ()):
+        names = getattr(builder, attribute)
+        if isinstance(names, str):
+            return (
+                f"{type(builder).__name__}, whose {attribute} is the text {names!r}: "
+                f"{attribute} has to be a tuple, ({names!r},),"
+            )
+    if kind is ProcessBuilder and getattr(builder, "draw", None) is not None:
+        return (
+            f"{type(builder).__name__}, which has a draw: ProcessBuilder has no draw; return None "
+            "from key_and_params, and the process runs its own code,"
+        )
+    return None

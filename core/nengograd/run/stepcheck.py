@@ -13,13 +13,15 @@ from ..program.program import Block
 __all__ = ["CheckedStep"]
 
 
-def _advice(error: Exception) -> str:
+def _advice(error: Exception, builder: Any) -> str:
     """What would be right, for what went wrong on the arrays of some backend."""
     text = str(error)
     if isinstance(error, AttributeError):
         if text.startswith("xp has no"):
             return "Write what is missing with those that there are."
         if "SimpleNamespace" in text:
+            if isinstance(builder, ProcessBuilder):
+                return "params has what the builder's `key_and_params` returns."
             return "params has what the builder names in its attribute `params`."
         return (
             "Arrays of every backend have operators, `shape` and `dtype`, but no methods: "
@@ -86,7 +88,8 @@ class CheckedStep:
             raise
         except Exception as error:
             raise BuildError(
-                f"{self._who} failed: {type(error).__name__}: {error}\n{_advice(error)}"
+                f"{self._who} failed: {type(error).__name__}: {error}\n"
+                f"{_advice(error, self._context.builder)}"
             ) from error
         if not self._is_checked:
             self._check(operands, outputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, ClassVar
 from unittest import SkipTest
 
@@ -91,6 +92,21 @@ class Conformance:
 
     plugins: ClassVar[Sequence[Any]] = ()
     backends: ClassVar[Sequence[str] | None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse an attribute that is one of the kit's, misspelled: nothing would look at it."""
+        super().__init_subclass__(**options)
+        known = _attributes(cls)
+        for name, value in vars(cls).items():
+            is_other = name.startswith(("_", "test")) or inspect.isroutine(value)
+            if is_other or any(hasattr(base, name) for base in cls.__mro__[1:]) or name in known:
+                continue
+            meant = _suggestion(name, known)
+            if meant:
+                raise ValidationError(
+                    f"{cls.__name__} has an attribute {name!r}, which the kit does not know{meant}",
+                    name,
+                )
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         """Let pytest run each check on each backend."""
@@ -269,12 +285,26 @@ def make_suite(kind: type[Conformance], attributes: Mapping[str, Any]) -> Confor
     nengo.exceptions.ValidationError
         If the class has no such attribute.
     """
-    known = {name for base in kind.__mro__ for name in getattr(base, "__annotations__", {})}
+    known = _attributes(kind)
     for name in attributes:
         if name not in known:
-            raise ValidationError(f"there is no option {name!r}; there are {sorted(known)}", name)
+            meant = _suggestion(name, known)
+            raise ValidationError(
+                f"there is no option {name!r}{meant}; there are {sorted(known)}", name
+            )
     made: Conformance = type("Checked", (kind,), dict(attributes))()
     return made
+
+
+def _attributes(kind: type) -> set[str]:
+    """The attributes that a class of checks declares, its bases' among them."""
+    return {name for base in kind.__mro__ for name in vars(base).get("__annotations__", {})}
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    """The known name that was probably meant, as the end of a sentence; empty if there is none."""
+    near = get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _checks(suite: Conformance) -> Iterator[tuple[str, Any]]:

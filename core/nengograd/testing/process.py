@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -62,6 +63,18 @@ class ProcessConformance(Conformance):
             net.outputs = [self._probe(net.drive, process) for process in processes]
         return net
 
+    def check_processes(self) -> None:
+        """Say once what cannot be checked, before each check says so.
+
+        Raises
+        ------
+        ConformanceError
+            If ``process`` or ``other`` is no process that turns inputs into as many outputs.
+        """
+        for process in (self.process, self.other):
+            if process is not None:
+                self._check_process(process)
+
     def _check_process(self, process: Any) -> None:
         """Say what cannot be checked."""
         if not isinstance(process, nengo.Process):
@@ -69,15 +82,18 @@ class ProcessConformance(Conformance):
                 f"process has to be an instance of a process, such as Lowpass(0.01); it is "
                 f"{process!r}"
             )
-        shape, rng = (self.size,), np.random.RandomState(0)
+        shape = (self.size,)
         try:
-            process.make_step(shape, shape, _DT, rng, process.make_state(shape, shape, _DT))
+            step = _make_step(process, shape, shape)
         except Exception as error:
+            if _has_no_input(process, shape):
+                raise _needs_no_check(process) from error
             raise ConformanceError(
                 f"{process!r} cannot turn {self.size} inputs into as many outputs "
-                f"({type(error).__name__}: {error}). A process without an input needs no builder: "
-                "its own code runs ahead of the simulation"
+                f"({type(error).__name__}: {error})"
             ) from error
+        if _takes_time_alone(step):
+            raise _needs_no_check(process)
 
     def _probe(self, drive: Any, process: Any) -> Any:
         """A probe of what the process makes of the input."""
@@ -161,6 +177,43 @@ class ProcessConformance(Conformance):
             sim.check_gradients(net.outputs)
 
 
+def _make_step(process: Any, shape_in: tuple[int, ...], shape_out: tuple[int, ...]) -> Any:
+    state = process.make_state(shape_in, shape_out, _DT)
+    return process.make_step(shape_in, shape_out, _DT, np.random.RandomState(0), state)
+
+
+def _has_no_input(process: Any, shape: tuple[int, ...]) -> bool:
+    """Whether a process makes numbers of time alone."""
+    try:
+        return _takes_time_alone(_make_step(process, (0,), shape))
+    except Exception:
+        return False
+
+
+def _takes_time_alone(step: Any) -> bool:
+    """Whether a step is a function of time, and not of an input."""
+    try:
+        signature = inspect.signature(step)
+    except (TypeError, ValueError):
+        return False  # a function of C code does not always tell
+    return _takes(signature, 0.0) and not _takes(signature, 0.0, None)
+
+
+def _takes(signature: inspect.Signature, *arguments: Any) -> bool:
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True
+
+
+def _needs_no_check(process: Any) -> ConformanceError:
+    return ConformanceError(
+        f"{process!r} has no input: it needs no builder and no check. Its own code runs ahead of "
+        "the simulation"
+    )
+
+
 def check_process(
     process: Any,
     backends: Sequence[str] | None = None,
@@ -187,4 +240,6 @@ def check_process(
     """
     check_arguments("testing.check_process", locals())
     attributes = {"process": process, "backends": backends, "plugins": plugins, **options}
-    run_checks(make_suite(ProcessConformance, attributes))
+    suite: Any = make_suite(ProcessConformance, attributes)
+    suite.check_processes()
+    run_checks(suite)
