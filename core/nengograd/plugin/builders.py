@@ -154,6 +154,13 @@ class NeuronBuilder(ABC):
         neurons have to agree in it to run in one block.
     states : tuple of str
         Names of the state arrays, as in ``NeuronType.state``.
+    rate_states : tuple of str
+        The names among `states` that `rate_step` uses; by default none.
+    draw : callable or None
+        ``draw(rng, n)``: the random numbers of n neurons for one step, drawn ahead on the host from
+        the neurons' own generator: a new array ``(n,)`` in each call, with a number for each
+        neuron, which `step` finds in ``state["random"]``. A function that is no method needs
+        ``staticmethod``. None, the default, for neurons without randomness.
     """
 
     params: tuple[str, ...] = ()
@@ -224,7 +231,6 @@ class NeuronBuilder(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no rate")
 
     rate_states: tuple[str, ...] = ()
-    """The names among `states` that `rate_step` uses."""
 
     def rate_step(
         self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float
@@ -242,14 +248,13 @@ class NeuronBuilder(ABC):
         return cls.rate is not NeuronBuilder.rate or cls.rate_step is not NeuronBuilder.rate_step
 
     draw: Callable[[np.random.RandomState, int], NDArray[Any]] | None = None
-    """``draw(rng, n)``: the random numbers of n neurons for one step, drawn ahead on the
-    host from the neurons' own generator: a new array ``(n,)`` in each call, with a number for
-    each neuron. A function that is no method needs ``staticmethod``. None for neurons without
-    randomness."""
 
 
 class ProcessBuilder(ABC):
     """A process or synapse with an input, written once for every backend.
+
+    It has no ``draw``, as builders of neurons have: for a process with random numbers of its own
+    return None from `key_and_params`.
 
     Attributes
     ----------
@@ -303,7 +308,8 @@ class ProcessBuilder(ABC):
         """The number of state arrays of the input's size that a state signal is split into.
 
         A linear filter of order k has one state signal ``(k, *shape)``: k rows. Return 0
-        for a state that is not made of such rows.
+        for a state that is not made of such rows: ``state[name]`` of `step` is then a list of one
+        flat array with all elements of the state, and so is what it returns.
         """
 
     def output_row(self, key: Hashable) -> tuple[str, int] | None:
