@@ -360,7 +360,8 @@ def test_a_group_shows_the_loop_and_the_python_inside_it(make_sim: Any, sim) -> 
             a = nengo.Node([1.0])
             for _ in range(2):
                 b = nengo.Node(lambda t, x: x, size_in=1)
-                nengo.Connection(a, b, synapse=None)
+                # With a product between them, two nodes are two visits to Python.
+                nengo.Connection(a, b, transform=2, synapse=None)
                 a = b
         nengo.Probe(a)
     with make_sim(net) as other:

@@ -306,7 +306,7 @@ def test_data_that_does_not_fit_is_refused_and_changes_nothing(trained: tuple[Mo
     for wrong_inputs, wrong_targets, message in cases:
         with pytest.raises(ValidationError, match=message):
             sim.train(wrong_inputs, wrong_targets, "sgd")
-    for objective in ("mae", {model.p: "mse"}, 3, tf.keras.losses.MeanSquaredError):
+    for objective in ("mea", {model.p: "mse"}, 3, tf.keras.losses.MeanSquaredError):
         with pytest.raises(ValidationError, match="objective"):
             sim.train(inputs, targets, "sgd", objective=objective)
     for objective in (

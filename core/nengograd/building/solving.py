@@ -6,14 +6,16 @@ import contextvars
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nengo.builder.connection import get_eval_points, get_targets
 from nengo.cache import NoDecoderCache
 from nengo.rc import rc
 
 from .tuning import Tuning, is_shared
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["Solving"]
 
@@ -77,6 +79,8 @@ class Solving:
     def __enter__(self) -> Solving:
         n_threads = min(MOST_THREADS, _n_cores() - 1) if self._connections else 0
         if n_threads > 0:
+            from concurrent.futures import ThreadPoolExecutor  # many networks need none
+
             self._pool = ThreadPoolExecutor(n_threads, "nengograd-build")
         return self
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ..arguments.table import check_arguments
-from ..export import freeze
 from ..training.saved import Loaded
 from ..training.summary import layers, summary
 from .activity import Activity
@@ -153,6 +152,8 @@ class ParameterMethods(Moving):
             See `nengograd.freeze`.
         """
         check_arguments("Simulator.freeze_params", locals())
+        from ..export import freeze  # a run does without
+
         freeze(self, objects, learned, item)
 
     def summary(self, print_fn: Callable[[str], object] | None = None) -> None:
