@@ -45,19 +45,19 @@ def text(expected: str) -> str:
 def test_the_text_of_a_network_names_its_arrays_blocks_updates_and_outputs() -> None:
     assert str(program_of(small_network())) == text("""
         program: 7 blocks, dt=0.001
-        constant  c2: 4  <Ensemble 'a'>.scaled_encoders
+        constant  c3: 4  <Ensemble 'a'>.scaled_encoders
         constant  c5: 4  <Ensemble 'a'>.bias
         constant  c8: 4  Dense(shape=(1, 1)).weights
         state     s0: 1  Lowpass state
         block     b1:1 = SimPyFunc x1 on the host
-        block     b3:4 = Dot x1
-                    c2[0:4]
-                    b1[0:1]
-        block     b4:2 = SimPyFunc x1 on the host
+        block     b2:2 = SimPyFunc x1 on the host
                     b1[0:1] s0[0:1]
+        block     b4:4 = Dot x1
+                    c3[0:4]
+                    b1[0:1]
         block     b6:4 = Sum x1
                     c5[0:4]
-                    b3[0:4]
+                    b4[0:4]
         block     b7:4 = RectifiedLinear x1
                     b6[0:4]
         block     b9:1 = Dot x1
@@ -68,7 +68,7 @@ def test_the_text_of_a_network_names_its_arrays_blocks_updates_and_outputs() -> 
                     s0[0:1]
         update    s0 <- b11[0:1]
         output    0 <- s0[0:1] b1[0:1]
-        output    1 <- b4[0:2]
+        output    1 <- b2[0:2]
     """)
 
 

@@ -50,7 +50,7 @@ def test_a_setting_of_nengodl_is_an_error_that_says_what_to_use(name: str) -> No
 def test_what_is_advised_exists(sim: nengograd.Simulator) -> None:
     advice = " ".join([*IN_MODULE.values(), *IN_SIMULATOR.values(), *SETTINGS.values()])
     names = set(re.findall(r"\b(sim|nengograd|Simulator)\.(\w+)", advice))
-    assert len(names) > 7
+    assert len(names) > 6
     for owner, name in names:
         assert hasattr(nengograd if owner == "nengograd" else sim, name), name
     for name in ("objective", "callbacks", "summary_folder"):
