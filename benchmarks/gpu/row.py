@@ -18,10 +18,10 @@ from typing import Any
 warnings.filterwarnings("ignore")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import compare  # noqa: E402  (stands in the folder above)
+from cases import Case, cases  # noqa: E402  (stands in the folder above)
 
 
-def measure(case: compare.Case, repeats: int = 5) -> dict[str, Any]:
+def measure(case: Case, repeats: int = 5) -> dict[str, Any]:
     """Time per step of a case, and what of it the card's memory and launches explain."""
     import jax
     import nengo
@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--row", type=int)
     args = parser.parse_args()
-    rows = [case for case in compare.cases() if not case.options]
+    rows = [case for case in cases() if not case.options]
     print(json.dumps(measure(rows[args.row])) if args.row is not None else len(rows))
 
 
