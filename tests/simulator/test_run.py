@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import subprocess
+import sys
 import tracemalloc
 import warnings
 from collections.abc import Callable
@@ -209,6 +211,18 @@ def test_a_simulator_left_open_is_a_resource_warning(backend: str) -> None:
     with pytest.warns(ResourceWarning, match="deallocated while open"):  # noqa: PT031
         del sim
         gc.collect()
+
+
+def test_a_script_that_leaves_a_simulator_open_ends_silently(backend: str) -> None:
+    script = (
+        "import nengo, nengograd\n"
+        "with nengo.Network() as net:\n"
+        "    nengo.Node([1.0])\n"
+        f"sim = nengograd.Simulator(net, backend={backend!r}, progress_bar=False)\n"
+        "sim.run_steps(3)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_closed_simulator_is_deallocated_silently(backend: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -303,11 +304,14 @@ class Simulator(RunMethods, TrainingMethods, FittingMethods, ParameterMethods):
         self.__init__(**arguments_of(state))  # type: ignore[misc]
         put_state(self, self._parts, state)
 
-    def __del__(self) -> None:
-        if not getattr(self, "closed", True):
-            warnings.warn(
-                f"Simulator with model={self.model} was deallocated while open. Please close "
-                "simulators manually to ensure resources are properly freed.",
-                ResourceWarning,
-                stacklevel=2,
-            )
+    def __del__(self, sys: Any = sys) -> None:
+        if getattr(self, "closed", True):
+            return
+        if sys.meta_path is None:  # Python ends, and has taken apart what a warning needs
+            return
+        warnings.warn(
+            f"Simulator with model={self.model} was deallocated while open. Please close "
+            "simulators manually to ensure resources are properly freed.",
+            ResourceWarning,
+            stacklevel=2,
+        )
