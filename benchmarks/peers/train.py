@@ -8,6 +8,7 @@ neurons in the place of a Nengo model.
 import argparse
 import importlib.util
 import json
+import math
 import os
 import resource
 import statistics
@@ -18,6 +19,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore")
 
 BATCHES = 8
+RATE = 1e-9
+"""Learning rate. With random targets a usual one lets the losses grow until they are infinite,
+where nengograd ends training: an epoch would be timed of which a part never ran."""
+
 LIBRARIES = ("tensorflow", "jax", "nengo_dl", "torch")
 """The first two are backends of nengograd."""
 
@@ -64,7 +69,7 @@ def data(args, size_in, size_out):
 
 
 def nengo_trainer(args):
-    """A function that goes through the data once, and how long it took to build."""
+    """A function that goes through the data once and returns a loss, and the time to build it."""
     import nengo
 
     nengo.rc.set("decoder_cache", "enabled", "False")
@@ -81,10 +86,11 @@ def nengo_trainer(args):
         sim = nengo_dl.Simulator(
             net, minibatch_size=args.minibatch, unroll_simulation=1, progress_bar=False
         )
-        sim.compile(tf.optimizers.SGD(1e-3), loss="mse")
+        sim.compile(tf.optimizers.SGD(RATE), loss="mse")
 
         def train():
-            sim.fit({net.inp: inputs}, {net.p: targets}, epochs=1, verbose=0)
+            history = sim.fit({net.inp: inputs}, {net.p: targets}, epochs=1, verbose=0)
+            return history.history["loss"][0]
 
         version = nengo_dl.__version__
     else:
@@ -100,7 +106,10 @@ def nengo_trainer(args):
         optimizer = sgd(args.library)
 
         def train():
-            sim.train({net.inp: inputs}, {net.p: targets}, optimizer)
+            with warnings.catch_warnings():
+                # Where training has ended before its time, that is a warning.
+                warnings.simplefilter("error", nengo.exceptions.NengoWarning)
+                return sim.train({net.inp: inputs}, {net.p: targets}, optimizer)["loss"][0]
 
         version = nengograd.__version__
     return train, time.perf_counter() - begin, version
@@ -111,16 +120,14 @@ def sgd(backend):
     if backend == "jax":
         import optax
 
-        return optax.sgd(1e-3)
+        return optax.sgd(RATE)
     import tensorflow as tf
 
-    return tf.keras.optimizers.SGD(1e-3)
+    return tf.keras.optimizers.SGD(RATE)
 
 
 def torch_trainer(args):
     """Layers of LIF rates behind synapses, step by step, as one writes it in PyTorch."""
-    import math
-
     import snntorch
     import torch
 
@@ -167,7 +174,7 @@ def torch_trainer(args):
 
     inputs, targets = (torch.from_numpy(x) for x in data(args, sizes[0], sizes[-1]))
     net = Net()
-    optimizer = torch.optim.SGD(net.parameters(), 1e-3)
+    optimizer = torch.optim.SGD(net.parameters(), RATE)
 
     def train():
         for i in range(0, len(inputs), args.minibatch):
@@ -176,7 +183,8 @@ def torch_trainer(args):
             loss = torch.nn.functional.mse_loss(output, targets[i : i + args.minibatch])
             loss.backward()
             optimizer.step()
-            loss.item()
+            last = loss.item()
+        return last
 
     return train, time.perf_counter() - begin, torch.__version__
 
@@ -187,13 +195,15 @@ def main():
     imported = peak_mb()
     train, build, version = (torch_trainer if args.library == "torch" else nengo_trainer)(args)
     begin = time.perf_counter()
-    train()
+    loss = train()
     first = time.perf_counter() - begin
     times = []
     for _ in range(args.repeats):
         begin = time.perf_counter()
-        train()
+        loss = train()
         times.append(1e3 * (time.perf_counter() - begin) / BATCHES)
+    if not math.isfinite(loss):
+        raise SystemExit(f"train: a loss of {loss}, so that not all of it may have been computed")
     result = {
         "library": args.library,
         "version": version,
