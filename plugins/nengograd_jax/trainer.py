@@ -23,6 +23,7 @@ from nengograd_xla.attribution import Traced
 from nengograd_xla.interrupts import deferred_interrupts
 from nengograd_xla.overtime import OverTime
 
+from .allocation import keep_freed_memory
 from .cache import cached_compilations
 from .flags import called_one_by_one
 from .loops import JaxLoops
@@ -56,6 +57,8 @@ class JaxTrainer(Trainer):
         self._program = program
         self._tracer: JaxTracer | None = None
         self._placement = placement
+        if placement.is_on_cpu:
+            keep_freed_memory()
         self._dtype = options.dtype
         with self._context():
             xp = make_namespace(options.dtype)
