@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..assembly.build import Build
 from ..files import check_writable
@@ -16,11 +17,11 @@ from ..plugin.registry import Registry
 from ..plugin.stand_ins import builder_name
 from ..plugin.trainer import Trainer
 from ..program.program import Block, Program
-from ..run.inputs import Feeds
+from ..run.inputs import NO_FEEDS, Feeds
 from ..run.runner import INPUTS, RUN, Recorded, Runner
 from .cost import bytes_moved, memory, operations
 from .machine import this_machine
-from .report import BlockCost, Profile
+from .report import BlockCost, Profile, save_profile
 
 __all__ = [
     "DEFAULT_PATH",
@@ -30,6 +31,7 @@ __all__ = [
     "profile_path",
     "summarize",
     "within",
+    "write_profile",
 ]
 
 DEFAULT_PATH = "nengograd_profile.json"
@@ -78,7 +80,7 @@ class Measurement:
 
 
 class ProfiledRun:
-    """Runs the first half of some steps as ever and measures the second.
+    """Runs the first half of some steps as ever, measures the second, and writes the profile.
 
     Parameters
     ----------
@@ -86,28 +88,42 @@ class ProfiledRun:
         What runs.
     folder : str or None
         For what the backend's own profiler writes.
+    path : Path
+        The file for the profile.
+    assemble_seconds : float
+        How long assembly took.
 
     Attributes
     ----------
-    seen : Measurement
-        What was measured, once the run is over.
+    profile : Profile or None
+        The profile, once the run is over.
     """
 
-    def __init__(self, runner: Runner, folder: str | None):
-        self.seen = Measurement()
+    def __init__(self, runner: Runner, folder: str | None, path: Path, assemble_seconds: float):
+        self.profile: Profile | None = None
         self._runner = runner
         self._folder = folder
+        self._path = path
+        self._assemble_seconds = assemble_seconds
 
-    def run(self, steps: int, feeds: Feeds) -> Generator[Recorded, None, None]:
+    def start(
+        self, steps: int, input_feeds: Mapping[Any, Any] | None = None
+    ) -> Generator[Recorded, None, None]:
+        """Check what is fed, and make what runs the steps; see `Runner.start`."""
+        given = input_feeds
+        feeds = NO_FEEDS if given is None else self._runner.check_feeds(given, steps)
+        return self._run(steps, feeds)
+
+    def _run(self, steps: int, feeds: Feeds) -> Generator[Recorded, None, None]:
         """Run a number of steps; see `Runner.run`. It has to be closed, as generators are."""
-        runner, seen, clock = self._runner, self.seen, time.perf_counter
-        turn, executed = runner.unroll, runner.executed(steps)
-        half = executed // 2 // turn * turn
+        runner, seen, clock = self._runner, Measurement(), time.perf_counter
+        unroll, executed = runner.unroll, runner.executed(steps)
+        half = executed // 2 // unroll * unroll
         begin = clock()
         runner.executable.warm_up()
         seen.compile_seconds = clock() - begin
         # The first run of a simulator does what no other does, such as to make its buffers.
-        untimed = turn if half > turn else 0
+        untimed = unroll if half > unroll else 0
         yield from runner.run(untimed, feeds)
         begin = clock()
         yield from runner.run(half - untimed, feeds)
@@ -128,6 +144,10 @@ class ProfiledRun:
             "calls of the backend, and measuring": max(spent[RUN] - inside, 0.0),
             "probe data and progress": max(seen.seconds - spent[RUN] - spent[INPUTS], 0.0),
         }
+        build, assembled = runner.build, self._assemble_seconds
+        self.profile = write_profile(
+            seen, runner.program, build, build.options, assembled, self._path
+        )
 
 
 def within(measured: Measured, seconds: float) -> Measured:
@@ -291,6 +311,29 @@ def summarize(
         machine=this_machine(options.dtype.name).to_dict(),
         spans=measured.spans,
     )
+
+
+def write_profile(
+    seen: Measurement,
+    program: Program,
+    build: Build,
+    options: Options,
+    assemble_seconds: float,
+    path: Path,
+    steps_per_minibatch: int | None = None,
+) -> Profile:
+    """Make a profile of what was measured, and write it into a file.
+
+    Parameters
+    ----------
+    seen, program, build, options, assemble_seconds, steps_per_minibatch
+        See `summarize`.
+    path : Path
+        A ``.json`` file; see `save_profile`.
+    """
+    profile = summarize(seen, program, build, options, assemble_seconds, steps_per_minibatch)
+    save_profile(profile, path)
+    return profile
 
 
 def _builder(block: Block, registry: Registry) -> tuple[str, str]:

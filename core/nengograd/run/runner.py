@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..assembly.build import Build
-from ..plugin.executable import Executable
+from ..plugin.executable import Executable, Host, PartialRun
 from ..plugin.measuring import Stopwatch
 from ..program.program import Program
 from ..program.sources import ConstantSource
-from .chunk import NanWatch
-from .inputs import NO_FEEDS, Feeds
-from .runtime import Runtime
+from .inputs import NO_FEEDS, Feeds, check_feeds
+from .nan_search import HostLog, NanSearch, Ran
+from .runtime import Runtime, feedable_nodes
 
 __all__ = ["INPUTS", "RUN", "Recorded", "Runner"]
 
@@ -59,16 +60,18 @@ class Runner:
 
     Attributes
     ----------
-    program, executable : Program, Executable
-        See above; `change_program` replaces them.
+    build, program, executable : Build, Program, Executable
+        See above. A method replaces them where the simulation goes on with others.
     runtime : Runtime
         What runs as Python on the host.
     state : object
         The executable's state after the last complete step.
     n_steps : int
         Number of complete steps.
+    feedable : set of nengo.Node
+        Nodes whose output a run can replace.
     unroll : int
-        Steps per turn of the loop: runs execute whole turns.
+        Steps per iteration of the loop: runs execute whole iterations.
     """
 
     def __init__(
@@ -77,22 +80,59 @@ class Runner:
         self.program = program
         self.executable = executable
         self.unroll = build.options.unroll
-        self._build = build
+        self.build = build
         self._stop_at_nan = stop_at_nan
+        self.feedable = feedable_nodes(program)
         self.start_over(seed)
 
     def start_over(self, seed: int) -> None:
         """Go back to the state before the first step."""
         self.state = self.executable.initial_state()
-        self.runtime = Runtime(self.program, self._build, seed, self._build.options)
+        self.runtime = Runtime(self.program, self.build, seed, self.build.options)
         self.n_steps = 0
-        self._nan_watch = NanWatch(self._build, self._stop_at_nan)
+        self._nan_search = NanSearch(self.build, self._stop_at_nan)
 
     # -- running
 
     def executed(self, steps: int) -> int:
-        """How many steps are executed to give a number of steps: whole turns."""
+        """How many steps are executed to give a number of steps: whole iterations."""
         return -(-steps // self.unroll) * self.unroll
+
+    def check_feeds(self, given: Mapping[Any, Any], steps: int) -> Feeds:
+        """What a user wants to feed in the next steps, checked.
+
+        Parameters
+        ----------
+        given : mapping
+            Node -> array ``(minibatch, n_steps, size_out)``; see `nengograd.Simulator.run_steps`.
+        steps : int
+            How many steps the arrays have to have.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If something that cannot be fed is, or shape, length or values do not fit.
+        """
+        values = check_feeds(given, self.feedable, steps, self.build.options)
+        return Feeds(values, self.n_steps + 1)
+
+    def start(
+        self, steps: int, input_feeds: Mapping[Any, Any] | None = None
+    ) -> Generator[Recorded, None, None]:
+        """Check what is fed, at once, and make what runs the steps when it is iterated over.
+
+        Parameters
+        ----------
+        steps, input_feeds
+            See `nengograd.Simulator.run_steps`.
+
+        Returns
+        -------
+        pieces : generator of Recorded
+            See `run`.
+        """
+        feeds = NO_FEEDS if input_feeds is None else self.check_feeds(input_feeds, steps)
+        return self.run(steps, feeds)
 
     def run(
         self, steps: int, feeds: Feeds = NO_FEEDS, stopwatch: Stopwatch | None = None
@@ -120,18 +160,16 @@ class Runner:
         """
         last, end = self.n_steps + steps, self.n_steps + self.executed(steps)
         chunk = max(self.executable.chunk // self.unroll, 1) * self.unroll
-        host = self.runtime.host(feeds)
-        evaluate, advance = self.runtime.inputs, self._nan_watch.run
+        host = partial(self.runtime.run_host, feeds=feeds)
+        read, advance = self.runtime.inputs.read, self._advance
         if stopwatch is not None:
-            evaluate, advance = _timed(stopwatch, INPUTS, evaluate), _timed(stopwatch, RUN, advance)
+            read, advance = _timed(stopwatch, INPUTS, read), _timed(stopwatch, RUN, advance)
         while self.n_steps < end:
             first = self.n_steps + 1
-            inputs, ready, error = evaluate(first, min(chunk, end - self.n_steps), feeds)
+            inputs, ready, error = read(first, min(chunk, end - self.n_steps), feeds)
             ready -= ready % self.unroll
             if ready:
-                ran = advance(
-                    self.program, self.executable, self.state, inputs[:ready], first, host
-                )
+                ran = advance(inputs[:ready], first, host)
                 self.state = ran.state
                 self.n_steps += ran.steps
                 error = error if ran.error is None else ran.error
@@ -143,6 +181,21 @@ class Runner:
             if error is not None:
                 raise error
 
+    def _advance(self, inputs: NDArray[Any], first: int, host: Host) -> Ran:
+        """Run a step for each row of the inputs, up to an error or to a step that makes a NaN."""
+        search, log = self._nan_search, None
+        if search.enabled:
+            log = HostLog(self.program, self.build.options.batch, host)
+            host = log.call
+        try:
+            after = self.executable.run(self.state, inputs, len(inputs), first, host)
+            ran = Ran(*after, len(inputs))
+        except PartialRun as stopped:
+            ran = Ran.partly(stopped)
+        if log is None:
+            return ran
+        return search.check(self.program, self.executable, self.state, inputs, first, log, ran)
+
     # -- what it computes with
 
     def arrays(self, parameters: Mapping[int, NDArray[Any]]) -> dict[int, NDArray[Any]]:
@@ -153,7 +206,7 @@ class Runner:
         parameters : mapping
             Its parameter arrays.
         """
-        dtype = self._build.options.dtype
+        dtype = self.build.options.dtype
         arrays = {
             a.id: np.asarray(a.initial, dtype=dtype) for a in self.program.by_role("constant")
         }
@@ -192,12 +245,14 @@ class Runner:
         self.program, self.executable = program, executable
 
     def change_executable(
-        self, executable: Executable, parameters: Mapping[int, NDArray[Any]]
+        self, build: Build, executable: Executable, parameters: Mapping[int, NDArray[Any]]
     ) -> None:
         """Go on with what another backend has made of the same program, from where it is.
 
         Parameters
         ----------
+        build : Build
+            The model, with the builders of that backend.
         executable : Executable
             What runs the program from here on.
         parameters : mapping
@@ -205,10 +260,11 @@ class Runner:
         """
         executable.set_parameters(parameters)
         state = executable.make_state(self.executable.read(self.state))
-        self.executable, self.state = executable, state
+        self.build, self.executable, self.state = build, executable, state
 
     def change_before_start(
         self,
+        build: Build,
         program: Program,
         executable: Executable,
         parameters: Mapping[int, NDArray[Any]],
@@ -218,6 +274,8 @@ class Runner:
 
         Parameters
         ----------
+        build : Build
+            The model, with the builders of the program's backend.
         program, executable : Program, Executable
             The program, and what runs it.
         parameters : mapping
@@ -227,7 +285,8 @@ class Runner:
         """
         state = self._own(executable.initial_state(), executable)
         program.carry_over(self.program, self.arrays(parameters), state)
-        self.program, self.executable = program, executable
+        self.build, self.program, self.executable = build, program, executable
+        self.feedable = feedable_nodes(program)
         self.start_over(seed)
         self.state = executable.make_state(state)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..assembly.build import Build
 from ..plugin.builders import NeuronBuilder
 from ..plugin.drawing import checked_draw
-from ..plugin.executable import Host, Options
+from ..plugin.executable import Options
 from ..plugin.registry import Registry
 from ..program.handing import pieces_of
 from ..program.program import Program
@@ -116,6 +116,11 @@ class Runtime:
         Seed of the simulation.
     options : Options
         dtype and minibatch.
+
+    Attributes
+    ----------
+    inputs : Inputs
+        What gives the program's input array.
     """
 
     def __init__(self, program: Program, build: Build, seed: int, options: Options):
@@ -164,7 +169,7 @@ class Runtime:
             source.key: _start(source, found, self._dt, build.registry)
             for source, found in rngs.items()
         }
-        self._inputs = Inputs(program.sources, functions, self._dt, options.batch, options.dtype)
+        self.inputs = Inputs(program.sources, functions, self._dt, options.batch, options.dtype)
 
     def _note(self, position: int, rngs: Sequence[np.random.RandomState]) -> None:
         """Remember generators by the place of their operator in the step order."""
@@ -178,13 +183,13 @@ class Runtime:
         not known.
         """
         made = {name: _numbers(rng) for name, rng in self._generators.items()}
-        return {**made, **{n: np.array(x) for n, x in self._inputs.memories().items()}}
+        return {**made, **{n: np.array(x) for n, x in self.inputs.memories().items()}}
 
     def write(self, values: Mapping[str, NDArray[Any]]) -> None:
         """Put back what `read` has returned."""
         for name, rng in self._generators.items():
             _put_numbers(rng, values[name])
-        for name, array in self._inputs.memories().items():
+        for name, array in self.inputs.memories().items():
             array[...] = values[name]
 
     def _share(self, rng: np.random.RandomState) -> Generators:
@@ -222,31 +227,19 @@ class Runtime:
                 visit = HostVisit.regrouped(found, self._dt, self._items, self._dtype, pieces)
             visits.append(visit)
         self._visits = visits
-        self._inputs.follow(program.sources)
+        self.inputs.follow(program.sources)
 
-    def inputs(
-        self, first: int, n: int, feeds: Feeds = NO_FEEDS
-    ) -> tuple[NDArray[Any], int, BaseException | None]:
-        """Inputs of n steps; see `Inputs.read`."""
-        return self._inputs.read(first, n, feeds)
-
-    def host(self, feeds: Feeds = NO_FEEDS) -> Host:
-        """What runs the host blocks of the program in a run.
+    def run_host(
+        self, number: int, step: int, operands: Sequence[NDArray[Any]], feeds: Feeds = NO_FEEDS
+    ) -> list[NDArray[Any]]:
+        """Run a host block of the program in a step.
 
         Parameters
         ----------
+        number, step, operands
+            See `nengograd.plugin.executable.Host`.
         feeds : Feeds
             What replaces the output of nodes.
-
-        Returns
-        -------
-        host : callable
-            See `nengograd.plugin.executable.Host`.
         """
-        batched = self._batched
-
-        def run(number: int, step: int, operands: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-            with np.errstate(invalid="raise", divide="ignore"):
-                return self._visits[number](step, operands, batched, feeds)
-
-        return run
+        with np.errstate(invalid="raise", divide="ignore"):
+            return self._visits[number](step, operands, self._batched, feeds)

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from ..assembly.build import Build
 from ..plugin.executable import Executable, Options
 from ..plugin.manager import PluginManager
-from ..profile import Profile, save_profile
-from ..profile.session import Measurement, summarize
+from ..profile.report import Profile
 from ..program.program import Program
 from ..run.recording import Recording
 from ..run.runner import Runner
@@ -42,7 +41,6 @@ class SimulatorBase:
     seed: int
     _assemble_seconds: float
     _build: Build
-    _feedable: set[Any]
     _folder: str | None
     _learning: TrainableModel
     _plugins: PluginManager
@@ -72,14 +70,6 @@ class SimulatorBase:
         executable = build.engine.compile(program, build.registry, build.options)
         self._event("compiled", begin, backend=build.registry.backend)
         return executable
-
-    def _report(
-        self, seen: Measurement, program: Program, path: Path, steps: int | None = None
-    ) -> None:
-        """Keep and write a profile of a run or, if it has steps per minibatch, of a training."""
-        options = self.options if steps is None else self.options.with_minibatch()
-        self.profile = summarize(seen, program, self._build, options, self._assemble_seconds, steps)
-        save_profile(self.profile, path)
 
     # -- what it computes with
 

@@ -339,7 +339,7 @@ class FittingMethods(Moving):
             )
 
     def _samples(self, n_steps: int | None) -> Samples:
-        return Samples(self._build, self._learning.settings, self._feedable, n_steps)
+        return Samples(self._build, self._learning.settings, self._runner.feedable, n_steps)
 
     def _given(self, x: Any, y: Any, n_steps: int | None, steps: int | None) -> Given:
         """Data and goals, checked."""

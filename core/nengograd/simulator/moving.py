@@ -18,7 +18,7 @@ from ..plugin.manager import PluginManager, registry_for
 from ..plugin.registry import Registry
 from ..profile.cost import count_work
 from ..program.program import Program
-from ..run.runtime import feedable_nodes, warn_about_host
+from ..run.runtime import warn_about_host
 from ..tensor_node import SimTensorNode
 from .activity import Activity
 from .base import SimulatorBase
@@ -256,10 +256,9 @@ class Moving(SimulatorBase):
         if warm_up:
             executable.warm_up()
         if is_alike:
-            runner.change_executable(executable, parameters)
+            runner.change_executable(build, executable, parameters)
         else:
-            runner.change_before_start(program, executable, parameters, self.seed)
-            self._feedable = feedable_nodes(program)
+            runner.change_before_start(build, program, executable, parameters, self.seed)
             warn_about_host(program, build.registry)
         self._parked.pop(name, None)
         self._parked[self.backend] = old

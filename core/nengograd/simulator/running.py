@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import numpy as np
 from nengo.exceptions import NengoWarning, ReadonlyError, ValidationError
 from nengo.utils.progress import Progress, ProgressTracker
-from numpy.typing import NDArray
 
 from ..arguments.table import check_arguments
 from ..profile.session import ProfiledRun, profile_path
-from ..run.inputs import NO_FEEDS, Feeds, check_feeds
+from ..run.runner import Recorded
 from .activity import Activity
 from .base import ProfileTo
 from .moving import Moving
@@ -151,43 +149,43 @@ class RunMethods(Moving):
         self._check_open("run")
         self._take_writes()
         path = None if profile is None else profile_path(profile)
-        values: Mapping[Any, NDArray[Any]] = {}
-        if input_feeds is not None:
-            values = check_feeds(input_feeds, self._feedable, steps, self.options)
-        executed = self._runner.executed(steps)
-        if executed != steps:
-            warnings.warn(
-                f"{steps} steps are not a multiple of unroll_simulation={self.options.unroll}: "
-                f"{executed} are executed, and the data of the last {executed - steps} is dropped",
-                NengoWarning,
-                stacklevel=3,
-            )
-        begin = time.perf_counter()
-        bar = self.progress_bar if progress_bar is None else progress_bar
         with Activity(self._activities, "run"):
+            runner = self._runner
+            measured = None
+            if path is not None:
+                measured = ProfiledRun(runner, self._folder, path, self._assemble_seconds)
+            pieces = (measured or runner).start(steps, input_feeds)
+            executed = runner.executed(steps)
+            if executed != steps:
+                warnings.warn(
+                    f"{steps} steps are not a multiple of "
+                    f"unroll_simulation={self.options.unroll}: {executed} are executed, and the "
+                    f"data of the last {executed - steps} is dropped",
+                    NengoWarning,
+                    stacklevel=3,
+                )
+            begin = time.perf_counter()
+            bar = self.progress_bar if progress_bar is None else progress_bar
             if bar:
                 progress = Progress("Simulating", "Simulation", steps)
                 with ProgressTracker(bar, progress):
-                    self._run(steps, values, progress.step, path)
+                    self._run(steps, pieces, progress.step)
             else:
                 # A tracker makes a thread, which takes longer than a step, even for no bar.
-                self._run(steps, values, _unseen, path)
+                self._run(steps, pieces, _unseen)
+            if measured is not None:
+                self.profile = measured.profile
         self._event("ran", begin, steps=executed)
 
     def _run(
         self,
         steps: int,
-        values: Mapping[Any, NDArray[Any]],
+        pieces: Generator[Recorded, None, None],
         progress: Callable[[int], object],
-        path: Path | None,
     ) -> None:
-        """Run, and keep what is recorded; with a path, measure and report."""
+        """Run, and keep what is recorded."""
         if steps > self._choice.least:
             self._before_run(steps)
-        runner = self._runner
-        feeds = Feeds(values, runner.n_steps + 1) if values else NO_FEEDS
-        measured = None if path is None else ProfiledRun(runner, self._folder)
-        pieces = (measured or runner).run(steps, feeds)
         try:
             for piece in pieces:
                 self._recording.add(*piece)
@@ -195,8 +193,6 @@ class RunMethods(Moving):
         finally:
             self._signals.refresh()
             pieces.close()
-        if measured is not None and path is not None:
-            self._report(measured.seen, runner.program, path)
 
     def trange(self, dt: float | None = None, sample_every: float | None = None) -> Any:
         """Times of the steps whose data probes have recorded.

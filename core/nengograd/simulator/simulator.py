@@ -21,7 +21,7 @@ from ..plugin.manager import get_manager
 from ..program.program import Program
 from ..run.recording import Recording, SimulationData
 from ..run.runner import Runner
-from ..run.runtime import feedable_nodes, warn_about_host
+from ..run.runtime import warn_about_host
 from ..run.signals import SignalValues
 from ..training.model import TrainableModel
 from .activity import Activity
@@ -171,7 +171,6 @@ class Simulator(RunMethods, TrainingMethods, FittingMethods, ParameterMethods):
         self._learning = TrainableModel(self._build, settings)
         warn_about_host(program, self._build.registry)
 
-        self._feedable = feedable_nodes(program)
         self._recording = Recording(self.model, options.batch, options.dtype)
         self._signals = self._signal_values()
         self.data = SimulationData(

@@ -10,7 +10,7 @@ from nengo.exceptions import ValidationError
 
 from ..arguments.table import check_arguments
 from ..plugin.trainer import FitOptions, LossTerm
-from ..profile.session import ProfiledTraining, profile_path
+from ..profile.session import ProfiledTraining, profile_path, write_profile
 from ..training.data import training_data
 from ..training.evaluation import compute_loss
 from ..training.fit import fit
@@ -153,7 +153,16 @@ class TrainingMethods(Moving):
                 if learning.n_epochs > fit_options.first_epoch:
                     self._show_parameters()
         if profiler is not None and path is not None:
-            self._report(profiler.seen, learning.differentiable, path, data.n_steps)
+            program, options = learning.differentiable, self.options.with_minibatch()
+            self.profile = write_profile(
+                profiler.seen,
+                program,
+                self._build,
+                options,
+                self._assemble_seconds,
+                path,
+                data.n_steps,
+            )
         self._event("trained", begin, epochs=len(history["loss"]))
         return history
 
@@ -196,7 +205,7 @@ class TrainingMethods(Moving):
     ) -> tuple[TrainingData, list[LossTerm]]:
         """Data and losses, checked."""
         return training_data(
-            self._build, self._learning.settings, self._feedable, inputs, targets, objective
+            self._build, self._learning.settings, self._runner.feedable, inputs, targets, objective
         )
 
     def _loss(self, data: TrainingData, terms: list[LossTerm]) -> float:

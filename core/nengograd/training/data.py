@@ -336,7 +336,7 @@ class Batches:
     def _sources(self, runtime: Runtime, first: int) -> NDArray[Any]:
         """Inputs of all steps from a first one on, as far as they do not come from the data."""
         feeds = {node: np.moveaxis(x, 1, 0) for node, x in self.first.inputs.items()}
-        inputs, _, error = runtime.inputs(first, self.n_steps, Feeds(feeds, first))
+        inputs, _, error = runtime.inputs.read(first, self.n_steps, Feeds(feeds, first))
         if error is not None:
             raise error
         return inputs

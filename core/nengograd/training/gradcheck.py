@@ -127,7 +127,7 @@ def _random_inputs(
     program: Program, runtime: Runtime, rng: np.random.RandomState, n_steps: int
 ) -> NDArray[Any]:
     """Inputs of a run, those of nodes replaced by random numbers."""
-    inputs, _, error = runtime.inputs(1, n_steps)
+    inputs, _, error = runtime.inputs.read(1, n_steps)
     if error is not None:
         raise error
     for _, place in _node_places(program):

@@ -1,4 +1,4 @@
-"""Chunks of a run: what is complete when one is stopped, and the search for NaN.
+"""The search for the step that makes a NaN.
 
 A compiled loop cannot stop at a step. So steps are run first, and looked at then: at the state
 in the end and at what was recorded. Only where there is a NaN, they are run again, to find the
@@ -22,7 +22,7 @@ from ..program.failures import failed_operator
 from ..program.nan import find_origin, has_nan, nan_error
 from ..program.program import Program
 
-__all__ = ["NanWatch", "Ran", "run_steps"]
+__all__ = ["HostLog", "NanSearch", "Ran"]
 
 
 class Ran(NamedTuple):
@@ -45,8 +45,13 @@ class Ran(NamedTuple):
     steps: int
     error: BaseException | None = None
 
+    @classmethod
+    def partly(cls, run: PartialRun) -> Ran:
+        """What was complete of a run when an error stopped it."""
+        return cls(run.state, run.outputs, run.steps, run.__cause__)
 
-def run_steps(
+
+def _run_steps(
     executable: Executable, state: Any, inputs: NDArray[Any], first: int, host: Host
 ) -> Ran:
     """Run one step for each row of the inputs; an error is returned.
@@ -61,7 +66,7 @@ def run_steps(
     try:
         state, outputs = executable.run(state, inputs, len(inputs), first, host)
     except PartialRun as partial:
-        return Ran(partial.state, partial.outputs, partial.steps, partial.__cause__)
+        return Ran.partly(partial)
     return Ran(state, outputs, len(inputs))
 
 
@@ -69,12 +74,21 @@ class _NanOperand(Exception):
     """A Python function would have been called with NaN."""
 
 
-class _HostLog:
-    """Calls of host blocks, with what they have returned."""
+class HostLog:
+    """Calls the host blocks of a program, and keeps what they have returned.
+
+    Parameters
+    ----------
+    program : Program
+        What is run.
+    batch : tuple of int
+        The batch axis, if there is one.
+    host : callable
+        Runs a host block; see `nengograd.plugin.executable.Host`.
+    """
 
     def __init__(self, program: Program, batch: tuple[int, ...], host: Host):
         self._program = program
-        self._blocks = program.host_blocks
         self._batch = batch
         self._host = host
         self._results: dict[tuple[int, int], list[NDArray[Any]]] = {}
@@ -99,7 +113,7 @@ class _HostLog:
         known = self._results.get((number, step))
         if known is not None:
             return known
-        made = self._blocks[number].outputs
+        made = self._program.host_blocks[number].outputs
         return [np.zeros((*self._batch, self._program.arrays[i].size)) for i in made]
 
     def resume(self, number: int, step: int, operands: Sequence[NDArray[Any]]) -> Any:
@@ -108,11 +122,12 @@ class _HostLog:
         return self._host(number, step, operands) if known is None else known
 
 
-class NanWatch:
-    """Runs a simulation's steps, and stops before the first that makes a NaN.
+class NanSearch:
+    """Finds the first step that has made a NaN, among steps that have been run.
 
     A NaN that was given, such as what a process puts out on purpose, is passed on as it is in
-    `nengo.Simulator`. From then on all that follows from it is NaN rightly, and the watch ends.
+    `nengo.Simulator`. From then on all that follows from it is NaN rightly, and there is nothing
+    more to search for.
 
     Parameters
     ----------
@@ -120,40 +135,47 @@ class NanWatch:
         The model.
     enabled : bool
         False to pass on all NaN.
+
+    Attributes
+    ----------
+    enabled : bool
+        Whether the next steps have to be looked at.
     """
 
     def __init__(self, build: Build, enabled: bool):
+        self.enabled = enabled
         self._model = build.model
         self._options = build.options
-        self._enabled = enabled
 
-    def run(
+    def check(
         self,
         program: Program,
         executable: Executable,
         state: Any,
         inputs: NDArray[Any],
         first: int,
-        host: Host,
+        log: HostLog,
+        ran: Ran,
     ) -> Ran:
-        """Run one step for each row of the inputs.
+        """Look at steps that have been run, one for each row of the inputs.
 
         Parameters
         ----------
         program : Program
-            What is run.
-        executable, state, inputs, first, host
-            See `Executable.run`.
+            What was run.
+        executable, state, inputs, first
+            See `Executable.run`: what ran, and where it began.
+        log : HostLog
+            What has called the host blocks.
+        ran : Ran
+            What came of it.
 
         Returns
         -------
         ran : Ran
-            With a `nengo.exceptions.SimulationError` if a step has made a NaN.
+            The same, or where a step has made a NaN, what was complete before that step, with a
+            `nengo.exceptions.SimulationError`.
         """
-        if not self._enabled:
-            return run_steps(executable, state, inputs, first, host)
-        log = _HostLog(program, self._options.batch, host)
-        ran = run_steps(executable, state, inputs, first, log.call)
         is_broken_off = isinstance(ran.error, _NanOperand)
         if not is_broken_off and not _is_nan(executable, ran):
             return ran
@@ -161,11 +183,11 @@ class NanWatch:
         error = self._examine(program, executable, clean, inputs[clean.steps :], first, log)
         if error is not None:
             return Ran(clean.state, clean.outputs, clean.steps, error)
-        self._enabled = False
+        self.enabled = False
         if not is_broken_off:
             return ran
         at = ran.steps
-        rest = run_steps(executable, ran.state, inputs[at:], first + at, log.resume)
+        rest = _run_steps(executable, ran.state, inputs[at:], first + at, log.resume)
         outputs = [np.concatenate(pair) for pair in zip(ran.outputs, rest.outputs, strict=True)]
         return Ran(rest.state, outputs, at + rest.steps, rest.error)
 
@@ -176,9 +198,9 @@ class NanWatch:
         inputs: NDArray[Any],
         ran: Ran,
         first: int,
-        log: _HostLog,
+        log: HostLog,
     ) -> Ran:
-        """The steps, in whole turns, before the turn in which the first NaN appears."""
+        """The steps, in whole iterations, before the iteration in which a NaN appears."""
         if not _is_nan(executable, ran):
             return ran
         unroll = self._options.unroll
@@ -186,7 +208,7 @@ class NanWatch:
         low, high = 0, -(-ran.steps // unroll)
         while high - low > 1:
             middle = (low + high) // 2
-            half = run_steps(executable, state, inputs[: middle * unroll], first, log.repeat)
+            half = _run_steps(executable, state, inputs[: middle * unroll], first, log.repeat)
             if _is_nan(executable, half):
                 high = middle
             else:
@@ -200,9 +222,9 @@ class NanWatch:
         clean: Ran,
         inputs: NDArray[Any],
         first: int,
-        log: _HostLog,
+        log: HostLog,
     ) -> SimulationError | None:
-        """The error about the NaN that the next turn makes; None if it was given."""
+        """The error about the NaN that the next iteration makes; None if it was given."""
         constants = {a.id: np.asarray(a.initial) for a in program.by_role("constant")}
         ids = [array.id for array in program.by_role("input")]
         state, batch = clean.state, self._options.batch
