@@ -17,11 +17,11 @@ from nengograd.assembly.assemble import assemble
 from nengograd.assembly.trained import Training
 from nengograd.config import Settings
 from nengograd.plugin.manager import get_registry
+from nengograd.training.changes import parameter_values
 from nengograd.training.parameters import (
     Parameter,
     find_parameters,
     parameter_arrays,
-    parameter_values,
 )
 
 

@@ -20,7 +20,7 @@ from ..program.sources import ConstantSource
 from .params_file import ArrayInfo
 from .saved import CONSTANT, FIXED, GAIN, PARAMETER, START, Slot, find_slots, infos, signal_names
 
-__all__ = ["Changes", "Recipe"]
+__all__ = ["Changes", "Recipe", "parameter_values"]
 
 _REMEMBERED = ("values", "gains", "held", "apart")
 
@@ -110,6 +110,27 @@ class Changes:
             self.values[signal] = value.reshape(shape).copy()
         self.held = self.held | (set(values) - self._node_outputs)
         self.apart = self.apart | apart
+
+    def set_parameters(self, values: Mapping[Any, NDArray[Any]], held: AbstractSet[Any]) -> None:
+        """Change the values of parameters, by signal, and keep signals as parameters."""
+        self.values.update(values)
+        self.held = self.held | held
+
+    def take(
+        self, program: Program, arrays: Mapping[int, NDArray[Any]], held: AbstractSet[Any]
+    ) -> None:
+        """Take over what training has made of a program's parameters.
+
+        Parameters
+        ----------
+        program : Program
+            What is trained.
+        arrays : mapping
+            Its parameter arrays, by id.
+        held : set of Signal
+            What the running program has to have as parameters.
+        """
+        self.set_parameters(parameter_values(program, arrays), held)
 
     def remembered(self) -> dict[str, Any]:
         """All of it; `recall` puts it back, of a copy, too."""
@@ -225,3 +246,22 @@ class Changes:
                     f"- {name} differ: sparse weights stand in other places",
                     attr="params",
                 )
+
+
+def parameter_values(
+    program: Program, arrays: Mapping[int, NDArray[Any]]
+) -> dict[Any, NDArray[Any]]:
+    """The value of each parameter that a program has, by signal.
+
+    Parameters
+    ----------
+    program : Program
+        A program with parameters.
+    arrays : mapping
+        Its parameter arrays, by id.
+    """
+    values = {}
+    for signal, view in program.parameters.items():
+        flat = view.gather(arrays)
+        values[signal] = flat if signal.sparse else flat.reshape(signal.shape)
+    return values

@@ -1,9 +1,9 @@
-"""Training data: checked, and dealt out in minibatches."""
+"""Training data, checked."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,15 @@ from numpy.typing import NDArray
 from ..assembly.build import Build
 from ..config import Settings
 from ..plugin.executable import Options
-from ..plugin.trainer import BatchSpec, LossTerm
-from ..program.program import Program
-from ..program.sources import SeedSource
-from ..run.inputs import Feeds, check_node, numbers
+from ..plugin.trainer import LossTerm
+from ..run.inputs import check_node, numbers
 from ..run.recording import probe_names
-from ..run.runtime import Runtime
 from .losses import by_probe, takes_labels
-from .minibatches import Data, TrainingData
+from .minibatches import TrainingData
 
 __all__ = [
-    "Batches",
     "check_data",
-    "check_input",
+    "check_fed",
     "sampled_steps",
     "training_data",
 ]
@@ -78,7 +74,7 @@ def training_data(
         for probe in model.probes
     }
     data = check_data(inputs, targets, nodes, samples, sizes, build.options)
-    losses = by_probe(objective, data.targets)
+    losses = by_probe(objective, {p: not np.isnan(x).all() for p, x in data.targets.items()})
     outputs, names = {p: i for i, p in enumerate(model.probes)}, probe_names(model.probes)
     factor = 1 / len(losses)
     terms = [
@@ -125,11 +121,17 @@ def check_data(
     """
     if not targets:
         raise ValidationError("at least one probe needs a target", attr="targets")
-    fed = {
-        node: check_input(node, values, nodes, options.dtype, "inputs")
-        for node, values in inputs.items()
-    }
-    wanted = {probe: _target(probe, values, sizes, options) for probe, values in targets.items()}
+    for node in inputs:
+        check_node(node, nodes, "inputs")
+    for probe in targets:
+        _check_probe(probe, sizes)
+    dtype = options.dtype
+    fed = {node: numbers(node, values, "inputs", dtype) for node, values in inputs.items()}
+    wanted = {probe: numbers(probe, values, "targets", dtype) for probe, values in targets.items()}
+    for node, array in fed.items():
+        check_fed(node, array, "inputs")
+    for probe, array in wanted.items():
+        _check_target(probe, array, sizes[probe])
     n_steps = _number_of_steps(fed, wanted, probes)
     for probe, array in wanted.items():
         samples = probes[probe](n_steps)
@@ -151,26 +153,18 @@ def check_data(
     )
 
 
-def check_input(
-    node: Any, values: Any, nodes: Collection[Any], dtype: Any, attr: str
-) -> NDArray[Any]:
-    """Check what is fed to a node: a finite (n_items, n_steps, size_out) array of numbers.
+def check_fed(node: Any, array: NDArray[Any], attr: str) -> None:
+    """Check what is fed to a node: a finite (n_items, n_steps, size_out) array.
 
     Parameters
     ----------
     node : nengo.Node
         The node.
-    values : array
+    array : array
         What is fed to it.
-    nodes : collection of nengo.Node
-        Those that may be fed.
-    dtype : dtype
-        Of the result.
     attr : str
         The argument, for errors.
     """
-    check_node(node, nodes, attr)
-    array = numbers(node, values, attr, dtype)
     _check_shape(node, array, node.size_out, attr)
     if not np.isfinite(array).all():
         where = np.argwhere(~np.isfinite(array))[0].tolist()
@@ -178,19 +172,19 @@ def check_input(
             f"values for {node} are not finite, first at [item, step, dimension] {where}",
             attr=attr,
         )
-    return array
 
 
-def _target(probe: Any, values: Any, sizes: Mapping[Any, int], options: Options) -> NDArray[Any]:
-    if probe not in sizes:
+def _check_probe(probe: Any, known: Collection[Any]) -> None:
+    if probe not in known:
         raise ValidationError(
             f"keys must be probes of this simulator's network, not {probe!r}", attr="targets"
         )
-    array = numbers(probe, values, "targets", options.dtype)
-    _check_shape(probe, array, sizes[probe], "targets")
+
+
+def _check_target(probe: Any, array: NDArray[Any], size: int) -> None:
+    _check_shape(probe, array, size, "targets")
     if np.isinf(array).any():
         raise ValidationError(f"values for {probe} are infinite", attr="targets")
-    return array
 
 
 def _check_shape(key: Any, array: NDArray[Any], size: int, attr: str) -> None:
@@ -244,99 +238,3 @@ def _whole_minibatches(n_items: int, size: int) -> int:
             stacklevel=6,
         )
     return whole
-
-
-class Batches:
-    """Deals out training data in minibatches, as the input array of a program.
-
-    Parameters
-    ----------
-    data : Data
-        What to deal out.
-    program : Program
-        Whose input array is filled.
-    build : Build
-        The model.
-    options : Options
-        With a minibatch.
-    seed : int
-        Of the order of the items, and of all random processes.
-
-    Attributes
-    ----------
-    begun : int
-        How many epochs have begun.
-    first : Minibatch
-        The first minibatch.
-    """
-
-    def __init__(
-        self,
-        data: Data,
-        program: Program,
-        build: Build,
-        options: Options,
-        seed: int,
-    ):
-        self.data = data
-        self.n_steps = data.n_steps
-        self.begun = 0
-        self._size = options.n_items
-        self._program = program
-        self._build = build
-        self._options = options
-        self._seed = seed
-        self.first = data.first(self._size)
-
-    @property
-    def spec(self) -> BatchSpec:
-        """What `epoch` yields."""
-        size = sum(length for _, _, length in self._program.sources)
-        targets = tuple(array.shape for array in self.first.targets)
-        shape = (self.n_steps, self._size, size)
-        return BatchSpec(shape, targets, self.data.count(self._size))
-
-    def epoch(
-        self, number: int, shuffle: bool, stateful: bool = False
-    ) -> Iterator[tuple[NDArray[Any], list[NDArray[Any]]]]:
-        """Go through the data once.
-
-        Random processes of the model run anew in each epoch, from seed plus ``number``. With
-        ``stateful``, time goes on from one minibatch to the next.
-
-        Yields
-        ------
-        inputs : (n_steps, minibatch, size) array
-            All sources, side by side. Reused: valid until the next minibatch.
-        targets : list of (minibatch, n_samples, size_in) arrays
-            In the order of the data's probes.
-        """
-        self.begun += 1
-        rng = np.random.RandomState([self._seed % 2**32, number]) if shuffle else None
-        runtime = Runtime(self._program, self._build, (self._seed + number) % 2**32, self._options)
-        inputs = self._sources(runtime, 1)
-        places = {source.node: slice(at, at + n) for source, at, n in self._program.sources}
-        start = 0
-        for place, minibatch in enumerate(self.data.minibatches(self._size, rng)):
-            if stateful and place:
-                inputs = self._sources(runtime, 1 + place * self.n_steps)
-            for node, values in minibatch.inputs.items():
-                if node in places:
-                    inputs[..., places[node]] = np.moveaxis(values, 1, 0)
-            self._draw_keys(inputs, [self._seed % 2**32, number, start])
-            yield inputs, minibatch.targets
-            start += self._size
-
-    def _draw_keys(self, inputs: NDArray[Any], seed: list[int]) -> None:
-        rng = np.random.RandomState(seed)
-        for source, at, length in self._program.sources:
-            if isinstance(source, SeedSource):
-                inputs[..., at : at + length] = source.draw(rng, self.n_steps)
-
-    def _sources(self, runtime: Runtime, first: int) -> NDArray[Any]:
-        """Inputs of all steps from a first one on, as far as they do not come from the data."""
-        feeds = {node: np.moveaxis(x, 1, 0) for node, x in self.first.inputs.items()}
-        inputs, _, error = runtime.inputs.read(first, self.n_steps, Feeds(feeds, first))
-        if error is not None:
-            raise error
-        return inputs

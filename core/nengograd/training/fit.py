@@ -1,17 +1,19 @@
-"""Training: from data and an optimizer to new values of a model's parameters."""
+"""Training: the loop over epochs and minibatches, from data to new values of parameters."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nengo.exceptions import ValidationError
+import numpy as np
+from nengo.exceptions import NengoWarning, ValidationError
+from numpy.typing import NDArray
 
 from ..plugin.trainer import FitOptions, LossTerm
 from ..profile.session import ProfiledTraining
-from .data import Batches
-from .epochs import run_epochs
-from .minibatches import Data
+from ..program.nan import stopped_training
+from .minibatches import Batches, Data
 from .model import TrainableModel
 from .reach import check_can_train
 
@@ -54,51 +56,169 @@ def fit(
     profiler : ProfiledTraining, optional
         Measures.
     metrics : sequence of (str, int, metric)
-        See `run_epochs`.
+        What else is counted of what the losses see: its name in histories, the number of the term,
+        and what makes a tally, as ``metric.tally(xp)``.
 
     Returns
     -------
     history : dict
         ``"loss"`` and other figures, one number per epoch.
     """
-    program = model.differentiable
-    batches = Batches(data, program, model.build, model.training_options, seed)
-    check_can_train(program, model.build.registry, losses, batches.first.targets)
-    trainer = model.load_trainer(program)
-    if options.stateful and not trainer.carries_state:
-        raise ValidationError(
-            "the backend cannot carry the state over from one minibatch to the next here",
-            attr="stateful",
-        )
-    spec = batches.spec
-    trainer.compile(optimizer, losses, spec, options)
-    callbacks = trainer.callbacks(options, spec)
+    training = _Training(model, data, losses, optimizer, options, seed)
+    training.run(metrics, on_epoch_end, profiler)
+    return training.callbacks.history
 
-    def write_back_and_report() -> Mapping[str, float]:
-        model.n_epochs = options.first_epoch + batches.begun
-        model.read_trainer(program, trainer)
-        return {} if on_epoch_end is None else on_epoch_end()
 
-    if profiler is not None:
-        profiler.begin(trainer, options.n_epochs * (spec.n_batches or 0))
-    try:
-        run_epochs(
-            trainer.step,
-            batches,
-            losses,
-            callbacks,
-            options,
-            None if on_epoch_end is None else write_back_and_report,
-            None if profiler is None else profiler.on_batch_begin,
-            metrics,
-            model.build.engine.namespace(model.training_options.dtype),
-            trainer.begin_epoch,
-        )
-        return callbacks.history
-    finally:
+class _Training:
+    """A training in progress.
+
+    Parameters
+    ----------
+    model, data, losses, optimizer, options, seed
+        See `fit`.
+
+    Attributes
+    ----------
+    callbacks : Callbacks
+        They get the figures, and keep the history.
+    """
+
+    def __init__(
+        self,
+        model: TrainableModel,
+        data: Data,
+        losses: Sequence[LossTerm],
+        optimizer: Any,
+        options: FitOptions,
+        seed: int,
+    ):
+        program = model.differentiable
+        batches = Batches(data, program, model.build, model.training_options, seed)
+        check_can_train(program, model.build.registry, losses, batches.last_steps(losses))
+        trainer = model.load_trainer(program)
+        if options.stateful and not trainer.carries_state:
+            raise ValidationError(
+                "the backend cannot carry the state over from one minibatch to the next here",
+                attr="stateful",
+            )
+        self._spec = batches.spec
+        trainer.compile(optimizer, losses, self._spec, options)
+        self.callbacks = trainer.callbacks(options, self._spec)
+        self._model = model
+        self._program = program
+        self._trainer = trainer
+        self._batches = batches
+        self._terms = losses
+        self._options = options
+        self._xp = model.build.engine.namespace(model.training_options.dtype)
+
+    def run(
+        self,
+        metrics: Sequence[tuple[str, int, Any]],
+        on_epoch_end: Callable[[], Mapping[str, float]] | None,
+        profiler: ProfiledTraining | None,
+    ) -> None:
+        """Train for all epochs; however that ends, the model gets the values reached."""
         if profiler is not None:
-            profiler.finish()
-        if batches.begun:
-            model.n_epochs = options.first_epoch + batches.begun
-            model.read_trainer(program, trainer)
-            model.warn_of_nan()
+            n_batches = self._options.n_epochs * (self._spec.n_batches or 0)
+            profiler.begin(self._trainer, n_batches)
+        try:
+            self._epochs(metrics, on_epoch_end, profiler)
+        finally:
+            if profiler is not None:
+                profiler.finish()
+            if self._batches.begun:
+                self._write_back()
+                self._model.warn_of_nan()
+
+    def _epochs(
+        self,
+        metrics: Sequence[tuple[str, int, Any]],
+        on_epoch_end: Callable[[], Mapping[str, float]] | None,
+        profiler: ProfiledTraining | None,
+    ) -> None:
+        """Train for some epochs; see `fit`.
+
+        A minibatch that is not finite stops the training as a callback would, with a warning.
+        """
+        callbacks, options = self.callbacks, self._options
+        callbacks.on_train_begin()
+        logs: dict[str, float] = {}
+        for epoch in range(max(callbacks.first_epoch, options.initial_epoch), options.n_epochs):
+            callbacks.on_epoch_begin(epoch)
+            count, logs = self._epoch(epoch, metrics, profiler, logs)
+            if not count:
+                warnings.warn(
+                    f"there are no data left for epoch {epoch + 1}; training ends. Give something "
+                    "that can be iterated over again, or steps_per_epoch",
+                    NengoWarning,
+                    stacklevel=5,
+                )
+                break
+            if on_epoch_end is not None:
+                self._write_back()
+                logs = {**logs, **on_epoch_end()}
+            callbacks.on_epoch_end(epoch, logs)
+            if callbacks.stop_training:
+                break
+        callbacks.on_train_end(logs)
+
+    def _epoch(
+        self,
+        epoch: int,
+        metrics: Sequence[tuple[str, int, Any]],
+        profiler: ProfiledTraining | None,
+        logs: dict[str, float],
+    ) -> tuple[int, dict[str, float]]:
+        """Train on the minibatches of an epoch; their number, and the last figures."""
+        callbacks, options, xp = self.callbacks, self._options, self._xp
+        mean = _Mean(self._terms)
+        tallies = [(name, index, metric.tally(xp)) for name, index, metric in metrics]
+        count = 0
+        self._trainer.begin_epoch()
+        number = options.first_epoch + epoch
+        for inputs, targets in self._batches.epoch(number, options.shuffle, options.stateful):
+            callbacks.on_batch_begin(count)
+            if profiler is not None:
+                profiler.on_batch_begin()
+            result = self._trainer.step(inputs, targets)
+            logs = mean.add(result.losses, result.weights)
+            for name, index, tally in tallies:
+                tally.add(xp.asarray(result.outputs[index]), xp.asarray(targets[index]))
+                logs[name] = tally.result()
+            callbacks.on_batch_end(count, logs)
+            count += 1
+            if result.problem:
+                message = stopped_training(epoch, count, result.problem)
+                warnings.warn(message, NengoWarning, stacklevel=6)
+                callbacks.stop_training = True
+            if callbacks.stop_training:
+                break
+        return count, logs
+
+    def _write_back(self) -> None:
+        """Give the model the values that have been reached, and count the epochs begun."""
+        self._model.n_epochs = self._options.first_epoch + self._batches.begun
+        self._model.read_trainer(self._program, self._trainer)
+
+
+class _Mean:
+    """The mean of each loss over the minibatches of an epoch, by their weights."""
+
+    def __init__(self, terms: Sequence[LossTerm]):
+        self._names = [term.name for term in terms]
+        self._factors = np.array([term.factor for term in terms])
+        self._total = np.zeros(len(terms))
+        self._weight = np.zeros(len(terms))
+
+    def add(self, losses: NDArray[Any], weights: NDArray[Any]) -> dict[str, float]:
+        """Take in a minibatch; return the figures so far."""
+        self._total += losses * weights
+        self._weight += weights
+        # Until the first target that asks for anything, there is no loss.
+        means = self._total / np.where(self._weight > 0, self._weight, 1)
+        logs = {"loss": float((means * self._factors).sum())}
+        if len(self._names) > 1:
+            pairs = zip(self._names, means, strict=True)
+            logs.update({f"{name}_loss": float(loss) for name, loss in pairs})
+        return logs

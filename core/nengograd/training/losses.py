@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from nengo.exceptions import ValidationError
-from numpy.typing import NDArray
 
 from ..plugin.trainer import LossTerm
 from .named_losses import NAMED
@@ -285,7 +284,7 @@ def _one_number(xp: Any, value: Any, name: str) -> Any:
 # -- several probes
 
 
-def by_probe(objective: Any, targets: Mapping[Any, NDArray[Any]]) -> dict[Any, Loss | Metric]:
+def by_probe(objective: Any, targets: Mapping[Any, bool]) -> dict[Any, Loss | Metric]:
     """The loss or metric of each probe that has a target.
 
     Parameters
@@ -293,7 +292,7 @@ def by_probe(objective: Any, targets: Mapping[Any, NDArray[Any]]) -> dict[Any, L
     objective : object or dict
         One `Objective` for all, or one for each probe.
     targets : mapping
-        Probe -> array, NaN where nothing is asked.
+        Probe -> whether any of its targets is not NaN, and so asks for something.
 
     Raises
     ------
@@ -311,7 +310,7 @@ def by_probe(objective: Any, targets: Mapping[Any, NDArray[Any]]) -> dict[Any, L
     found = {probe: find_loss(objective[probe]) for probe in targets}
     _check_metrics_are_apart(found)
     for probe, loss in found.items():
-        if isinstance(loss, Loss) and loss.needs_targets and np.isnan(targets[probe]).all():
+        if isinstance(loss, Loss) and loss.needs_targets and not targets[probe]:
             raise ValidationError(
                 f'all values for {probe} are NaN, of which "{loss.name}" has no mean; give a '
                 "number for some element",

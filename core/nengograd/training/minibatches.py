@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Data", "Minibatch", "TrainingData"]
+from ..assembly.build import Build
+from ..plugin.executable import Options
+from ..plugin.trainer import BatchSpec, LossTerm
+from ..program.program import Program
+from ..program.sources import SeedSource
+from ..run.inputs import Feeds
+from ..run.runtime import Runtime
+
+__all__ = ["Batches", "Data", "Minibatch", "TrainingData"]
 
 
 class Minibatch(NamedTuple):
@@ -117,3 +125,112 @@ class TrainingData:
             self.n_steps,
             max(stop - start, 0),
         )
+
+
+class Batches:
+    """Deals out training data in minibatches, as the input array of a program.
+
+    Parameters
+    ----------
+    data : Data
+        What to deal out.
+    program : Program
+        Whose input array is filled.
+    build : Build
+        The model.
+    options : Options
+        With a minibatch.
+    seed : int
+        Of the order of the items, and of all random processes.
+
+    Attributes
+    ----------
+    begun : int
+        How many epochs have begun.
+    first : Minibatch
+        The first minibatch.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        program: Program,
+        build: Build,
+        options: Options,
+        seed: int,
+    ):
+        self.data = data
+        self.n_steps = data.n_steps
+        self.begun = 0
+        self._size = options.n_items
+        self._program = program
+        self._build = build
+        self._options = options
+        self._seed = seed
+        self.first = data.first(self._size)
+
+    @property
+    def spec(self) -> BatchSpec:
+        """What `epoch` yields."""
+        size = sum(length for _, _, length in self._program.sources)
+        targets = tuple(array.shape for array in self.first.targets)
+        shape = (self.n_steps, self._size, size)
+        return BatchSpec(shape, targets, self.data.count(self._size))
+
+    def last_steps(self, terms: Sequence[LossTerm]) -> list[int | None]:
+        """The last step, counted from 1, that each term has a target for in the first minibatch."""
+        found: list[int | None] = []
+        for term, target in zip(terms, self.first.targets, strict=True):
+            steps = term.steps
+            if isinstance(term.loss.given, str):
+                steps = steps[~np.isnan(target).all(axis=(0, 2))]
+            found.append(int(steps.max()) + 1 if len(steps) else None)
+        return found
+
+    def epoch(
+        self, number: int, shuffle: bool, stateful: bool = False
+    ) -> Iterator[tuple[NDArray[Any], list[NDArray[Any]]]]:
+        """Go through the data once.
+
+        Random processes of the model run anew in each epoch, from seed plus ``number``. With
+        ``stateful``, time goes on from one minibatch to the next.
+
+        Yields
+        ------
+        inputs : (n_steps, minibatch, size) array
+            All sources, side by side. Reused: valid until the next minibatch.
+        targets : list of (minibatch, n_samples, size_in) arrays
+            In the order of the data's probes.
+        """
+        self.begun += 1
+        rng = np.random.RandomState([self._seed % 2**32, number]) if shuffle else None
+        runtime = Runtime(self._program, self._build, (self._seed + number) % 2**32, self._options)
+        inputs = self._sources(runtime, 1)
+        places = {source.node: slice(at, at + n) for source, at, n in self._program.sources}
+        start = 0
+        for place, minibatch in enumerate(self.data.minibatches(self._size, rng)):
+            if stateful and place:
+                inputs = self._sources(runtime, 1 + place * self.n_steps)
+            for node, values in minibatch.inputs.items():
+                if node in places:
+                    inputs[..., places[node]] = np.moveaxis(values, 1, 0)
+            self._draw_keys(inputs, [self._seed % 2**32, number, start])
+            yield inputs, minibatch.targets
+            start += self._size
+
+    def _draw_keys(self, inputs: NDArray[Any], seed: list[int]) -> None:
+        rng = np.random.RandomState(seed)
+        for source, at, length in self._program.sources:
+            if isinstance(source, SeedSource):
+                inputs[..., at : at + length] = source.draw(rng, self.n_steps)
+
+    def _sources(self, runtime: Runtime, first: int) -> NDArray[Any]:
+        """Inputs of all steps from a first one on, with zeros where the data belong."""
+        feeds = {
+            node: np.zeros((1, self._size, values.shape[2]), values.dtype)
+            for node, values in self.first.inputs.items()
+        }
+        inputs, _, error = runtime.inputs.read(first, self.n_steps, Feeds(feeds, first))
+        if error is not None:
+            raise error
+        return inputs

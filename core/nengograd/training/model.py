@@ -25,7 +25,6 @@ from .parameters import (
     find_parameters,
     parameter_arrays,
     parameter_table,
-    parameter_values,
 )
 from .saved import check_fit, infos
 from .surrogates import stand_ins
@@ -164,7 +163,7 @@ class TrainableModel:
         program, trainer : Program, Trainer
             What is trained, and what trains it.
         """
-        self.set_values(parameter_values(program, trainer.read()))
+        self.changes.take(program, trainer.read(), self._signals)
 
     def make_trainer(self, program: Program, options: Options) -> Trainer:
         """A trainer of the backend.
@@ -215,8 +214,7 @@ class TrainableModel:
 
     def set_values(self, values: Mapping[Any, NDArray[Any]]) -> None:
         """Change the value of parameters, by signal."""
-        self.changes.values.update(values)
-        self.changes.held = self.changes.held | self._signals
+        self.changes.set_parameters(values, self._signals)
 
     def warn_of_nan(self) -> None:
         """Warn if parameters are not finite: by way of a callback, say."""
@@ -226,7 +224,7 @@ class TrainableModel:
                 f"parameters are not finite: {', '.join(names)}. What depends on them will not be "
                 "either; sim.reset() restores what the model was built with",
                 NengoWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def set_named(self, given: Mapping[str, NDArray[Any]]) -> None:

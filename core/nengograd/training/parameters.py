@@ -22,7 +22,6 @@ __all__ = [
     "find_parameters",
     "parameter_arrays",
     "parameter_table",
-    "parameter_values",
     "possible_parameters",
 ]
 
@@ -157,25 +156,6 @@ def parameter_arrays(
         if signal in values:
             view.scatter(np.asarray(values[signal]).reshape(-1), arrays)
     return arrays
-
-
-def parameter_values(
-    program: Program, arrays: Mapping[int, NDArray[Any]]
-) -> dict[Any, NDArray[Any]]:
-    """The value of each parameter that a program has, by signal; undoes `parameter_arrays`.
-
-    Parameters
-    ----------
-    program : Program
-        A program with parameters.
-    arrays : mapping
-        Its parameter arrays, by id.
-    """
-    values = {}
-    for signal, view in program.parameters.items():
-        flat = view.gather(arrays)
-        values[signal] = flat if signal.sparse else flat.reshape(signal.shape)
-    return values
 
 
 def parameter_table(named: Mapping[str, NDArray[Any]]) -> str:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
-from numpy.typing import NDArray
 
 from ..plugin.registry import Registry
 from ..plugin.trainer import LossTerm
@@ -20,7 +17,10 @@ __all__ = ["check_can_train"]
 
 
 def check_can_train(
-    program: Program, registry: Registry, terms: Sequence[LossTerm], targets: Sequence[NDArray[Any]]
+    program: Program,
+    registry: Registry,
+    terms: Sequence[LossTerm],
+    last_steps: Sequence[int | None],
 ) -> None:
     """Refuse a training that cannot change any of its losses; warn of those it cannot.
 
@@ -34,9 +34,8 @@ def check_can_train(
         Its builders.
     terms : sequence of LossTerm
         What to learn.
-    targets : sequence of (n_items, n_samples, size) arrays
-        In the order of the terms. Where an objective of ours is to be minimized, NaN asks for
-        nothing.
+    last_steps : sequence of int or None
+        The last step, counted from 1, that each term has a target for.
 
     Raises
     ------
@@ -52,8 +51,8 @@ def check_can_train(
     _check_gradients_exist(program, registry, [term.output for term in terms])
     needed = steps_to_reach(program, registry, [term.output for term in terms])
     lines = []
-    for term, target in zip(terms, targets, strict=True):
-        steps, last = needed[term.output], _last_step(term, target)
+    for term, last in zip(terms, last_steps, strict=True):
+        steps = needed[term.output]
         if steps is None:
             lines.append(f"{term.name}, which no trainable parameter reaches")
         elif last is None:
@@ -67,7 +66,7 @@ def check_can_train(
     if len(lines) == len(terms):
         raise ValidationError(message, attr="targets")
     if lines:
-        warnings.warn(message, NengoWarning, stacklevel=4)
+        warnings.warn(message, NengoWarning, stacklevel=5)
 
 
 def _check_gradients_exist(program: Program, registry: Registry, outputs: Sequence[int]) -> None:
@@ -79,11 +78,3 @@ def _check_gradients_exist(program: Program, registry: Registry, outputs: Sequen
         )
     if not program.parameters:
         raise ValidationError("the network has no trainable parameters", attr="network")
-
-
-def _last_step(term: LossTerm, target: NDArray[Any]) -> int | None:
-    """The last step, counted from 1, that a term has a target for."""
-    steps = term.steps
-    if isinstance(term.loss.given, str):
-        steps = steps[~np.isnan(target).all(axis=(0, 2))]
-    return int(steps.max()) + 1 if len(steps) else None

@@ -14,7 +14,7 @@ from ..config import Settings
 from ..plugin.trainer import LossTerm
 from ..run.inputs import numbers
 from ..run.recording import probe_names
-from .data import check_input, sampled_steps
+from .data import check_fed, sampled_steps
 from .goals import Goal
 from .minibatches import TrainingData
 from .named_data import by_object
@@ -80,7 +80,8 @@ class Samples:
         for node, array in arrays.items():
             if array.ndim == 2:
                 array = np.broadcast_to(array[:, None], (len(array), n_steps, array.shape[1]))
-            fed[node] = check_input(node, array, self.nodes, self.dtype, "x")
+            check_fed(node, array, "x")
+            fed[node] = array
         return fed, n_steps
 
     def _number_of_steps(self, arrays: Mapping[Any, NDArray[Any]]) -> int:
