@@ -336,6 +336,48 @@ def test_trange_is_that_of_nengo(model: Any, sim: Any, expected: Any) -> None:
         assert len(sim.trange(sample_every=probe.sample_every)) == len(sim.data[probe])
 
 
+@pytest.fixture
+def rarely_probed() -> Any:
+    """Probes of values of one, several and two-dimensional elements, each after 0.1 s."""
+    with nengo.Network(seed=0) as net:
+        ens = nengo.Ensemble(5, 2)
+        weights = nengo.Connection(ens, nengo.Node(size_in=2))
+        every = {"sample_every": 0.1}
+        net.found = [
+            nengo.Probe(nengo.Node([1.0, 2.0, 3.0]), **every),
+            nengo.Probe(nengo.Node(lambda t: t), **every),
+            nengo.Probe(ens, **every),
+            nengo.Probe(ens.neurons, "voltage", **every),
+            nengo.Probe(weights, "weights", **every),
+        ]
+    return net
+
+
+@pytest.mark.parametrize("steps", [0, 5, 100])
+def test_data_of_a_run_shorter_than_sample_every_have_the_shape_that_nengo_gives(
+    make_sim: Callable[..., Any], rarely_probed: Any, steps: int
+) -> None:
+    sim = make_sim(rarely_probed)
+    with nengo.Simulator(rarely_probed, progress_bar=False) as reference:
+        for simulator in (sim, reference) if steps else ():
+            simulator.run_steps(steps)
+        expected = [reference.data[probe].shape for probe in rarely_probed.found]
+        assert [sim.data[probe].shape for probe in rarely_probed.found] == expected
+        for simulator in (sim, reference):
+            simulator.clear_probes()
+        expected = [reference.data[probe].shape for probe in rarely_probed.found]
+        assert [sim.data[probe].shape for probe in rarely_probed.found] == expected
+
+
+def test_data_of_a_minibatch_without_samples_keep_its_axis(
+    make_sim: Callable[..., Any], rarely_probed: Any
+) -> None:
+    sim = make_sim(rarely_probed, minibatch_size=2)
+    sim.run_steps(5)
+    shapes = [sim.data[probe].shape for probe in rarely_probed.found]
+    assert shapes == [(2, 0, 3), (2, 0, 1), (2, 0, 2), (2, 0, 5), (2, 0, 2, 5)]
+
+
 def test_the_old_name_of_sample_every_warns(sim: Any, expected: Any) -> None:
     sim.run_steps(10)
     with pytest.warns(DeprecationWarning, match="sample_every"):

@@ -95,13 +95,17 @@ class Recorder:
 
     @property
     def array(self) -> NDArray[Any]:
-        """All samples, read-only: (n, size), or (minibatch, n, size) with minibatches."""
+        """All samples, read-only: (n, ...), or (minibatch, n, ...) with minibatches.
+
+        Without minibatches, no samples have the shape (0,), as in Nengo.
+        """
         samples = self.samples
         if self._shown is None or self._shown[0] is not samples:
             array = samples.view()
-            array = array.reshape(array.shape[:-1] + self.shape)
             if self.batch:
-                array = np.moveaxis(array, 1, 0)
+                array = np.moveaxis(array.reshape(array.shape[:-1] + self.shape), 1, 0)
+            else:
+                array = array.reshape((len(array), *self.shape) if len(array) else 0)
             array.setflags(write=False)
             self._shown = samples, array
         return self._shown[1]
