@@ -115,12 +115,12 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     """Wait until all have ended, or the first has failed."""
     ended: queue.SimpleQueue[int] = queue.SimpleQueue()
 
-    def watch(index: int) -> None:
+    def await_end(index: int) -> None:
         processes[index].wait()
         ended.put(index)
 
     for index in range(len(processes)):
-        threading.Thread(target=watch, args=[index], daemon=True).start()
+        threading.Thread(target=await_end, args=[index], daemon=True).start()
     for _ in processes:
         index = ended.get()
         status = processes[index].returncode

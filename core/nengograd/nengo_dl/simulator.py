@@ -80,7 +80,7 @@ class Simulator(simulator.Simulator):
 
     @property
     def unroll(self) -> int:
-        """Steps per turn of the backend's loop."""
+        """Steps per iteration of the backend's loop."""
         return self.options.unroll
 
     @property

@@ -32,7 +32,7 @@ class Options:
     minibatch_size : int or None
         Items simulated side by side; None for no batch axis.
     unroll : int
-        Steps per turn of the loop.
+        Steps per iteration of the loop.
     jit : bool or None
         Whether to compile with the backend's optimizing compiler; None for its default.
     """

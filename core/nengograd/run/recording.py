@@ -115,7 +115,7 @@ class Recorder:
 
 
 class Timeline:
-    """Which steps have been recorded: all that were run, but for those of a cut-off turn."""
+    """Which steps have been recorded: those asked for, of the whole iterations that were run."""
 
     def __init__(self) -> None:
         self._spans: list[tuple[int, int]] = []

@@ -57,8 +57,8 @@ class Simulator(RunMethods, TrainingMethods, FittingMethods, ParameterMethods):
         Where to run, such as ``"/cpu:0"`` or ``"/gpu:0"``. With several, or ``"all"``, the items
         of the minibatch are shared out over devices, where the backend can do that.
     unroll_simulation : int
-        Steps per turn of the backend's loop. Runs execute whole turns. The time to compile does
-        not depend on it, and on a CPU the time per step hardly does.
+        Steps per iteration of the backend's loop. Runs execute whole iterations. The time to
+        compile does not depend on it, and on a CPU the time per step hardly does.
     minibatch_size : int, optional
         Number of simulations that run side by side. With it, probe data has the shape
         ``(minibatch_size, n_steps, size)``, without it ``(n_steps, size)``.

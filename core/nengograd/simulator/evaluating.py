@@ -1,0 +1,254 @@
+"""Methods of a simulator that run items beside it, in the words of Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import ValidationError
+from nengo.utils.progress import Progress, ProgressTracker
+from numpy.typing import NDArray
+
+from ..arguments.table import check_arguments
+from ..run.runner import Runner
+from ..training.evaluation import evaluate, predicted
+from ..training.fit_data import Given, given_data
+from ..training.goals import Compiled, Goal
+from ..training.minibatches import Data, TrainingData
+from ..training.named_data import is_batch_of_arrays
+from ..training.samples import Samples
+from ..training.streams import StreamedData
+from .activity import Activity
+from .moving import Moving
+
+__all__ = ["EvaluationMethods", "named_metrics"]
+
+
+class EvaluationMethods(Moving):
+    """`evaluate`, `predict` and `predict_on_batch` of `nengograd.Simulator`."""
+
+    _compiled_for: Compiled | None = None
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        return_dict: bool = False,
+        n_steps: int | None = None,
+    ) -> Any:
+        """Losses and metrics of all items, as the network runs, in the words of Keras.
+
+        Spiking neurons spike, and nothing is dropped out. A simulation in progress is not
+        disturbed. Items that do not fill a minibatch count, too.
+
+        Parameters
+        ----------
+        x, y, batch_size, n_steps
+            See `fit`.
+        verbose : "auto", 0, 1 or 2
+            Whether to show a progress bar.
+        steps : int, optional
+            Minibatches to take from an iterable; by default all.
+        return_dict : bool
+            Whether to return figures by name.
+
+        Returns
+        -------
+        figures : float, list of float, or dict
+            The loss, with several probes the loss of each, and the metrics: a number if it is one,
+            else a list, in the order of the names in the dict.
+        """
+        self._check_open("compute a loss")
+        check_arguments("Simulator.evaluate", locals())
+        self._check_batch_size(batch_size)
+        self._take_writes()
+        compiled = self._compiled_or_error("evaluate")
+        given = self._given(x, y, n_steps, steps)
+        if not compiled.is_named:
+            self._move_for("differentiate", "compute a loss", compiled.objects())
+        with (
+            Activity(self._activities, "compute a loss"),
+            self._bar(verbose, "Evaluating", given.data) as step,
+        ):
+            figures = self._evaluate(given, step)
+        if return_dict:
+            return figures
+        values = list(figures.values())
+        return values[0] if len(values) == 1 else values
+
+    def predict(
+        self,
+        x: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        n_steps: int | None = None,
+        stateful: bool = False,
+    ) -> dict[Any, NDArray[Any]]:
+        """What probes record for each item, in the words of Keras.
+
+        Parameters
+        ----------
+        x, batch_size, n_steps
+            See `fit`; of an iterable, batches ``x`` or ``(x, y)``, whose targets are not looked at.
+            There may be any number of items. Where nothing is fed, one minibatch is run.
+        verbose : "auto", 0, 1 or 2
+            Whether to show a progress bar.
+        steps : int, optional
+            Minibatches to take from an iterable; by default all.
+        stateful : bool
+            Whether the simulation goes on from where it is, minibatch after minibatch, and stays
+            where it has come to. Otherwise each minibatch begins at the first step, and a
+            simulation in progress is not disturbed. Probe data of the simulator stay as they are.
+
+        Returns
+        -------
+        outputs : dict
+            Probe -> array ``(n_items, n_samples, size)``.
+        """
+        self._check_open("predict")
+        check_arguments("Simulator.predict", locals())
+        self._check_batch_size(batch_size)
+        self._take_writes()
+        samples = self._samples(n_steps)
+        size = self.options.n_items
+
+        def items(x: Any, y: Any) -> TrainingData:
+            return samples.items(x, size)
+
+        data: Data = (
+            items(x, None)
+            if is_batch_of_arrays(x)
+            else StreamedData(x, items, has_targets=False, steps_per_epoch=steps)
+        )
+        with Activity(self._activities, "predict"), self._bar(verbose, "Predicting", data) as step:
+            try:
+                return self._predict(samples, data, stateful, step)
+            finally:
+                self._signals.refresh()
+
+    def predict_on_batch(
+        self, x: Any = None, n_steps: int | None = None
+    ) -> dict[Any, NDArray[Any]]:
+        """What probes record for the items of one minibatch; see `predict`.
+
+        Parameters
+        ----------
+        x : array, list or dict
+            See `fit`, with as many items as the minibatch has.
+        n_steps : int, optional
+            See `fit`.
+        """
+        self._check_open("predict")
+        check_arguments("Simulator.predict_on_batch", locals())
+        if x is not None:
+            count, size = self._samples(n_steps).items(x).n_items, self.options.n_items
+            if count != size:
+                raise ValidationError(
+                    f"there are {count} items, and a minibatch has {size}; `predict` takes any "
+                    "number",
+                    attr="x",
+                )
+        return self.predict(x, verbose=0, n_steps=n_steps)
+
+    # -- inside
+
+    def _compiled_or_error(self, what: str) -> Compiled:
+        if self._compiled_for is None:
+            raise ValidationError(
+                f"{what} needs a loss: call sim.compile(optimizer, loss) first", attr="loss"
+            )
+        return self._compiled_for
+
+    def _check_batch_size(self, batch_size: int | None) -> None:
+        size = self.options.n_items
+        if batch_size not in (None, size):
+            raise ValidationError(
+                f"the simulator was made for minibatches of {size}; leave batch_size out, or make "
+                f"a Simulator with minibatch_size={batch_size}",
+                attr="batch_size",
+            )
+
+    def _samples(self, n_steps: int | None) -> Samples:
+        return Samples(self._build, self._learning.settings, self._runner.feedable, n_steps)
+
+    def _given(self, x: Any, y: Any, n_steps: int | None, steps: int | None) -> Given:
+        """Data and goals, checked."""
+        return given_data(self._samples(n_steps), self._compiled_or_error("fit"), x, y, steps)
+
+    def _verbosity(self, verbose: Any) -> int:
+        return int(bool(self.progress_bar)) if verbose == "auto" else int(verbose)
+
+    @contextmanager
+    def _bar(self, verbose: Any, name: str, data: Data) -> Iterator[Callable[[], object]]:
+        """A progress bar over minibatches, if one is to be shown."""
+        if not self._verbosity(verbose):
+            yield _unseen
+            return
+        size = self.options.n_items
+        whole = data.count(size)
+        is_open = isinstance(data, TrainingData) and data.n_items % size
+        progress = Progress(name, name, None if whole is None else whole + bool(is_open))
+        with ProgressTracker(self.progress_bar or True, progress):
+            yield progress.step
+
+    def _fresh(self, n_steps: int) -> Runner:
+        """A simulation that begins, beside the one in progress."""
+        if n_steps > self._choice.least:
+            self._before_run(n_steps)
+        runner, stop = self._runner, self._learning.settings.stop_at_nan
+        return Runner(self._build, runner.program, runner.executable, self.seed, stop)
+
+    def _evaluate(self, given: Given, step: Callable[[], object] | None = None) -> dict[str, float]:
+        """Figures by name."""
+        data, terms = given.data, given.terms
+        xp = self._build.engine.namespace(self.options.dtype)
+        losses = [term.loss.tally(xp) for term in terms]
+        metrics = [
+            (name, index, metric.tally(xp)) for name, index, metric in named_metrics(given.goals)
+        ]
+        tallies = [
+            [loss, *(tally for _, at, tally in metrics if at == index)]
+            for index, loss in enumerate(losses)
+        ]
+
+        def runs() -> Runner:
+            if step is not None:
+                step()
+            return self._fresh(data.n_steps)
+
+        if not evaluate(runs, self._build, data, terms, tallies, xp):
+            raise ValidationError("there are no data left; the iterable has ended", attr="x")
+        means = [loss.result() for loss in losses]
+        figures = {"loss": float(sum(t.factor * x for t, x in zip(terms, means, strict=True)))}
+        if len(terms) > 1:
+            figures |= {f"{t.name}_loss": float(x) for t, x in zip(terms, means, strict=True)}
+        return figures | {name: tally.result() for name, _, tally in metrics}
+
+    def _predict(
+        self, samples: Samples, data: Data, stateful: bool, step: Callable[[], object]
+    ) -> dict[Any, NDArray[Any]]:
+        def runs() -> Runner:
+            step()
+            return self._runner if stateful else self._fresh(data.n_steps)
+
+        wanted = [(probe, samples.steps(probe, data.n_steps)) for probe in samples.probes]
+        found: dict[Any, list[NDArray[Any]]] = {probe: [] for probe, _ in wanted}
+        for recorded, count in predicted(runs, self._build, data):
+            for index, (probe, steps) in enumerate(wanted):
+                found[probe].append(recorded[index][:count, steps])
+        return {probe: np.concatenate(parts) for probe, parts in found.items()}
+
+
+def _unseen() -> None:
+    """Progress that nobody looks at."""
+
+
+def named_metrics(goals: list[Goal]) -> list[tuple[str, int, Any]]:
+    """All metrics: the name in histories, the number of the term, the metric."""
+    return [(name, index, one) for index, goal in enumerate(goals) for name, one in goal.metrics]
