@@ -387,6 +387,13 @@ def test_several_devices_choose_a_backend_that_shares_minibatches_out() -> None:
         assert sim.backend == able[0]
 
 
+def test_tensors_of_a_node_choose_among_the_backends_that_compile(simulate: Callable) -> None:
+    need_backend("tensorflow")
+    with nengo.Network() as net:
+        nengograd.TensorNode(lambda t: t[None, None], backend="tensorflow")
+    assert simulate(net, plugins=[], unroll_simulation=2).backend == "tensorflow"
+
+
 def test_tensors_of_a_node_choose_their_backend(simulate: Callable) -> None:
     need_backend("tensorflow")
     with nengo.Network() as net:

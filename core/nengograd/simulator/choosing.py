@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..plugin.backend import BackendInfo
@@ -68,6 +68,9 @@ class Choice:
         Runs of more steps are counted; past all numbers of steps where nothing is to be decided.
     is_needed : bool
         Whether the present backend is there for what `home` cannot do.
+    able : sequence of str
+        Where arguments of the simulator have named a backend, such as ``unroll_simulation``: those
+        that can do what they ask for.
     """
 
     asked: str | None
@@ -77,6 +80,7 @@ class Choice:
     steps: int = 0
     least: int = _NEVER
     is_needed: bool = False
+    able: Sequence[str] = ()
 
     def start_over(self) -> None:
         """Count anew: a simulation begins at `home`."""

@@ -65,7 +65,7 @@ def begin_choice(
     able = plugins.with_capability(capability) if capability else []
     if able:
         _LOG.debug("backend %s: the preferred one that %s", able[0], capability)
-        return Choice(able[0], able[0])
+        return Choice(able[0], able[0], able=able)
     usable = plugins.usable
     costs = candidates(usable, options.dtype.name)
     home = first_to_run(costs) if costs else plugins.choose(None)
@@ -96,7 +96,8 @@ class Moving(SimulatorBase):
         """Choose the backend that the model begins with, and plan where it goes from there."""
         choice, plugins = self._choice, self._plugins
         tensors = tensors_of(order)
-        if choice.asked is None and tensors in plugins.usable:
+        able = plugins.usable if choice.asked is None else choice.able
+        if tensors is not None and tensors in able:
             choice.asked = choice.home = tensors
         build = self._build_of(choice.home, order)
         program = build.assemble()
