@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import nengo
+import numpy as np
 
 from nengograd.neurons import LeakyReLU
 from nengograd.plugin.model_reader import over_time
@@ -42,8 +43,24 @@ def activation_of(function: Any) -> Activation | None:
     if is_linear(function):
         return None
     name = str(getattr(function, "__name__", None) or getattr(function, "name", function))
-    is_known = function is getattr(keras.activations, name, None)
-    return Activation(name, function, _neurons(name) if is_known else None)
+    neurons = _neurons(name)
+    if neurons is not None and not _is_same(function, getattr(keras.activations, name)):
+        neurons = None
+    return Activation(name, function, neurons)
+
+
+def _is_same(function: Any, known: Any) -> bool:
+    """Whether a function computes what Keras' activation of its name does.
+
+    Array libraries have functions of the same names, such as ``tf.nn.relu``, and so may users.
+    """
+    if function is known:
+        return True
+    x = np.linspace(-4, 4, 33, dtype=np.float32)
+    try:
+        return bool(np.allclose(np.asarray(function(x)), np.asarray(known(x)), atol=1e-5))
+    except Exception:  # a function that takes no array computes something else
+        return False
 
 
 @over_time

@@ -159,3 +159,22 @@ def test_a_flattened_image_has_its_channels_last_in_any_case() -> None:
     x = np.random.RandomState(1).normal(size=(3, 4, 5, 6)).astype(np.float32)
     (found,) = outputs(nengograd.convert(model), x)
     np.testing.assert_allclose(found[:, 0], model(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
+def test_functions_of_an_array_library_are_the_activations_that_they_compute(name: str) -> None:
+    library = pytest.importorskip("tensorflow").nn
+    model = sequential([L.Dense(5, getattr(library, name))], (4,))
+    converted = nengograd.convert(model, allow_fallback=False)
+    assert len(converted.net.all_ensembles) == 1
+    assert converted.verify()
+
+
+def test_a_function_of_the_name_of_an_activation_that_computes_another_stays_itself() -> None:
+    def relu(x: Any) -> Any:
+        return keras.ops.maximum(x, 0.0) * 2
+
+    with pytest.warns(NengoWarning, match="tensor nodes"):
+        converted = nengograd.convert(sequential([L.Dense(5, relu)], (4,)))
+    assert not converted.net.all_ensembles
+    assert converted.verify()
