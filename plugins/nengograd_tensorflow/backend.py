@@ -20,6 +20,7 @@ from .devices import device_names, find_device
 from .executable import TensorFlowPrimitives
 from .library import PROCESS
 from .namespace import make_namespace
+from .summaries import Summaries
 from .tensor_functions import check_keras, tensor_function
 from .tensor_nodes import outside_of_compiler, warn_of_nodes
 from .trainer import TensorFlowTrainer
@@ -59,6 +60,10 @@ class TensorFlowBackend(Backend):
     ) -> TensorFunction:
         """Prepare a function on tensors, or a Keras layer."""
         return tensor_function(function, shape_in, pass_time)
+
+    def summary_writer(self, folder: str) -> Summaries:
+        """Open a folder for TensorBoard."""
+        return Summaries(folder)
 
     def namespace(self, dtype: np.dtype[Any]) -> Namespace:
         """Functions of tensors."""

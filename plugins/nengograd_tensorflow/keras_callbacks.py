@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nengo.exceptions import ValidationError
@@ -11,6 +11,7 @@ from nengograd.plugin.callbacks import Callbacks
 from nengograd.plugin.trainer import BatchSpec, FitOptions
 
 from .library import tf
+from .summaries import Summaries
 
 __all__ = ["KerasCallbacks"]
 
@@ -27,24 +28,22 @@ class KerasCallbacks(Callbacks):
     optimizer : object
         What callbacks change the learning rate of.
     options : FitOptions
-        Its ``callbacks`` are the user's: none, one, or a sequence.
+        Its ``callbacks`` are the user's: none, one, or a sequence. Functions ``(epoch, logs)``
+        are called after each epoch.
     spec : BatchSpec
         How many minibatches there are.
 
     Raises
     ------
     nengo.exceptions.ValidationError
-        If one is no callback of Keras.
+        If one is no callback of Keras, nor a function.
     """
 
     def __init__(
         self, variables: Sequence[Any], optimizer: Any, options: FitOptions, spec: BatchSpec
     ):
         # Keras takes none, and one without a list around it, too.
-        callbacks = tf.nest.flatten(options.callbacks or ())
-        for callback in callbacks:
-            if not isinstance(callback, tf.keras.callbacks.Callback):
-                raise ValidationError(f"{callback!r} is no callback of Keras", attr="callbacks")
+        callbacks = [_as_keras(one) for one in tf.nest.flatten(options.callbacks or ())]
         if options.summary_folder:
             callbacks.append(_summaries(options.summary_folder, options.first_epoch))
         self._variables = list(variables)
@@ -125,22 +124,36 @@ def _model(variables: Sequence[Any], optimizer: Any) -> Any:
 
 def _summaries(folder: str, first: int) -> Any:
     """A callback that writes the figures of each epoch for TensorBoard."""
+    writer = Summaries(folder)
 
-    class Summaries(tf.keras.callbacks.Callback):
-        def on_train_begin(self, logs: Any = None) -> None:
-            self.writer = tf.summary.create_file_writer(folder)
-            # What `tf.summary.scalar` writes; that needs TensorBoard itself to be installed.
-            plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
-            self.metadata = tf.compat.v1.SummaryMetadata(plugin_data=plugin)
+    def on_epoch_end(epoch: int, logs: Logs) -> None:
+        writer.scalars(first + epoch, {f"epoch_{name}": x for name, x in logs.items()})
 
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            with self.writer.as_default(step=first + epoch):
-                for name, value in (logs or {}).items():
-                    scalar = tf.constant(value, tf.float32)
-                    tf.summary.write(f"epoch_{name}", scalar, metadata=self.metadata)
-            self.writer.flush()
+    return tf.keras.callbacks.LambdaCallback(
+        on_epoch_end=on_epoch_end, on_train_end=lambda logs: writer.close()
+    )
 
-        def on_train_end(self, logs: Any = None) -> None:
-            self.writer.close()
 
-    return Summaries()
+def _as_keras(callback: Any) -> Any:
+    """A callback of Keras; a function ``(epoch, logs)`` is called after each epoch."""
+    if isinstance(callback, tf.keras.callbacks.Callback):
+        return callback
+    if not callable(callback) or isinstance(callback, type):
+        raise ValidationError(
+            f"{callback!r} is no callback of Keras, nor a function (epoch, logs) to call after "
+            "each epoch",
+            attr="callbacks",
+        )
+    return _AfterEpochs(callback)
+
+
+class _AfterEpochs(tf.keras.callbacks.Callback):
+    """Calls a function after each epoch; it stops the training if that returns True."""
+
+    def __init__(self, function: Callable[[int, Logs], Any]):
+        super().__init__()
+        self._function = function
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self._function(epoch, logs or {}) is True:
+            self.model.stop_training = True

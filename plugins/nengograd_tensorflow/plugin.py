@@ -41,6 +41,7 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
                 differentiate=True,
                 tensor_functions=True,
                 write_graph=True,
+                write_summaries=True,
                 profile=True,
                 compiles=True,
             ),

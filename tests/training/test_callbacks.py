@@ -281,3 +281,19 @@ def test_epochs_that_were_not_begun_do_not_count(model: Any, sim: Any) -> None:
     sim.reset()
     for losses in expected:
         assert sim.train(*model.data, SGD(0.05), n_epochs=9, callbacks=[stop])["loss"] == losses
+
+
+def test_functions_are_called_after_each_epoch_beside_callbacks(sim: Any, model: Any) -> None:
+    seen: list[tuple[int, list[str]]] = []
+
+    def note(epoch: int, logs: Any) -> bool:
+        seen.append((epoch, list(logs)))
+        return epoch == 1  # which ends the training
+
+    with pytest.raises(ValidationError, match="nor a function"):
+        sim.train(*model.data, SGD(0.1), callbacks=[3])
+    keras_note = Note()
+    history = sim.train(*model.data, SGD(0.1), n_epochs=5, callbacks=[note, keras_note])
+    assert seen == [(0, ["loss"]), (1, ["loss"])]
+    assert len(history["loss"]) == 2
+    assert len(keras_note.batches) == 4

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .backend import Backend as Backend
     from .backend import BackendInfo as BackendInfo
     from .backend import Capabilities as Capabilities
+    from .backend import SummaryWriter as SummaryWriter
     from .backend import check_process as check_process
     from .builders import Context as Context
     from .builders import NeuronBuilder as NeuronBuilder
@@ -94,7 +95,7 @@ _HOMES = {
     "nengograd.conversion.layer": ("LayerConversion",),
     "nengograd.conversion.tensor": ("Activation", "Tensor"),
     "nengograd.plugin.backend": (
-        "FIRST_PROCESS", "Backend", "BackendInfo", "Capabilities", "check_process",
+        "FIRST_PROCESS", "Backend", "BackendInfo", "Capabilities", "SummaryWriter", "check_process",
     ),
     "nengograd.plugin.builders": (
         "Context", "NeuronBuilder", "OperatorBuilder", "ProcessBuilder", "State", "Step",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from nengo.exceptions import BuildError, SimulationError
+from numpy.typing import NDArray
 
 from ..program.program import Program
 from .costs import Costs
@@ -20,7 +21,14 @@ from .registry import Registry
 from .tensor_function import TensorFunction
 from .trainer import Trainer
 
-__all__ = ["FIRST_PROCESS", "Backend", "BackendInfo", "Capabilities", "check_process"]
+__all__ = [
+    "FIRST_PROCESS",
+    "Backend",
+    "BackendInfo",
+    "Capabilities",
+    "SummaryWriter",
+    "check_process",
+]
 
 FIRST_PROCESS = os.getpid()
 """The process in which nengograd was imported; another one has been forked from it."""
@@ -48,6 +56,8 @@ class Capabilities:
         Whether a `nengograd.TensorNode` can compute a function on its tensors.
     write_graph : bool
         Whether it can write its compiled graph, for the argument ``tensorboard`` of a simulator.
+    write_summaries : bool
+        Whether it writes numbers into files for TensorBoard; see `Backend.summary_writer`.
     source : bool
         Whether it runs a step as source that people can read, for ``nengograd explain --source``.
     profile : bool
@@ -65,6 +75,7 @@ class Capabilities:
     differentiate: bool = False
     tensor_functions: bool = False
     write_graph: bool = False
+    write_summaries: bool = False
     source: bool = False
     profile: bool = False
     share: bool = False
@@ -112,6 +123,35 @@ class BackendInfo:
     def missing(self) -> list[str]:
         """Required modules that are not installed."""
         return [name for name in self.requires if importlib.util.find_spec(name) is None]
+
+
+class SummaryWriter(Protocol):
+    """What writes numbers into files for TensorBoard."""
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Write numbers by name.
+
+        Parameters
+        ----------
+        step : int
+            Such as that of an epoch.
+        values : mapping
+            By name.
+        """
+
+    def histograms(self, step: int, values: Mapping[str, NDArray[Any]]) -> None:
+        """Write how the elements of arrays are distributed.
+
+        Parameters
+        ----------
+        step : int
+            Such as that of an epoch.
+        values : mapping
+            Arrays by name.
+        """
+
+    def close(self) -> None:
+        """Write all that is left."""
 
 
 class Backend(ABC):
@@ -197,6 +237,16 @@ class Backend(ABC):
             Whether the function takes the time, before the input.
         """
         raise _promised(self, "tensor_function", "tensor_functions")
+
+    def summary_writer(self, folder: str) -> SummaryWriter:
+        """Open a folder for TensorBoard, if the backend can write there.
+
+        Parameters
+        ----------
+        folder : str
+            The folder; it is made.
+        """
+        raise _promised(self, "summary_writer", "write_summaries")
 
     def call_once(self, options: Options, action: Callable[[], object]) -> None:
         """Call a function that has an effect outside, such as one that writes a file.
