@@ -7,10 +7,10 @@ the public functions of nengograd; the page "Coming from NengoDL" says what stil
 
 from __future__ import annotations
 
-from .. import dists, neurons
+from .. import neurons
 from ..neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
 from ..tensor_node import TensorNode
-from . import callbacks, losses
+from . import callbacks, converter, dists, losses
 from .converter import Converter
 from .layers import Layer, tensor_layer
 from .settings import configure_settings
@@ -26,6 +26,7 @@ __all__ = [
     "TensorNode",
     "callbacks",
     "configure_settings",
+    "converter",
     "dists",
     "losses",
     "neurons",

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["by_object"]
+__all__ = ["by_object", "names_of"]
+
+
+def names_of(objects: Sequence[Any], kind: str) -> list[str]:
+    """A name for each object, all different.
+
+    Parameters
+    ----------
+    objects : sequence of NengoObject
+        In the order of the network.
+    kind : str
+        ``"node"`` or ``"probe"``: what those without a label are called, ``"node"``, ``"node_1"``
+        and so on; labels that are not the first of their kind get a number, too.
+    """
+    seen: Counter[str] = Counter()
+    names = []
+    for obj in objects:
+        name = kind if obj.label is None else re.sub(r"[^A-Za-z0-9_.\\/>-]", "_", obj.label)
+        names.append(f"{name}_{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return names
 
 
 def by_object(given: Any, objects: Sequence[Any], kind: str) -> Any:
@@ -18,14 +40,11 @@ def by_object(given: Any, objects: Sequence[Any], kind: str) -> Any:
     objects : sequence of NengoObject
         In the order of the network.
     kind : str
-        ``"node"`` or ``"probe"``: what those without a label are called, ``"node"``, ``"node_1"``
-        and so on.
+        See `names_of`.
     """
     if not isinstance(given, Mapping):
         return given
-    unlabeled = [obj for obj in objects if obj.label is None]
-    known = {f"{kind}_{i}" if i else kind: obj for i, obj in enumerate(unlabeled)}
-    known.update({obj.label: obj for obj in objects if obj.label is not None})
+    known = dict(zip(names_of(objects, kind), objects, strict=True))
     return {
         known.get(key, key) if isinstance(key, str) else key: value for key, value in given.items()
     }

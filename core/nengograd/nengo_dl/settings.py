@@ -6,8 +6,8 @@ import warnings
 from typing import Any
 
 import nengo
-from nengo.exceptions import NengoWarning, NetworkContextError, ValidationError
-from nengo.params import NumberParam
+from nengo.exceptions import NengoWarning, NetworkContextError
+from nengo.params import BoolParam, NumberParam
 
 from .. import config
 
@@ -21,11 +21,19 @@ _WITHOUT_EFFECT = frozenset(
         "session_config",
         "simplifications",
         "sorter",
-        "stateful",
         "use_loop",
     }
 )
 """Settings that chose how NengoDL computes the same numbers."""
+
+
+class _PositiveParam(NumberParam):  # type: ignore[misc]
+    def __init__(self, name: str, default: Any, optional: bool):
+        super().__init__(name, default=default, low=0, low_open=True, optional=optional)
+
+
+_OWN = {"lif_smoothing": _PositiveParam, "stateful": BoolParam}
+"""Settings that this face keeps itself, with what checks them."""
 
 
 def configure_settings(**settings: Any) -> None:
@@ -38,7 +46,9 @@ def configure_settings(**settings: Any) -> None:
     lif_smoothing : float or None, optional
         The width of the threshold of `nengo.LIF` neurons in training: they are trained as
         `nengograd.SoftLIFRate` with this ``sigma``. It is that of the top-level network.
-    planner, sorter, simplifications, session_config, inference_only, use_loop, stateful : object
+    stateful : bool, optional
+        False lets each run, and each call of ``predict`` and the like, begin at the first step.
+    planner, sorter, simplifications, session_config, inference_only, use_loop : object
         Without effect, since there is nothing to choose; a warning says so.
 
     Raises
@@ -55,11 +65,13 @@ def configure_settings(**settings: Any) -> None:
         **{
             name: value
             for name, value in settings.items()
-            if name not in _WITHOUT_EFFECT and name != "lif_smoothing"
+            if name not in _WITHOUT_EFFECT and name not in _OWN
         }
     )
-    if "lif_smoothing" in settings:
-        _set_smoothing(nengo.Network.context[-1], settings["lif_smoothing"])
+    network = nengo.Network.context[-1]
+    for name, param in _OWN.items():
+        if name in settings:
+            _set(network, name, param, settings[name])
     if ignored:
         warnings.warn(
             f"settings without effect: {', '.join(ignored)}. They chose how NengoDL computes; "
@@ -69,17 +81,14 @@ def configure_settings(**settings: Any) -> None:
         )
 
 
-def _set_smoothing(network: Any, sigma: Any) -> None:
-    is_number = isinstance(sigma, (int, float)) and not isinstance(sigma, bool)
-    if sigma is not None and not (is_number and sigma > 0):
-        raise ValidationError(f"must be a positive number or None, not {sigma!r}", "lif_smoothing")
+def _set(network: Any, name: str, param: type, value: Any) -> None:
+    """Keep a setting that only this face has in the network's configuration."""
     if nengo.Network not in network.config.params:
         network.config.configures(nengo.Network)
     params = network.config[nengo.Network]
-    if "lif_smoothing" not in params.extra_params:
-        smoothing = NumberParam("lif_smoothing", default=None, low=0, optional=True)
-        params.set_param("lif_smoothing", smoothing)
-    params.lif_smoothing = sigma
+    if name not in params.extra_params:
+        params.set_param(name, param(name, default=None, optional=True))
+    setattr(params, name, value)
 
 
 def setting(network: Any, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,18 +12,25 @@ import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
 
 from .. import config
-from ..simulator import simulator
+from ..simulator.state import SimulationState
+from ..training.params_file import ArrayInfo
+from ..training.saved import signal_names
+from .fitting import FittingMethods
 from .keras_model import KerasModel
-from .losses import nan_mse
-from .names import by_object
 from .params import nengo_params
 from .settings import setting
 from .smoothing import SmoothedLIF
 
 __all__ = ["Simulator"]
 
+_OF_NEURONS = re.compile(r"ensembles\[\d+\]\.(gain|neurons\.\w+)$")
+"""Names of gains and first states of neurons in a file of parameters."""
 
-class Simulator(simulator.Simulator):
+_NUMBERED = re.compile(r"operators\[")
+"""Names of what belongs to no object there."""
+
+
+class Simulator(FittingMethods):
     """`nengograd.Simulator` with the arguments of NengoDL 3.
 
     Spiking neurons are trained as their rates, unless the network has another ``spike_gradient``.
@@ -50,8 +58,8 @@ class Simulator(simulator.Simulator):
         progress_bar: Any = True,
         **options: Any,
     ):
-        self._earlier: Any = None  # the state to go back to before the next run
         if isinstance(network, nengo.Network):
+            self._keeps_state = setting(network, "stateful") is not False
             if setting(network, "spike_gradient") is None:
                 with network:
                     config.configure_settings(spike_gradient="rate")
@@ -139,16 +147,28 @@ class Simulator(simulator.Simulator):
         progress_bar : bool or ProgressBar, optional
             By default that of the simulator.
         stateful : bool
-            Whether the next run goes on from where this one ends. Otherwise it begins where this
-            one began, and probe data begins anew then.
+            Whether the next run goes on from where this one ends. Otherwise the simulation goes
+            back to where this run began, and probe data stays. With the setting
+            ``stateful=False`` that is so for all runs.
         **options
             See `nengograd.Simulator.run_steps`.
         """
-        self._go_back()
-        before = None if stateful else self.state
+        before = None if stateful and self._keeps_state else self.state
         feeds = options.pop("input_feeds", None) if data is None else self._feeds(data)
-        super().run_steps(n_steps, progress_bar, feeds, **options)
-        self._earlier = before
+        kept = {probe: len(self.data.recorders[probe]) for probe in self._last_only()}
+        try:
+            super().run_steps(n_steps, progress_bar, feeds, **options)
+        finally:
+            for probe, count in kept.items():
+                recorder = self.data.recorders[probe]
+                recorder.drop(slice(count, max(len(recorder) - 1, count)))
+            if before is not None:
+                self._go_back(before)
+
+    def _last_only(self) -> list[Any]:
+        """Probes that keep the last step of each run."""
+        keeps = self._learning.settings.keep_history
+        return [probe for probe in self.model.probes if not keeps(probe)]
 
     def _feeds(self, data: Any) -> Any:
         data = self._inputs(data)
@@ -157,10 +177,15 @@ class Simulator(simulator.Simulator):
         arrays = {node: np.asarray(values) for node, values in data.items()}
         return {node: x[0] if x.ndim == 3 and len(x) == 1 else x for node, x in arrays.items()}
 
-    def _go_back(self) -> None:
-        """Leave a run that was not to be kept."""
-        if self._earlier is not None:
-            self.state, self._earlier = self._earlier, None
+    def _go_back(self, state: SimulationState) -> None:
+        """Leave a run that is not to be kept, with the data that it has recorded."""
+        recording = self._recording
+        samples = {recorder: recorder.samples for recorder in recording.recorders.values()}
+        timeline = recording.timeline
+        self.state = state
+        recording.timeline = timeline
+        for recorder, recorded in samples.items():
+            recorder.restore(recorded)
 
     def reset(
         self,
@@ -184,154 +209,12 @@ class Simulator(simulator.Simulator):
             raise ValidationError(
                 "processes begin anew with each reset; leave it out", attr="include_processes"
             )
-        self._earlier = None
         if include_trainable and include_probes:
             super().reset(seed)
             return
         if seed is not None:
             self.seed = int(seed)
         super().soft_reset(include_trainable, include_probes)
-
-    def soft_reset(self, include_trainable: bool = False, include_probes: bool = False) -> None:
-        """Restore the state of the simulation, not the build.
-
-        Parameters
-        ----------
-        include_trainable, include_probes : bool
-            See `reset`.
-        """
-        self._earlier = None
-        super().soft_reset(include_trainable, include_probes)
-
-    # -- training
-
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        metrics: Any = None,
-        loss_weights: Any = None,
-    ) -> None:
-        """Say how `fit` trains and what `evaluate` computes; see `nengograd.Simulator.compile`.
-
-        Parameters
-        ----------
-        optimizer, loss, metrics, loss_weights : object, optional
-            Dicts are by probe or name.
-        """
-        loss, metrics, loss_weights = map(self._targets, (loss, metrics, loss_weights))
-        super().compile(optimizer, _losses(loss), metrics, loss_weights)
-
-    def fit(  # type: ignore[override]
-        self,
-        x: Any = None,
-        y: Any = None,
-        n_steps: int | None = None,
-        stateful: bool = False,
-        **options: Any,
-    ) -> Any:
-        """Train; see `nengograd.Simulator.fit`.
-
-        Parameters
-        ----------
-        x, y : object, optional
-            Inputs by node or name, targets by probe or name, ``(n_items, n_steps, size)``.
-        n_steps : int, optional
-            Number of steps, where the data do not say.
-        stateful : bool
-            Has to be False: each item begins at the first step.
-        **options
-            Arguments of Keras, such as ``epochs`` and ``callbacks``.
-
-        Returns
-        -------
-        history : History
-            Figures of each epoch are in ``history.history``.
-        """
-        _check_begins_anew(stateful)
-        validation = options.get("validation_data")
-        if isinstance(validation, (tuple, list)) and len(validation) == 2:
-            held_out, _ = self._counted(validation[0], n_steps)
-            options["validation_data"] = held_out, self._targets(validation[1])
-        x, n_steps = self._counted(x, n_steps)
-        return super().fit(x, self._targets(y), n_steps=n_steps, **options)
-
-    def evaluate(  # type: ignore[override]
-        self,
-        x: Any = None,
-        y: Any = None,
-        n_steps: int | None = None,
-        stateful: bool = False,
-        **options: Any,
-    ) -> dict[str, float]:
-        """Losses and metrics by name; see `nengograd.Simulator.evaluate`.
-
-        Parameters
-        ----------
-        x, y, n_steps, stateful
-            See `fit`.
-        **options
-            Arguments of Keras.
-        """
-        _check_begins_anew(stateful)
-        x, n_steps = self._counted(x, n_steps)
-        options["return_dict"] = True
-        figures: dict[str, float] = super().evaluate(
-            x, self._targets(y), n_steps=n_steps, **options
-        )
-        return figures
-
-    def predict(  # type: ignore[override]
-        self, x: Any = None, n_steps: int | None = None, stateful: bool = False, **options: Any
-    ) -> Any:
-        """What probes record, by probe; see `nengograd.Simulator.predict`.
-
-        Parameters
-        ----------
-        x, n_steps
-            See `fit`.
-        stateful : bool
-            Whether the simulation goes on from where it is, and stays where it has come to.
-        **options
-            Arguments of Keras.
-        """
-        if stateful:
-            self._go_back()
-        x, n_steps = self._counted(x, n_steps)
-        return super().predict(x, n_steps=n_steps, stateful=stateful, **options)
-
-    def predict_on_batch(
-        self, x: Any = None, n_steps: int | None = None, stateful: bool = False
-    ) -> Any:
-        """What probes record for one minibatch, by probe.
-
-        Parameters
-        ----------
-        x, n_steps, stateful
-            See `predict`.
-        """
-        if stateful:
-            return self.predict(x, n_steps, stateful=True, verbose=0)
-        x, n_steps = self._counted(x, n_steps)
-        return super().predict_on_batch(x, n_steps)
-
-    def check_gradients(  # type: ignore[override]
-        self, inputs: Any = None, outputs: Any = None, atol: float = 1e-5, rtol: float = 1e-3
-    ) -> None:
-        """Compare gradients with finite differences; see `nengograd.Simulator.check_gradients`.
-
-        Parameters
-        ----------
-        inputs : None
-            Has to be left out: nodes give what they give in a run.
-        outputs : Probe or sequence of Probe, optional
-            By default all probes.
-        atol, rtol : float
-            What may differ: ``atol + rtol * |numeric|``.
-        """
-        if inputs is not None:
-            raise ValidationError("leave it out: nodes give what they give in a run", attr="inputs")
-        super().check_gradients(outputs, atol, rtol)
 
     # -- parameters
 
@@ -394,43 +277,27 @@ class Simulator(simulator.Simulator):
             See `save_params`.
         """
         _check_whole(include_non_trainable, include_global)
-        self._earlier = None
         return super().load_params(path, state=include_state or include_local, **options)
 
-    # -- names
+    def _left_out_of_files(
+        self, given: Mapping[str, ArrayInfo], wanted: Mapping[str, ArrayInfo]
+    ) -> set[str]:
+        """Gains and first states of neurons, which belong to the neuron type and not to training.
 
-    def _inputs(self, given: Any) -> Any:
-        nodes = [node for node in self.model.toplevel.all_nodes if node.size_in == 0]
-        return by_object(given, nodes, "node")
+        So a network of spiking neurons goes on with the parameters of one of rates, whatever its
+        firing rates are scaled by.
 
-    def _targets(self, given: Any) -> Any:
-        return by_object(given, self.model.toplevel.all_probes, "probe")
-
-    def _counted(self, x: Any, n_steps: int | None) -> tuple[Any, int | None]:
-        """Inputs by node, and the number of steps, which may stand among them."""
-        x = self._inputs(x)
-        if isinstance(x, Mapping) and "n_steps" in x:
-            counts = np.unique(np.asarray(x["n_steps"]))
-            if len(counts) != 1:
-                raise ValidationError(f"n_steps has to be one number, not {counts}", attr="x")
-            x, n_steps = {k: v for k, v in x.items() if k != "n_steps"}, int(counts[0])
-        return (x or None) if isinstance(x, Mapping) else x, n_steps
-
-
-def _losses(given: Any) -> Any:
-    """Losses with `nan_mse` by name, so that every backend can compute it."""
-    if isinstance(given, Mapping):
-        return {key: _losses(value) for key, value in given.items()}
-    if isinstance(given, (list, tuple)):
-        return [_losses(value) for value in given]
-    return "nan_mse" if given is nan_mse else given
-
-
-def _check_begins_anew(stateful: bool) -> None:
-    if stateful:
-        raise ValidationError(
-            "items of fit and evaluate begin at the first step; leave it out", attr="stateful"
-        )
+        Parameters
+        ----------
+        given, wanted : mapping
+            See `nengograd.Simulator`.
+        """
+        left_out = {name for name in (*given, *wanted) if _OF_NEURONS.search(name)}
+        signals = signal_names(self.model).items()
+        left_out |= {name for signal, name in signals if str(signal.name).endswith(".gains")}
+        # These are numbered, and a synapse more makes other numbers.
+        ours, theirs = ({n for n in names if _NUMBERED.match(n)} for names in (given, wanted))
+        return left_out | (ours | theirs if ours != theirs else set())
 
 
 def _check_whole(*parts: bool) -> None:

@@ -74,6 +74,8 @@ class FitOptions:
         first step. Gradients do not go back beyond the minibatch.
     keep_outputs : bool
         Whether `Trainer.step` returns what the losses have seen, for metrics.
+    names_each : bool
+        Whether the loss of each probe is among the figures, even of a single one.
     """
 
     n_epochs: int = 1
@@ -86,6 +88,7 @@ class FitOptions:
     stop_at_nan: bool = True
     stateful: bool = False
     keep_outputs: bool = False
+    names_each: bool = False
 
 
 @dataclass(frozen=True)

@@ -304,6 +304,12 @@ class Runner:
         arrays = (executable or self.executable).read(state)
         return {i: np.array(x) for i, x in arrays.items()}
 
+    def go_on_from(self, other: Runner) -> None:
+        """Take over where another simulation of the same program is; that one stays there."""
+        self.state = self.executable.make_state(other._own(other.state))
+        self.runtime.write(other.runtime.read())
+        self.n_steps = other.n_steps
+
     def remember(self) -> dict[str, Any]:
         """All that `recall` needs to come back to where the simulation is now."""
         return dict(vars(self))

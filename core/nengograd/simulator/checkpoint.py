@@ -73,6 +73,9 @@ def load_file(
     with open_params(path) as file:
         given = {n: info for n, info in file.arrays.items() if info.role in PARAMETER_ROLES}
         wanted = parts.learning.changes.wanted()
+        left_out = set() if state else sim._left_out_of_files(given, wanted)
+        given = {name: info for name, info in given.items() if name not in left_out}
+        wanted = {name: info for name, info in wanted.items() if name not in left_out}
         check_fit(given, wanted, partial)
         values = take(file, wanted, sim.options.dtype, allow_nonfinite)
         if state:
@@ -84,7 +87,7 @@ def load_file(
         try:
             parameters = {n for n, info in given.items() if info.role == PARAMETER}
             apart = set(file.about["apart"]) if state else set()
-            parts.learning.changes.restore(values, parameters, apart, partial)
+            parts.learning.changes.restore(values, parameters, apart, partial or bool(left_out))
             parts.use_parameters()
             if state:
                 _put_state(sim, parts, file, allow_nonfinite)

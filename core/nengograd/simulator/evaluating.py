@@ -15,7 +15,7 @@ from ..arguments.table import check_arguments
 from ..run.runner import Runner
 from ..training.evaluation import evaluate, predicted
 from ..training.fit_data import Given, given_data
-from ..training.goals import Compiled, Goal
+from ..training.goals import Compiled, all_metrics
 from ..training.minibatches import Data, TrainingData
 from ..training.named_data import is_batch_of_arrays
 from ..training.samples import Samples
@@ -23,7 +23,7 @@ from ..training.streams import StreamedData
 from .activity import Activity
 from .moving import Moving
 
-__all__ = ["EvaluationMethods", "named_metrics"]
+__all__ = ["EvaluationMethods"]
 
 
 class EvaluationMethods(Moving):
@@ -210,7 +210,7 @@ class EvaluationMethods(Moving):
         xp = self._build.engine.namespace(self.options.dtype)
         losses = [term.loss.tally(xp) for term in terms]
         metrics = [
-            (name, index, metric.tally(xp)) for name, index, metric in named_metrics(given.goals)
+            (name, index, metric.tally(xp)) for name, index, metric in all_metrics(given.goals)
         ]
         tallies = [
             [loss, *(tally for _, at, tally in metrics if at == index)]
@@ -226,7 +226,7 @@ class EvaluationMethods(Moving):
             raise ValidationError("there are no data left; the iterable has ended", attr="x")
         means = [loss.result() for loss in losses]
         figures = {"loss": float(sum(t.factor * x for t, x in zip(terms, means, strict=True)))}
-        if len(terms) > 1:
+        if len(terms) > 1 or self._compiled_or_error("evaluate").names_each:
             figures |= {f"{t.name}_loss": float(x) for t, x in zip(terms, means, strict=True)}
         return figures | {name: tally.result() for name, _, tally in metrics}
 
@@ -247,8 +247,3 @@ class EvaluationMethods(Moving):
 
 def _unseen() -> None:
     """Progress that nobody looks at."""
-
-
-def named_metrics(goals: list[Goal]) -> list[tuple[str, int, Any]]:
-    """All metrics: the name in histories, the number of the term, the metric."""
-    return [(name, index, one) for index, goal in enumerate(goals) for name, one in goal.metrics]

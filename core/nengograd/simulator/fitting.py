@@ -9,16 +9,21 @@ from ..arguments.table import check_arguments
 from ..plugin.trainer import FitOptions
 from ..training.fit import fit
 from ..training.fit_data import Given, split_pair
-from ..training.goals import Compiled
+from ..training.goals import Compiled, all_metrics
 from ..training.history import History
 from .activity import Activity
-from .evaluating import EvaluationMethods, named_metrics
+from .evaluating import EvaluationMethods
 
 __all__ = ["FittingMethods"]
 
 
 class FittingMethods(EvaluationMethods):
     """`compile` and `fit` of `nengograd.Simulator`."""
+
+    @property
+    def _names_in_histories(self) -> list[str] | None:
+        """What histories call the probes, even a single one; by default that has no name."""
+        return None
 
     def compile(
         self,
@@ -56,9 +61,8 @@ class FittingMethods(EvaluationMethods):
         """
         self._check_open("compile")
         check_arguments("Simulator.compile", locals())
-        self._compiled_for = Compiled(
-            optimizer, loss, metrics, loss_weights, tuple(self.model.probes)
-        )
+        probes, names = self.model.probes, self._names_in_histories
+        self._compiled_for = Compiled(optimizer, loss, metrics, loss_weights, probes, names)
 
     def fit(
         self,
@@ -169,7 +173,7 @@ class FittingMethods(EvaluationMethods):
                     options,
                     self.seed,
                     on_epoch_end if is_seen else None,
-                    metrics=named_metrics(given.goals),
+                    metrics=all_metrics(given.goals),
                 )
             finally:
                 if learning.n_epochs > n_epochs:
@@ -177,8 +181,7 @@ class FittingMethods(EvaluationMethods):
         done = len(history["loss"]) if history else 0
         self._event("trained", begin, epochs=done)
         params = {"epochs": epochs, "steps": given.data.count(self.options.n_items)}
-        first = initial_epoch
-        return History(history, list(range(first, first + done)), params)
+        return History(history, list(range(initial_epoch, initial_epoch + done)), params)
 
     # -- inside
 
@@ -203,4 +206,5 @@ class FittingMethods(EvaluationMethods):
             stop_at_nan=learning.settings.stop_at_nan,
             stateful=bool(stateful),
             keep_outputs=any(goal.metrics for goal in given.goals),
+            names_each=self._compiled_or_error("fit").names_each,
         )

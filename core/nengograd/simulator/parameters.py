@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..arguments.table import check_arguments
+from ..training.params_file import ArrayInfo
 from ..training.saved import Loaded
 from ..training.summary import layers, summary
 from .activity import Activity
@@ -126,6 +127,18 @@ class ParameterMethods(Moving):
             )
         self._signals.refresh()
         return loaded
+
+    def _left_out_of_files(
+        self, given: Mapping[str, ArrayInfo], wanted: Mapping[str, ArrayInfo]
+    ) -> set[str]:
+        """Names of arrays that `load_params` does not look at; none.
+
+        Parameters
+        ----------
+        given, wanted : mapping
+            What a file has, and what the model has, by name.
+        """
+        return set()
 
     def print_params(self, msg: str | None = None) -> None:
         """Print names, shapes and ranges of the trainable parameters.

@@ -172,7 +172,7 @@ class _Training:
     ) -> tuple[int, dict[str, float]]:
         """Train on the minibatches of an epoch; their number, and the last figures."""
         callbacks, options, xp = self.callbacks, self._options, self._xp
-        mean = _Mean(self._terms)
+        mean = _Mean(self._terms, options.names_each)
         tallies = [(name, index, metric.tally(xp)) for name, index, metric in metrics]
         count = 0
         self._trainer.begin_epoch()
@@ -205,7 +205,8 @@ class _Training:
 class _Mean:
     """The mean of each loss over the minibatches of an epoch, by their weights."""
 
-    def __init__(self, terms: Sequence[LossTerm]):
+    def __init__(self, terms: Sequence[LossTerm], names_each: bool):
+        self._names_each = names_each or len(terms) > 1
         self._names = [term.name for term in terms]
         self._factors = np.array([term.factor for term in terms])
         self._total = np.zeros(len(terms))
@@ -218,7 +219,7 @@ class _Mean:
         # Until the first target that asks for anything, there is no loss.
         means = self._total / np.where(self._weight > 0, self._weight, 1)
         logs = {"loss": float((means * self._factors).sum())}
-        if len(self._names) > 1:
+        if self._names_each:
             pairs = zip(self._names, means, strict=True)
             logs.update({f"{name}_loss": float(loss) for name, loss in pairs})
         return logs

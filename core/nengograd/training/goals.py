@@ -13,7 +13,7 @@ from .losses import Loss, find_loss
 from .metrics import find_metric, metric_name
 from .named_data import find_object, per_object
 
-__all__ = ["Compiled", "Goal"]
+__all__ = ["Compiled", "Goal", "all_metrics"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Goal:
     ----------
     probe : nengo.Probe
         The probe.
+    name : str
+        What histories call it.
     loss : Loss
         What is minimized.
     factor : float
@@ -33,6 +35,7 @@ class Goal:
     """
 
     probe: Any
+    name: str
     loss: Loss
     factor: float
     metrics: Sequence[tuple[str, Any]]
@@ -47,6 +50,14 @@ class Compiled:
         See `nengograd.Simulator.compile`.
     probes : sequence of nengo.Probe
         In the order of the network.
+    names : sequence of str, optional
+        What histories call the probes, also where there is only one; by default a single one has
+        no name there.
+
+    Attributes
+    ----------
+    names_each : bool
+        Whether histories have the loss of each probe under its name, even of a single one.
 
     Raises
     ------
@@ -55,10 +66,20 @@ class Compiled:
     """
 
     def __init__(
-        self, optimizer: Any, loss: Any, metrics: Any, loss_weights: Any, probes: Sequence[Any]
+        self,
+        optimizer: Any,
+        loss: Any,
+        metrics: Any,
+        loss_weights: Any,
+        probes: Sequence[Any],
+        names: Sequence[str] | None = None,
     ):
         self.optimizer = optimizer
         self._probes = list(probes)
+        self.names_each = names is not None
+        self._names = dict(
+            zip(self._probes, probe_names(self._probes) if names is None else names, strict=True)
+        )
         if not self._probes:
             raise ValidationError("the network has no probe that could be trained", attr="loss")
         if loss is None:
@@ -103,13 +124,14 @@ class Compiled:
                 attr="y",
             )
         probes = [probe for probe in self._probes if probe in asked]
-        names = dict(zip(self._probes, probe_names(self._probes), strict=True))
+        is_named = self.names_each or len(probes) > 1
         return [
             Goal(
                 probe,
+                self._names[probe],
                 self._losses[probe],
                 float(self._weights.get(probe, 1.0)),
-                self._named_metrics(probe, "" if len(probes) == 1 else f"{names[probe]}_"),
+                self._named_metrics(probe, f"{self._names[probe]}_" if is_named else ""),
             )
             for probe in probes
         ]
@@ -141,3 +163,8 @@ def _metrics_by_probe(metrics: Any, probes: Sequence[Any]) -> dict[Any, list[Any
         for probe, each in by_probe.items()
         if each is not None
     }
+
+
+def all_metrics(goals: Sequence[Goal]) -> list[tuple[str, int, Any]]:
+    """All metrics: the name in histories, the number of the goal, the metric."""
+    return [(name, index, one) for index, goal in enumerate(goals) for name, one in goal.metrics]

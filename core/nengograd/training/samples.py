@@ -13,7 +13,6 @@ from ..assembly.build import Build
 from ..config import Settings
 from ..plugin.trainer import LossTerm
 from ..run.inputs import numbers
-from ..run.recording import probe_names
 from .data import check_fed, sampled_steps
 from .goals import Goal
 from .minibatches import TrainingData
@@ -44,7 +43,6 @@ class Samples:
         self.dtype = build.options.dtype
         self.nodes = [node for node in model.toplevel.all_nodes if node in nodes]
         self.probes = list(model.probes)
-        self.names = dict(zip(self.probes, probe_names(self.probes), strict=True))
         self._sizes = {probe: model.sig[probe]["in"].size for probe in self.probes}
         self._n_steps = n_steps
         self._steps = {
@@ -143,7 +141,7 @@ class Samples:
         """The loss of a probe, where its targets are for the last samples."""
         steps = self.steps(goal.probe, n_steps)[-n_samples:]
         probe = goal.probe
-        return LossTerm(self.probes.index(probe), self.names[probe], goal.loss, steps, goal.factor)
+        return LossTerm(self.probes.index(probe), goal.name, goal.loss, steps, goal.factor)
 
     # -- both
 
