@@ -20,7 +20,7 @@ from .arguments.rules import float_dtype
 from .arguments.table import check_argument
 from .nengodl import SETTINGS
 
-__all__ = ["Settings", "configure_settings"]
+__all__ = ["Settings", "chosen", "configure_settings"]
 
 _CLASSES: dict[str, tuple[type, ...]] = {
     "trainable": (Ensemble, Neurons, Connection, Node),
@@ -206,8 +206,8 @@ class Settings:
             check_argument("configure_settings", name, value)
         return cls(
             **{name: value for name, value in whole.items() if value is not None},
-            fixed=frozenset(_switched_off(network, "trainable", ())),
-            last_only=frozenset(_switched_off(network, "keep_history", ())),
+            fixed=frozenset(_switched(network, "trainable", False)),
+            last_only=frozenset(_switched(network, "keep_history", False)),
         )
 
     def keep_history(self, probe: Any) -> bool:
@@ -219,14 +219,31 @@ class Settings:
         return obj not in self.fixed
 
 
-def _switched_off(network: Any, name: str, outer: tuple[Any, ...]) -> Iterator[Any]:
-    """The objects for which a setting is False."""
+def chosen(network: Any, name: str, value: bool) -> frozenset[Any]:
+    """The objects for which a setting has a value that is theirs or their class's.
+
+    Parameters
+    ----------
+    network : nengo.Network
+        The outermost network. What is set for it or a subnetwork as a whole does not count.
+    name : str
+        Of the setting.
+    value : bool
+        The value.
+    """
+    return frozenset(_switched(network, name, value, whole=False))
+
+
+def _switched(
+    network: Any, name: str, value: bool, outer: tuple[Any, ...] = (), whole: bool = True
+) -> Iterator[Any]:
+    """The objects for which a setting has a value, with or without those of whole networks."""
     configs = (network.config, *(net.config for net in outer))
     for obj in _objects(network):
-        if isinstance(obj, _CLASSES[name]) and _resolve(configs, obj, name) is False:
+        if isinstance(obj, _CLASSES[name]) and _resolve(configs, obj, name, whole) is value:
             yield obj
     for inner in network.networks:
-        yield from _switched_off(inner, name, (network, *outer))
+        yield from _switched(inner, name, value, (network, *outer), whole)
 
 
 def _objects(network: Any) -> Iterator[Any]:
@@ -236,12 +253,13 @@ def _objects(network: Any) -> Iterator[Any]:
         yield from objects
 
 
-def _resolve(configs: tuple[Any, ...], obj: Any, name: str) -> Any:
+def _resolve(configs: tuple[Any, ...], obj: Any, name: str, whole: bool) -> Any:
     """The setting of an object; configurations are those around it, innermost first."""
     found = [_get(config, obj, name) for config in configs]
     for config in configs:
         found += [_get(config, cls, name) for cls in type(obj).__mro__]
-        found.append(_get(config, Network, name))
+        if whole:
+            found.append(_get(config, Network, name))
     return next((value for value in found if value is not None), None)
 
 

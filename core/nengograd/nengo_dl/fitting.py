@@ -45,6 +45,7 @@ class FittingMethods(simulator.Simulator):
             Dicts are by probe or name.
         """
         loss, metrics, loss_weights = map(self._targets, (loss, metrics, loss_weights))
+        self._names_in_histories = names_of(self.model.probes, "probe")
         super().compile(optimizer, _losses(loss), metrics, loss_weights)
 
     def fit(  # type: ignore[override]
@@ -188,10 +189,6 @@ class FittingMethods(simulator.Simulator):
         return runner
 
     # -- names
-
-    @property
-    def _names_in_histories(self) -> list[str]:
-        return names_of(self.model.probes, "probe")
 
     def _inputs(self, given: Any) -> Any:
         nodes = [node for node in self.model.toplevel.all_nodes if node in self._runner.feedable]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import nengo
@@ -12,7 +13,9 @@ import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
 
 from .. import config
+from ..config import Settings
 from ..simulator.state import SimulationState
+from ..tensor_node import TensorNode
 from ..training.params_file import ArrayInfo
 from ..training.saved import signal_names
 from .fitting import FittingMethods
@@ -78,6 +81,17 @@ class Simulator(FittingMethods):
             progress_bar=progress_bar,
             **options,
         )
+
+    def _settings_of(self, network: Any) -> Settings:
+        settings = super()._settings_of(network)
+        if network is None:
+            return settings
+        # Layers in nodes are trained as they say themselves, whatever a network is set to, and what
+        # freezes an ensemble freezes its biases.
+        nodes = {node for node in network.all_nodes if isinstance(node, TensorNode)}
+        fixed = settings.fixed - (nodes - config.chosen(network, "trainable", False))
+        frozen = {ens.neurons for ens in network.all_ensembles if ens in fixed}
+        return replace(settings, fixed=fixed | (frozen - config.chosen(network, "trainable", True)))
 
     # -- what it is
 

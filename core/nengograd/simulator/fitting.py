@@ -20,10 +20,8 @@ __all__ = ["FittingMethods"]
 class FittingMethods(EvaluationMethods):
     """`compile` and `fit` of `nengograd.Simulator`."""
 
-    @property
-    def _names_in_histories(self) -> list[str] | None:
-        """What histories call the probes, even a single one; by default that has no name."""
-        return None
+    _names_in_histories: list[str] | None = None
+    """What histories call the probes, even a single one; by default that has no name."""
 
     def compile(
         self,

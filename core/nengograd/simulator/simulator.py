@@ -136,7 +136,7 @@ class Simulator(RunMethods, TrainingMethods, FittingMethods, ParameterMethods):
             )
         if network is None and model is None:
             raise ValidationError("either a network or a model is needed", attr="network")
-        settings = Settings.of(model.toplevel if network is None else network)
+        settings = self._settings_of(model.toplevel if network is None else network)
         options = choose_options(settings, dtype, device, unroll_simulation, minibatch_size, jit)
         self._plugins = get_manager(plugins)
         self._choice = begin_choice(self._plugins, backend, options, bool(tensorboard))
@@ -184,6 +184,10 @@ class Simulator(RunMethods, TrainingMethods, FittingMethods, ParameterMethods):
         self.seed = choose_seed(seed, network)
         self._runner = Runner(self._build, program, executable, self.seed, settings.stop_at_nan)
         self.closed = False
+
+    def _settings_of(self, network: Any) -> Settings:
+        """The settings that the user has made in a network."""
+        return Settings.of(network)
 
     # -- what it is
 
