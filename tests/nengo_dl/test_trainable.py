@@ -82,3 +82,19 @@ def test_ensembles_take_their_biases_along_and_layers_in_nodes_stay_trainable(
         sim.fit(np.ones((2, 1, 1)), {probe: np.full((2, 1, 1), 3.0)}, verbose=0)
         after = values(sim)
     assert {name for name in before if not np.array_equal(before[name], after[name])} == trained
+
+
+@pytest.mark.parametrize("neurons", [nengo.RectifiedLinear(), nengo.SpikingRectifiedLinear()])
+def test_a_current_of_zero_has_no_slope_as_in_rectifiers_of_tensorflow(neurons: Any) -> None:
+    with nengo.Network(seed=0) as net:
+        inp = nengo.Node([0.0])
+        ens = nengo.Ensemble(2, 1, neuron_type=neurons, gain=[1, 1], bias=[0, 0.5])
+        nengo.Connection(inp, ens.neurons, transform=[[1], [1]], synapse=None)
+        probe = nengo.Probe(ens.neurons)
+    with nengo_dl.Simulator(net, minibatch_size=1, progress_bar=False) as sim:
+        sim.compile(tf.keras.optimizers.SGD(1.0), loss="mse")
+        sim.fit(np.zeros((1, 1, 1)), {probe: np.ones((1, 1, 2))}, verbose=0)
+        step = tf.Variable([0.0, 0.5])
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((tf.nn.relu(step) - 1.0) ** 2)
+        assert np.allclose(sim.data[ens].bias, step - tape.gradient(loss, step))

@@ -43,7 +43,7 @@ class RectifiedLinearBuilder(NeuronBuilder):
 
     def step(self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float) -> Result:
         """``amplitude * max(J, 0)``."""
-        return params.amplitude * xp.maximum(J, 0.0), {}
+        return params.amplitude * _rectified(xp, J), {}
 
 
 class SpikingRectifiedLinearBuilder(NeuronBuilder):
@@ -60,7 +60,13 @@ class SpikingRectifiedLinearBuilder(NeuronBuilder):
 
     def rate(self, xp: Any, J: Any, params: SimpleNamespace, dt: float) -> Any:
         """``amplitude * max(J, 0)``."""
-        return params.amplitude * xp.maximum(J, 0.0)
+        return params.amplitude * _rectified(xp, J)
+
+
+def _rectified(xp: Any, J: Any) -> Any:
+    # Libraries that give the derivative of a maximum to one of two equal operands give it to the
+    # first: to 0 here, as in their own rectifiers. Without bias, J is exactly 0 at the first step.
+    return xp.maximum(0.0, J)
 
 
 class SigmoidBuilder(NeuronBuilder):
@@ -123,7 +129,7 @@ class LeakyReLUBuilder(NeuronBuilder):
 
 
 def _leaky(xp: Any, J: Any, params: SimpleNamespace) -> Any:
-    return xp.maximum(J, 0.0) + params.negative_slope * xp.minimum(J, 0.0)
+    return _rectified(xp, J) + params.negative_slope * xp.minimum(J, 0.0)
 
 
 class SpikingLeakyReLUBuilder(NeuronBuilder):
