@@ -83,8 +83,9 @@ class TrainingMethods(Moving):
         validation_data : tuple, optional
             Inputs and targets whose `loss` is taken after each epoch.
         callbacks : sequence, optional
-            Callbacks of Keras, such as early stopping. At the end of an epoch they find the
-            parameters of that epoch in the simulator, too.
+            Functions ``(epoch, logs)``, which stop the training by returning True, and callbacks of
+            Keras, such as early stopping, where the backend computes with it. At the end of an
+            epoch they find the parameters of that epoch in the simulator, too.
         summary_folder : str, optional
             Where to write the losses for TensorBoard.
         progress_bar : bool, optional
