@@ -334,10 +334,28 @@ WRONG_FIT: list[tuple[str, dict[str, Any], str]] = [
     ("validation_split", {"validation_split": 1.0}, "from 0 to below 1"),
     ("validation_split", {"validation_split": 0.99}, "some of both"),
     ("validation_data", {"validation_data": (1, 2, 3)}, "pair"),
+    (
+        "validation_data",
+        {"validation_data": (np.ones((N, 7)), np.ones((N, 4)))},
+        "x of it: .*shape",
+    ),
+    (
+        "validation_data",
+        {"validation_data": [np.ones((N, SIZE)), np.ones((N, 9))]},
+        "y of it: .*mse",
+    ),
+    ("x", {"x": np.ones((N, 0, SIZE))}, "at least one time step"),
+    ("y", {"y": {}}, "targets are needed"),
+    ("y", {"y": np.full((N, CLASSES), np.nan)}, "all values for .* are NaN"),
     ("shuffle", {"shuffle": "yes"}, "True or False"),
     ("initial_epoch", {"initial_epoch": -1}, "at least 0"),
     ("steps_per_epoch", {"steps_per_epoch": 2}, "for data of an iterable"),
     ("validation_steps", {"validation_steps": 0}, "at least 1"),
+    (
+        "validation_steps",
+        {"validation_steps": 2, "validation_data": (np.ones((N, SIZE)), np.ones((N, CLASSES)))},
+        "for data of an iterable",
+    ),
     ("n_steps", {"n_steps": 0}, "at least 1"),
 ]
 
@@ -364,6 +382,8 @@ def test_bad_arguments_of_fit_are_answered_with_a_sentence_and_change_nothing(
         ({"loss": "nonsense"}, '"mse".*"mae"'),
         ({"loss": 5}, "a name, such as"),
         ({"loss": {"y5": "mse"}}, "labels are 'y0'"),
+        ({"loss": {}}, "loss: a loss is needed for one probe at least"),
+        ({"loss": lambda x: x}, "loss: .* does not take an output and a target"),
         ({"loss": ["mse", "mse"]}, "2 are given for 1 probes"),
         ({"loss": "mse", "metrics": ["nonsense"]}, '"accuracy".*"mse"'),
         ({"loss": "mse", "metrics": "accuracy"}, "a list, or a dict by probe"),
@@ -418,6 +438,32 @@ def nothing(backend: str) -> Any:
     if backend == "jax":
         return pytest.importorskip("optax").sgd(0.0)
     return pytest.importorskip("keras").optimizers.SGD(0.0)
+
+
+@pytest.mark.parametrize("label", [-1, CLASSES, 0.5])
+def test_labels_have_to_be_numbers_of_classes(make_sim: Make, data: Any, label: float) -> None:
+    model = layer()
+    sim = make_sim(model.net, minibatch_size=4)
+    labels = np.zeros(N)
+    labels[3] = label
+    message = f"whole numbers from 0 to {CLASSES - 1}, .* and not {label:g}"
+    sim.compile(loss="sparse_categorical_crossentropy")
+    with pytest.raises(ValidationError, match=f"y: .*{message}"):
+        sim.evaluate(data.x, labels)
+    with pytest.raises(ValidationError, match=f"targets: .*{message}"):
+        sim.loss(
+            {model.x: data.x[:, None]},
+            {model.probes[0]: labels[:, None, None]},
+            "sparse_categorical_crossentropy",
+        )
+    labels[3] = np.nan  # asks for nothing
+    assert np.isfinite(sim.evaluate(data.x, labels))
+
+
+def test_a_stream_that_asks_for_nothing_has_no_loss(make_sim: Make, data: Any) -> None:
+    sim = make_sim(layer().net, minibatch_size=4)
+    sim.compile(loss="mse")
+    assert np.isnan(sim.evaluate(iter([(data.x, np.full((N, CLASSES), np.nan))])))
 
 
 @pytest.mark.needs("differentiate")

@@ -107,6 +107,52 @@ def test_a_dataset_of_tensorflow_is_taken_as_keras_takes_it(
     )
 
 
+@pytest.mark.needs("differentiate")
+def test_a_loader_may_yield_lists_as_those_of_pytorch_do(
+    make_sim: Make, model: Any, data: Any
+) -> None:
+    def batches() -> Iterator[list[Any]]:
+        for first in range(0, N, BATCH):
+            yield [data.x[first : first + BATCH], data.y[first : first + BATCH]]
+
+    sim = make_sim(model.net, minibatch_size=BATCH)
+    sim.compile("sgd", loss="mse")
+    expected = sim.evaluate(data.x, data.y), sim.predict(data.x)[model.probe]
+    assert sim.evaluate(batches()) == expected[0]
+    np.testing.assert_array_equal(sim.predict(batches())[model.probe], expected[1])
+    held_out = [data.x, data.y]
+    history = sim.fit(batches(), validation_data=held_out).history
+    assert history["val_loss"][0] == pytest.approx(sim.evaluate(*held_out), rel=1e-6)
+
+
+@pytest.mark.needs("differentiate")
+def test_a_dataset_of_keras_is_told_of_the_end_of_each_epoch(
+    make_sim: Make, model: Any, data: Any
+) -> None:
+    keras = pytest.importorskip("keras")
+    events: list[Any] = []
+
+    class Pieces(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return N // BATCH
+
+        def __getitem__(self, index: int) -> Any:
+            events.append(index)
+            items = slice(index * BATCH, (index + 1) * BATCH)
+            return data.x[items], data.y[items]
+
+        def on_epoch_end(self) -> None:
+            events.append("end")
+
+    epoch = [*range(N // BATCH), "end"]
+    sim = make_sim(model.net, minibatch_size=BATCH)
+    sim.compile("sgd", loss="mse")
+    sim.fit(Pieces(), epochs=2)
+    assert events == epoch * 2
+    sim.evaluate(Pieces())
+    assert events == epoch * 3
+
+
 @pytest.mark.needs("tensorflow")
 def test_callbacks_of_keras_stop_a_training_where_they_stop_keras(
     make_sim: Make, model: Any, data: Any
@@ -166,6 +212,8 @@ WRONG: list[tuple[str, str, dict[str, Any], str]] = [
     ("evaluate", "batch_size", {"batch_size": 7}, "minibatch_size=7"),
     ("evaluate", "verbose", {"verbose": 3}, '"auto", 0, 1 or 2'),
     ("evaluate", "steps", {"steps": 0}, "at least 1"),
+    ("evaluate", "steps", {"steps": 2}, "for data of an iterable"),
+    ("evaluate", "y", {"y": np.full((N, CLASSES), np.nan)}, "all values for .* are NaN"),
     ("evaluate", "return_dict", {"return_dict": 1}, "True or False"),
     ("evaluate", "n_steps", {"n_steps": 1.5}, "at least 1"),
     ("predict", "x", {"x": np.ones((N, 2, 2, SIZE))}, "shape"),
@@ -173,6 +221,7 @@ WRONG: list[tuple[str, str, dict[str, Any], str]] = [
     ("predict", "batch_size", {"batch_size": 7}, "minibatch_size=7"),
     ("predict", "verbose", {"verbose": "x"}, '"auto", 0, 1 or 2'),
     ("predict", "steps", {"steps": -1}, "at least 1"),
+    ("predict", "steps", {"steps": 2}, "for data of an iterable"),
     ("predict", "n_steps", {"n_steps": 0}, "at least 1"),
     ("predict", "stateful", {"stateful": "yes"}, "True or False"),
     ("predict_on_batch", "x", {"x": np.ones((BATCH + 1, SIZE))}, "a minibatch has 6"),

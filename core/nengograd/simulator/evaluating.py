@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..arguments.table import check_arguments
 from ..run.runner import Runner
 from ..training.evaluation import evaluate, predicted
-from ..training.fit_data import Given, given_data
+from ..training.fit_data import Given, check_steps, given_data
 from ..training.goals import Compiled, all_metrics
 from ..training.minibatches import Data, TrainingData
 from ..training.named_data import is_batch_of_arrays
@@ -68,7 +68,7 @@ class EvaluationMethods(Moving):
         self._check_batch_size(batch_size)
         self._take_writes()
         compiled = self._compiled_or_error("evaluate")
-        given = self._given(x, y, n_steps, steps)
+        given = given_data(self._samples(n_steps), compiled, x, y, steps, "steps")
         if not compiled.is_named:
             self._move_for("differentiate", "compute a loss", compiled.objects())
         with (
@@ -115,11 +115,12 @@ class EvaluationMethods(Moving):
         check_arguments("Simulator.predict", locals())
         self._check_batch_size(batch_size)
         self._take_writes()
+        check_steps(x, steps, "steps")
         samples = self._samples(n_steps)
         size = self.options.n_items
 
         def items(x: Any, y: Any) -> TrainingData:
-            return samples.items(x, size)
+            return samples.items(samples.without_targets(x), size)
 
         data: Data = (
             items(x, None)
@@ -176,10 +177,6 @@ class EvaluationMethods(Moving):
 
     def _samples(self, n_steps: int | None) -> Samples:
         return Samples(self._build, self._learning.settings, self._runner.feedable, n_steps)
-
-    def _given(self, x: Any, y: Any, n_steps: int | None, steps: int | None) -> Given:
-        """Data and goals, checked."""
-        return given_data(self._samples(n_steps), self._compiled_or_error("fit"), x, y, steps)
 
     def _verbosity(self, verbose: Any) -> int:
         return int(bool(self.progress_bar)) if verbose == "auto" else int(verbose)

@@ -8,7 +8,7 @@ from typing import Any
 from ..arguments.table import check_arguments
 from ..plugin.trainer import FitOptions
 from ..training.fit import fit
-from ..training.fit_data import Given, split_pair
+from ..training.fit_data import Given, given_data, given_validation, validating
 from ..training.goals import Compiled, all_metrics
 from ..training.history import History
 from .activity import Activity
@@ -139,11 +139,12 @@ class FittingMethods(EvaluationMethods):
         self._check_batch_size(batch_size)
         self._take_writes()
         compiled = self._compiled_or_error("fit")
-        given = self._given(x, y, n_steps, steps_per_epoch)
+        given = given_data(self._samples(n_steps), compiled, x, y, steps_per_epoch)
         held_out: Given | None = None
         if validation_data is not None:
-            pair = split_pair(validation_data)
-            held_out = self._given(*pair, n_steps, validation_steps)
+            held_out = given_validation(
+                self._samples(n_steps), compiled, validation_data, validation_steps
+            )
         elif validation_split:
             given, held_out = given.split(validation_split)
         given.check_fills(self.options.n_items)
@@ -157,7 +158,9 @@ class FittingMethods(EvaluationMethods):
             self._show_parameters()
             if held_out is None:
                 return {}
-            return {f"val_{name}": value for name, value in self._evaluate(held_out).items()}
+            with validating():
+                found = self._evaluate(held_out)
+            return {f"val_{name}": value for name, value in found.items()}
 
         is_seen = bool(callbacks) or held_out is not None
         begin = time.perf_counter()

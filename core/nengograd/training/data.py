@@ -22,6 +22,7 @@ from .minibatches import TrainingData
 __all__ = [
     "check_data",
     "check_fed",
+    "check_labels",
     "sampled_steps",
     "training_data",
 ]
@@ -74,6 +75,9 @@ def training_data(
         for probe in model.probes
     }
     data = check_data(inputs, targets, nodes, samples, sizes, build.options)
+    for probe, array in data.targets.items():
+        if takes_labels(objective, probe):
+            check_labels(probe, array, model.sig[probe]["in"].size, "targets")
     losses = by_probe(objective, {p: not np.isnan(x).all() for p, x in data.targets.items()})
     outputs, names = {p: i for i, p in enumerate(model.probes)}, probe_names(model.probes)
     factor = 1 / len(losses)
@@ -170,6 +174,34 @@ def check_fed(node: Any, array: NDArray[Any], attr: str) -> None:
         where = np.argwhere(~np.isfinite(array))[0].tolist()
         raise ValidationError(
             f"values for {node} are not finite, first at [item, step, dimension] {where}",
+            attr=attr,
+        )
+
+
+def check_labels(probe: Any, labels: NDArray[Any], n_classes: int, attr: str) -> None:
+    """Make sure that labels are numbers of classes, or NaN where nothing is asked.
+
+    Parameters
+    ----------
+    probe : nengo.Probe
+        What they are for.
+    labels : array
+        Of any shape.
+    n_classes : int
+        How many classes the probe tells apart: its size.
+    attr : str
+        The argument, for errors.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If one is no whole number, or there is no such class.
+    """
+    wrong = ~np.isnan(labels) & ~np.isin(labels, np.arange(n_classes))
+    if wrong.any():
+        raise ValidationError(
+            f"labels of {probe} have to be whole numbers from 0 to {n_classes - 1}, one less than "
+            f"its size, and not {labels[wrong][0]:g}",
             attr=attr,
         )
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
 
 from ..plugin.trainer import LossTerm
@@ -15,7 +18,7 @@ from .named_data import is_batch_of_arrays
 from .samples import Samples
 from .streams import StreamedData
 
-__all__ = ["Given", "given_data", "split_pair"]
+__all__ = ["Given", "check_steps", "given_data", "given_validation", "validating"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,14 @@ class Given:
             )
 
 
-def given_data(samples: Samples, compiled: Compiled, x: Any, y: Any, steps: int | None) -> Given:
+def given_data(
+    samples: Samples,
+    compiled: Compiled,
+    x: Any,
+    y: Any,
+    steps: int | None,
+    steps_attr: str = "steps_per_epoch",
+) -> Given:
     """Check data, and find what is asked of them.
 
     Parameters
@@ -101,7 +111,10 @@ def given_data(samples: Samples, compiled: Compiled, x: Any, y: Any, steps: int 
         See `nengograd.Simulator.fit`.
     steps : int or None
         Minibatches of an epoch, where x is an iterable of batches.
+    steps_attr : str
+        The argument ``steps`` was given as, for errors.
     """
+    check_steps(x, steps, steps_attr)
     goals: list[Goal] = []
 
     def convert(x: Any, y: Any) -> TrainingData:
@@ -111,12 +124,8 @@ def given_data(samples: Samples, compiled: Compiled, x: Any, y: Any, steps: int 
 
     data: Data
     if is_batch_of_arrays(x):
-        if steps is not None:
-            raise ValidationError(
-                "it is for data of an iterable; of arrays all items are used",
-                attr="steps_per_epoch",
-            )
         data = convert(x, y)
+        _check_asks(data, goals)
     elif y is not None:
         raise ValidationError("with an iterable, its batches (x, y) have the targets", attr="y")
     else:
@@ -129,13 +138,56 @@ def given_data(samples: Samples, compiled: Compiled, x: Any, y: Any, steps: int 
     return Given(data, goals, terms)
 
 
-def split_pair(given: Any) -> tuple[Any, Any]:
-    """``x, y`` of validation data: a pair, or an iterable without targets of its own."""
-    if not isinstance(given, tuple):
-        return given, None
-    if len(given) != 2:
+def check_steps(x: Any, steps: int | None, attr: str) -> None:
+    """Refuse a number of minibatches of data that lie in memory."""
+    if steps is not None and is_batch_of_arrays(x):
         raise ValidationError(
-            f"has to be a pair (x, y) or an iterable, not {len(given)} things",
+            "it is for data of an iterable; of arrays all items are used", attr=attr
+        )
+
+
+def _check_asks(data: TrainingData, goals: list[Goal]) -> None:
+    """Refuse targets that ask for nothing, of which there is no mean."""
+    for goal in goals:
+        if goal.loss.needs_targets and np.isnan(data.targets[goal.probe]).all():
+            raise ValidationError(
+                f'all values for {goal.probe} are NaN, of which "{goal.loss.name}" has no mean; '
+                "give a number for some element",
+                attr="y",
+            )
+
+
+def given_validation(samples: Samples, compiled: Compiled, given: Any, steps: int | None) -> Given:
+    """Check what a training is validated with: a pair, or an iterable of pairs.
+
+    Parameters
+    ----------
+    samples, compiled
+        See `given_data`.
+    given : object
+        See `nengograd.Simulator.fit`.
+    steps : int or None
+        Minibatches of a validation, where it is an iterable.
+    """
+    pair = given if isinstance(given, (tuple, list)) else (given, None)
+    if len(pair) != 2:
+        raise ValidationError(
+            f"has to be a pair (x, y) or an iterable, not {len(pair)} things",
             attr="validation_data",
         )
-    return given[0], given[1]
+    x, y = pair
+    with validating():
+        return given_data(samples, compiled, x, y, steps, "validation_steps")
+
+
+@contextmanager
+def validating() -> Iterator[None]:
+    """Errors of data are those of the argument ``validation_data``."""
+    try:
+        yield
+    except ValidationError as error:
+        if error.attr not in ("x", "y"):
+            raise
+        raise ValidationError(
+            f"{error.attr} of it: {error.args[0]}", attr="validation_data"
+        ) from error

@@ -88,6 +88,8 @@ class Compiled:
                 attr="loss",
             )
         self._given_losses = per_object(loss, self._probes, "loss")
+        if not self._given_losses:
+            raise ValidationError("a loss is needed for one probe at least", attr="loss")
         self._losses = {p: _loss(given) for p, given in self._given_losses.items()}
         self._metrics = _metrics_by_probe(metrics, self._probes)
         self._found = {p: [find_metric(m) for m in ms] for p, ms in self._metrics.items()}
@@ -112,7 +114,7 @@ class Compiled:
         y : object
             Targets: a dict has those of some probes; anything else those of all with a loss.
         """
-        if y is None:
+        if y is None or (isinstance(y, Mapping) and not y):
             raise ValidationError("targets are needed", attr="y")
         asked = set(self._losses)
         if isinstance(y, Mapping):

@@ -117,7 +117,8 @@ class _WeightedMean:
         self._weight += weight
 
     def result(self) -> float:
-        return self._total / self._weight
+        # Nothing may have counted: all targets of a stream can be NaN.
+        return self._total / self._weight if self._weight else math.nan
 
 
 class _Counting:
@@ -165,27 +166,28 @@ def find_loss(
         )
     name = getattr(objective, "__name__", type(objective).__name__)
     if all(hasattr(objective, part) for part in ("reset_state", "update_state", "result")):
-        return Metric(name, objective, in_our_order(objective.update_state, name, keras=True))
+        update = in_our_order(objective.update_state, name, keras=True, attr=attr)
+        return Metric(name, objective, update)
     if not callable(objective):
         names = ", ".join(f'"{known}"' for known in NAMED)
+        order = "(y_true, y_pred)" if in_keras_words else "(output, target) -> scalar"
         raise ValidationError(
-            f"must be {names}, a function (output, target) -> scalar, or a dict of them by probe, "
-            f"not {objective!r}",
+            f"must be {names}, a function {order}, or a dict of them by probe, not {objective!r}",
             attr=attr,
         )
-    function = in_our_order(objective, name, in_keras_words)
+    function = in_our_order(objective, name, in_keras_words, attr)
 
     def loss(xp: Any, output: Any, target: Any) -> tuple[Any, Any]:
         value = function(output, target)
         if in_keras_words and len(getattr(value, "shape", ())):
             value = _mean(xp, value)
-        return _one_number(xp, value, name), output.shape[0]
+        return _one_number(xp, value, name, attr), output.shape[0]
 
     return Loss(name, objective, loss)
 
 
 def in_our_order(
-    function: Callable[..., Any], name: str, keras: bool = False
+    function: Callable[..., Any], name: str, keras: bool = False, attr: str = "objective"
 ) -> Callable[[Any, Any], Any]:
     """A function of ``(output, target)`` that passes on each as the one that its name says.
 
@@ -197,6 +199,8 @@ def in_our_order(
         For people.
     keras : bool
         Whether names that say nothing mean Keras' order, ``(y_true, y_pred)``, or ours.
+    attr : str
+        The argument that it was given as.
 
     Raises
     ------
@@ -204,7 +208,7 @@ def in_our_order(
         If it takes more or fewer than two arguments.
     """
     signature = _signature(function)
-    two = [] if signature is None else _two_parameters(signature, name)
+    two = [] if signature is None else _two_parameters(signature, name, attr)
     names = [parameter.name for parameter in two]
     first, second = [*names, "", ""][:2]
     if first in TARGET_WORDS or second in OUTPUT_WORDS:
@@ -234,7 +238,7 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
     return signature
 
 
-def _two_parameters(signature: inspect.Signature, name: str) -> list[inspect.Parameter]:
+def _two_parameters(signature: inspect.Signature, name: str, attr: str) -> list[inspect.Parameter]:
     """Those that output and target are for: one or none where a ``*args`` takes them."""
     parameters = signature.parameters.values()
     plain = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
@@ -247,7 +251,7 @@ def _two_parameters(signature: inspect.Signature, name: str) -> list[inspect.Par
         raise ValidationError(
             f"{name}{signature} does not take an output and a target; it has to be a function "
             "(output, target), or with the names of Keras (y_true, y_pred)",
-            attr="objective",
+            attr=attr,
         )
     return needed
 
@@ -260,7 +264,7 @@ def _mean(xp: Any, value: Any) -> Any:
     return xp.sum(value) / math.prod(value.shape)
 
 
-def _one_number(xp: Any, value: Any, name: str) -> Any:
+def _one_number(xp: Any, value: Any, name: str, attr: str = "objective") -> Any:
     """The returned value of a loss, as a backend's array without axes."""
     number = None
     if not (value is None or isinstance(value, (str, Mapping))):
@@ -268,7 +272,7 @@ def _one_number(xp: Any, value: Any, name: str) -> Any:
             number = xp.asarray(value)
     if number is None or number.dtype == object:
         raise ValidationError(
-            f"{name} has to return one number, not {type(value).__name__}", attr="objective"
+            f"{name} has to return one number, not {type(value).__name__}", attr=attr
         )
     shape = number.shape
     if getattr(shape, "rank", 0) is None:  # it turns out when the function runs
@@ -276,7 +280,7 @@ def _one_number(xp: Any, value: Any, name: str) -> Any:
     if len(shape) != 0:
         raise ValidationError(
             f"{name} has to return one number, not an array of shape {tuple(shape)}; take its mean",
-            attr="objective",
+            attr=attr,
         )
     return number
 

@@ -13,7 +13,7 @@ from ..assembly.build import Build
 from ..config import Settings
 from ..plugin.trainer import LossTerm
 from ..run.inputs import numbers
-from .data import check_fed, sampled_steps
+from .data import check_fed, check_labels, sampled_steps
 from .goals import Goal
 from .minibatches import TrainingData
 from .named_data import by_object
@@ -82,6 +82,11 @@ class Samples:
             fed[node] = array
         return fed, n_steps
 
+    def without_targets(self, batch: Any) -> Any:
+        """The inputs of a batch that may be a list ``[x, y]``, as loaders of PyTorch yield it."""
+        is_pair = isinstance(batch, list) and len(batch) == 2 and len(self.nodes) == 1
+        return batch[0] if is_pair and all(hasattr(x, "shape") for x in batch) else batch
+
     def _number_of_steps(self, arrays: Mapping[Any, NDArray[Any]]) -> int:
         counts = {str(node): array.shape[1] for node, array in arrays.items() if array.ndim == 3}
         found = set(counts.values()) | ({self._n_steps} if self._n_steps is not None else set())
@@ -89,6 +94,8 @@ class Samples:
             raise ValidationError(
                 f"numbers of time steps differ: {counts}, n_steps={self._n_steps}", attr="x"
             )
+        if 0 in found:
+            raise ValidationError(f"at least one time step is needed: {counts}", attr="x")
         if not found and not arrays:
             raise ValidationError(
                 "without x, the number of steps has to be given: n_steps=100", attr="n_steps"
@@ -115,6 +122,8 @@ class Samples:
         array = numbers(probe, values, "y", self.dtype)
         if np.isinf(array).any():
             raise ValidationError(f"values for {probe} are infinite", attr="y")
+        if loss.takes_labels:
+            check_labels(probe, array, self._sizes[probe], "y")
         samples = len(self.steps(probe, n_steps))
         size = 1 if loss.takes_labels else self._sizes[probe]
         shape = array.shape

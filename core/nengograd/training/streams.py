@@ -19,9 +19,13 @@ Convert = Callable[[Any, Any], TrainingData]
 
 
 def pairs(batches: Iterable[Any], has_targets: bool) -> Iterator[tuple[Any, Any]]:
-    """What an iterable yields as ``x, y``; a tuple is taken apart, as Keras does."""
+    """What an iterable yields as ``x, y``; a tuple is taken apart, as Keras does.
+
+    Where there are targets, so is a list, which is what loaders of PyTorch yield.
+    """
     for batch in batches:
-        parts = batch if isinstance(batch, tuple) else (batch,)
+        is_pair = isinstance(batch, (tuple, list) if has_targets else tuple)
+        parts = tuple(batch) if is_pair else (batch,)
         if len(parts) > 2 or (has_targets and len(parts) != 2):
             raise ValidationError(
                 f"each batch has to be a pair (x, y); one has {len(parts)} parts, and weights of "
@@ -98,6 +102,10 @@ class StreamedData:
             given += 1
         if given != self._steps_per_epoch:
             self._in_progress = None
+        # A dataset of Keras shuffles itself here.
+        on_epoch_end = getattr(self._source, "on_epoch_end", None)
+        if callable(on_epoch_end):
+            on_epoch_end()
 
     def _regroup(
         self, batches: Iterator[TrainingData], size: int, padded: bool
