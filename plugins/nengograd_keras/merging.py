@@ -74,8 +74,24 @@ MERGING = {
     "Minimum": convert_other,
 }
 
+
+def _of_items(converter: Any) -> Any:
+    """A converter of an operation, which counts axes from the last one, items included.
+
+    A layer counts them from the first one after the items.
+    """
+
+    @over_time
+    def convert(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tensor:
+        if len({len(x.shape) for x in inputs}) > 1:
+            return to.fallback("its tensors differ in their number of axes, and it mixes items")
+        return converter(layer, inputs, to)  # type: ignore[no-any-return]
+
+    return convert
+
+
 OPERATIONS = {
-    "keras.src.ops.numpy.Add": convert_add,
-    "keras.src.ops.numpy.Subtract": convert_subtract,
+    "keras.src.ops.numpy.Add": _of_items(convert_add),
+    "keras.src.ops.numpy.Subtract": _of_items(convert_subtract),
 }
 """What ``+`` and ``-`` of two tensors are in a functional model."""

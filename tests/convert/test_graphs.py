@@ -263,6 +263,19 @@ def test_operations_that_are_sums_and_activations_are_converted() -> None:
 
 
 @pytest.mark.needs("tensorflow")
+@pytest.mark.parametrize("shapes", [((3, 4), (4,)), ((4,), (3, 4))])
+def test_an_operation_counts_axes_from_the_last_one_and_a_layer_from_the_first(
+    shapes: Any,
+) -> None:
+    a, b = (keras.Input(shape) for shape in shapes)
+    model = keras.Model([a, b], a - b)  # of three items, it takes an item of one from rows of all
+    with pytest.warns(NengoWarning, match="differ in their number of axes"):
+        check(model, nengograd.convert(model), "tensorflow")
+    model = keras.Model([a, b], L.Add()([a, b]))
+    check(model, nengograd.convert(model, allow_fallback=False))
+
+
+@pytest.mark.needs("tensorflow")
 def test_masked_steps_stay_masked() -> None:
     x = keras.Input((4,), dtype="int32")
     model = randomize(keras.Model(x, L.GRU(2)(L.Embedding(3, 5, mask_zero=True)(x))))

@@ -230,6 +230,12 @@ def test_layers_that_cannot_be_converted_may_be_refused() -> None:
             {"scale_firing_rates": nengograd.RateTarget(100, [np.zeros((1, 5))] * 2)},
             "has data for 2 inputs; the model has 1",
         ),
+        (
+            {"scale_firing_rates": nengograd.RateTarget(100, np.zeros((1, 9)))},
+            r"takes arrays \(items, .*not \(1, 9\)",
+        ),
+        ({"scale_firing_rates": nengograd.RateTarget(100, np.zeros((0, 5)))}, "one finite item"),
+        ({"scale_firing_rates": nengograd.RateTarget(1, np.full((2, 5), np.nan))}, "finite item"),
     ],
 )
 def test_an_option_that_does_not_fit_is_answered_with_a_sentence(

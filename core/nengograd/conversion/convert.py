@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..arguments.table import check_arguments
 from ..plugin.manager import get_manager
 from ..plugin.model_reader import ModelGraph
-from .converted import Converted
+from .converted import Converted, as_items
 from .lookup import Converters
 from .network import build_network
 from .options import Options, RateTarget
@@ -132,7 +132,16 @@ def _rates(graph: ModelGraph, target: RateTarget) -> dict[str, float]:
             f"has data for {len(data)} inputs; the model has {len(graph.inputs)}",
             attr="scale_firing_rates",
         )
-    values = graph.values([np.asarray(x) for x in data])
+    items = [
+        as_items(put, x, "scale_firing_rates") for put, x in zip(graph.inputs, data, strict=True)
+    ]
+    for put, array in zip(graph.inputs, items, strict=True):
+        if not len(array) or not np.isfinite(array).all():
+            raise ValidationError(
+                f"data for {put.name!r} have to be one finite item at least",
+                attr="scale_firing_rates",
+            )
+    values = graph.values(items)
     return {call.name: _scale(target, values[call.outputs[0]]) for call in graph.calls}
 
 

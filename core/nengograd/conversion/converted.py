@@ -10,7 +10,7 @@ from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
 from ..arguments.table import check_arguments
-from ..plugin.model_reader import ModelGraph, ModelReader
+from ..plugin.model_reader import ModelGraph, ModelInput, ModelReader
 from .lookup import Converters
 from .names import ByModel
 from .network import ConvertedLayer, ConvertedNetwork, build_network
@@ -18,7 +18,7 @@ from .options import Options
 from .report import ConversionReport, make_report
 from .verification import verify_outputs, verify_training
 
-__all__ = ["Converted"]
+__all__ = ["Converted", "as_items"]
 
 
 class Converted:
@@ -102,15 +102,7 @@ class Converted:
         return {node: self._feed(put, node, x, n_steps) for put, node, x in pairs}
 
     def _feed(self, put: Any, node: Any, x: Any, n_steps: int) -> NDArray[Any]:
-        array = np.asarray(x)
-        fits = array.ndim == len(put.shape) + 1 and all(
-            n is None or n == m for n, m in zip(put.shape, array.shape[1:], strict=True)
-        )
-        if not fits:
-            raise ValidationError(
-                f"{put.name!r} takes arrays (items, *{put.shape}), not {array.shape}",
-                attr="inputs",
-            )
+        array = as_items(put, x, "inputs")
         if self._options.temporal:
             return array.reshape(len(array), array.shape[1], node.size_out)
         return np.repeat(array.reshape(len(array), 1, node.size_out), n_steps, axis=1)
@@ -236,6 +228,34 @@ class Converted:
 
     def __repr__(self) -> str:
         return f"<Converted {self._graph.name!r}: {len(self._network.layers)} layers>"
+
+
+def as_items(put: ModelInput, x: Any, attr: str) -> NDArray[Any]:
+    """What an input of a model is given, as an array ``(items, *shape)``.
+
+    Parameters
+    ----------
+    put : ModelInput
+        The input.
+    x : array
+        What it is given.
+    attr : str
+        The argument, for errors.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the shape is another one.
+    """
+    array = np.asarray(x)
+    fits = array.ndim == len(put.shape) + 1 and all(
+        n is None or n == m for n, m in zip(put.shape, array.shape[1:], strict=True)
+    )
+    if not fits:
+        raise ValidationError(
+            f"{put.name!r} takes arrays (items, *{put.shape}), not {array.shape}", attr=attr
+        )
+    return array
 
 
 def _entries(layer: ConvertedLayer) -> list[tuple[str, tuple[Any, ...], Any]]:
