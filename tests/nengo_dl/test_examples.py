@@ -290,6 +290,20 @@ def test_a_stateful_training_goes_on_from_minibatch_to_minibatch() -> None:
         assert begun == [pytest.approx(np.mean(course[:2] ** 2))]
 
 
+@pytest.mark.parametrize("option", [{"unroll_simulation": 2}, {"device": "/cpu:0"}])
+def test_optimizers_and_losses_choose_among_the_backends_that_compile(
+    option: dict[str, Any],
+) -> None:
+    net, ens, _, x = scaled()
+    with nengo_dl.Simulator(net, minibatch_size=4, progress_bar=False, **option) as sim:
+        before = np.array(sim.data[ens].bias)
+        sim.compile(tf.keras.optimizers.Adam(0.01), loss=tf.keras.losses.MeanSquaredError())
+        sim.fit(x, x**2, verbose=0)
+        assert sim.backend == "tensorflow"
+        assert not np.array_equal(sim.data[ens].bias, before)
+        sim.run_steps(2)
+
+
 class Doubled(tf.keras.layers.Layer):
     def call(self, x: Any) -> Any:
         return 2 * x

@@ -69,8 +69,8 @@ class Choice:
     is_needed : bool
         Whether the present backend is there for what `home` cannot do.
     able : sequence of str
-        Where arguments of the simulator have named a backend, such as ``unroll_simulation``: those
-        that can do what they ask for.
+        Where arguments of the simulator have chosen a backend, such as ``unroll_simulation``: those
+        that can do what they ask for, and may take its place.
     """
 
     asked: str | None

@@ -98,7 +98,7 @@ class Moving(SimulatorBase):
         tensors = tensors_of(order)
         able = plugins.usable if choice.asked is None else choice.able
         if tensors is not None and tensors in able:
-            choice.asked = choice.home = tensors
+            choice.asked, choice.home, choice.able = tensors, tensors, ()
         build = self._build_of(choice.home, order)
         program = build.assemble()
         if choice.asked is None and count_lacking(program, build.registry):
@@ -199,7 +199,9 @@ class Moving(SimulatorBase):
         choice, plugins, dtype = self._choice, self._plugins, self.options.dtype.name
         able = plugins.able(capability, given)
         able = [n for n in able if dtype in plugins.backends[n].capabilities.dtypes]
-        if choice.asked is not None or not able:
+        if choice.asked is not None:
+            able = [n for n in able if n in choice.able]
+        if not able:
             return
         capable = getattr(plugins.backends[self.backend].capabilities, capability)
         if not capable or (
