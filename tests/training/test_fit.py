@@ -331,6 +331,7 @@ WRONG_FIT: list[tuple[str, dict[str, Any], str]] = [
     ("epochs", {"epochs": 0}, "whole number of at least 1"),
     ("verbose", {"verbose": "loud"}, '"auto", 0, 1 or 2'),
     ("callbacks", {"callbacks": "x"}, "sequence of callbacks"),
+    ("callbacks", {"callbacks": [dict]}, "is no "),  # a class, which can be called, too
     ("validation_split", {"validation_split": 1.0}, "from 0 to below 1"),
     ("validation_split", {"validation_split": 0.99}, "some of both"),
     ("validation_data", {"validation_data": (1, 2, 3)}, "pair"),

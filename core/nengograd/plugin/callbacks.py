@@ -82,7 +82,7 @@ class FunctionCallbacks(Callbacks):
     ):
         super().__init__()
         for function in functions:
-            if not callable(function):
+            if not callable(function) or isinstance(function, type):
                 raise ValidationError(
                     f"{function!r} is no function (epoch, logs) to call after each epoch",
                     attr="callbacks",
