@@ -39,6 +39,8 @@ def convert_concatenate(layer: Any, inputs: list[Tensor], to: LayerConversion) -
     axis = layer.axis
     if axis > 0:
         axis -= len(to.call.shapes[0]) + 1
+    if -axis > len(inputs[0].shape):
+        to.refuse_time()
     counted, first = [], 0
     for x in inputs:
         counted.append(first + np.arange(x.size).reshape(x.shape))

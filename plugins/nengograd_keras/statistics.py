@@ -29,6 +29,8 @@ def convert_normalization(layer: Any, inputs: list[Tensor], to: LayerConversion)
     axis = layer.axis
     if axis > 0:
         axis -= len(to.call.shapes[0]) + 1
+    if -axis > len(x.shape):
+        to.refuse_time()
     along = [1] * len(x.shape)
     along[axis] = -1
     factor, bias = (np.broadcast_to(y.reshape(along), x.shape) for y in factor_and_bias(layer))
@@ -64,9 +66,12 @@ _NOISE = (
 def convert_rescaling(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tensor:
     """A fixed factor and a fixed offset."""
     (x,) = inputs
+    shapes = x.shape, np.shape(layer.scale), np.shape(layer.offset)
+    if np.broadcast_shapes(*shapes) != x.shape:
+        if x.has_time:
+            to.refuse_time()
+        return to.fallback("its factor or offset has axes that its input does not have")
     factor, offset = (np.broadcast_to(y, x.shape) for y in (layer.scale, layer.offset))
-    if to.shape != x.shape:
-        return to.fallback("its factor has another shape than its input")
     term = x, np.array(factor, dtype=np.float64).reshape(-1)
     return to.weighted([term], x.shape, offset if np.any(offset) else None, trainable=False)
 

@@ -194,11 +194,20 @@ def test_a_recurrent_layer_that_is_given_its_sequence_at_once_is_a_tensor_node()
         (L.GlobalAveragePooling1D(), (5, 2), "would need all of it at once"),
         (L.LayerNormalization(), (5, 2), "no converter for LayerNormalization"),
         (L.LSTM(2, go_backwards=True), (5, 2), "goes backwards"),
+        (L.BatchNormalization(axis=1, trainable=False), (5, 2), "all of it at once"),
+        (L.Rescaling(np.ones((5, 1))), (5, 2), "all of it at once"),
     ],
 )
 def test_what_needs_all_steps_at_once_is_refused(layer: Any, shape: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         nengograd.convert(keras.Sequential([keras.Input(shape), layer]), temporal=True)
+
+
+def test_values_of_different_steps_cannot_lie_side_by_side() -> None:
+    a, b = keras.Input((5, 2)), keras.Input((5, 2))
+    model = keras.Model([a, b], L.Concatenate(axis=1)([a, b]))
+    with pytest.raises(ValidationError, match="a Concatenate, does not do the same in each step"):
+        nengograd.convert(model, temporal=True)
 
 
 # -- what cannot be converted

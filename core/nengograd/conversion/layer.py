@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import nengo
 import numpy as np
@@ -192,6 +192,15 @@ class LayerConversion:
         node = TensorNode(function, shape_in=shape_in, pass_time=False, label=self.call.name)
         self.connect(x, node)
         return Tensor(node, tuple(shape))
+
+    def refuse_time(self) -> NoReturn:
+        """Raise the error of a layer that has to see all steps of a temporal model at once."""
+        raise ValidationError(
+            f"{self.call.name!r}, a {type(self.call.layer).__name__}, does not do the same in each "
+            "step: with temporal=True the first axis of each tensor is time, and this layer would "
+            "need all of it at once",
+            attr="temporal",
+        )
 
     def fallback(self, reason: str) -> Tensor:
         """The whole layer as a tensor node.

@@ -120,11 +120,7 @@ def _convert(to: LayerConversion, converters: Converters, is_shared: bool) -> li
     if found is None or isinstance(found[0], ModelReader):
         result: Any = _without(to, f"there is no converter for {kind}, see nengograd_converters")
     elif options.temporal and not is_over_time(found[0]) and any(x.has_time for x in to.inputs):
-        raise ValidationError(
-            f"{call.name!r}, a {kind}, does not do the same in each step: with temporal=True the "
-            "first axis of each tensor is time, and this layer would need all of it at once",
-            attr="temporal",
-        )
+        to.refuse_time()
     elif is_shared and not (options.split_shared_weights or options.inference_only):
         result = to.fallback(
             "it is used several times and connections cannot share weights (with "
