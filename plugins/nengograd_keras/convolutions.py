@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .activations import activation_of
-from .folding import has_channels_last
+from .folding import COMPUTED, has_channels_last, has_computed_kernel
 from .geometry import numbers, windows
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ _DILATED = "Nengo's convolutions have no dilation (with inference_only=True zero
 
 def convert_convolution(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tensor:
     """A convolution; three-dimensional ones are sparse matrices."""
+    if has_computed_kernel(layer):
+        return to.fallback(COMPUTED)
     (x,) = inputs
     kernel, *bias = to.weights
     if _is_dilated(layer):

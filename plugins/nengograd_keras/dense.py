@@ -10,6 +10,7 @@ import numpy as np
 from nengograd.plugin.model_reader import over_time
 
 from .activations import activation_of
+from .folding import COMPUTED, has_computed_kernel
 
 if TYPE_CHECKING:
     from nengograd.conversion.layer import LayerConversion
@@ -21,6 +22,8 @@ __all__ = ["DENSE"]
 @over_time
 def convert_dense(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tensor:
     """A matrix on the last axis; where there are others the same one at each place."""
+    if has_computed_kernel(layer):
+        return to.fallback(COMPUTED)
     (x,) = inputs
     kernel, *bias = to.weights
     *lead, channels = x.shape

@@ -14,7 +14,16 @@ from nengograd.plugin.model_reader import LayerCall
 
 from .activations import is_linear
 
-__all__ = ["factor_and_bias", "folded", "has_channels_last"]
+__all__ = ["COMPUTED", "factor_and_bias", "folded", "has_channels_last", "has_computed_kernel"]
+
+COMPUTED = "its kernel is computed of other weights (LoRA or quantization)"
+"""Why a layer of which `has_computed_kernel` is true is no connection."""
+
+
+def has_computed_kernel(layer: Any) -> bool:
+    """Whether the kernel that a layer uses is none of its weights."""
+    is_quantized = getattr(layer, "quantization_mode", None) is not None
+    return is_quantized or bool(getattr(layer, "lora_enabled", False))
 
 
 def has_channels_last(layer: Any) -> bool:
@@ -59,6 +68,8 @@ def folded(calls: Sequence[LayerCall], outputs: Sequence[Hashable]) -> tuple[Lay
 def _can_take(layer: Any, call: LayerCall) -> bool:
     kind = type(layer)
     if not kind.__module__.startswith("keras.") or kind.__name__ not in _CHANNELS:
+        return False
+    if has_computed_kernel(layer):
         return False
     rank = len(call.shapes[0]) + 1
     axis = rank - 1 if has_channels_last(layer) else 1

@@ -285,6 +285,23 @@ def test_an_operation_counts_axes_from_the_last_one_and_a_layer_from_the_first(
 
 
 @pytest.mark.needs("tensorflow")
+@pytest.mark.parametrize("inference_only", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "arguments"), [(L.Dense, (3,)), (L.Conv1D, (3, 2))], ids=["dense", "convolution"]
+)
+def test_a_layer_of_low_rank_updates_computes_what_it_computes_in_keras(
+    kind: Any, arguments: Any, inference_only: bool
+) -> None:
+    layer = kind(*arguments)
+    model = keras.Sequential([keras.Input((4, 2)), layer, L.BatchNormalization()])
+    layer.enable_lora(2)
+    randomize(model)
+    with pytest.warns(NengoWarning, match="LoRA or quantization"):
+        converted = nengograd.convert(model, inference_only=inference_only)
+    check(model, converted, "tensorflow")
+
+
+@pytest.mark.needs("tensorflow")
 def test_masked_steps_stay_masked() -> None:
     x = keras.Input((4,), dtype="int32")
     model = randomize(keras.Model(x, L.GRU(2)(L.Embedding(3, 5, mask_zero=True)(x))))
