@@ -1,5 +1,7 @@
 """The build: the parameters are Nengo's to the bit, and so are calls of functions and errors."""
 
+import subprocess
+import sys
 import threading
 
 import nengo
@@ -10,6 +12,7 @@ from nengo.builder import Builder
 from nengo.solvers import LstsqL2, LstsqL2nz
 
 import nengograd
+from nengograd.building import cholesky
 
 pytestmark = pytest.mark.simulator(progress_bar=False)
 
@@ -126,22 +129,95 @@ def test_connections_do_not_share_memory():
         assert not np.shares_memory(*errors)
 
 
-def test_an_ensemble_is_solved_for_once(monkeypatch):
-    calls = []
-    factor = scipy.linalg.cho_factor
+@pytest.fixture
+def factorized(monkeypatch):
+    """The matrices that are factorized, by Nengo or here."""
+    found = []
 
-    def counted(*args, **kwargs):
-        calls.append(args)
-        return factor(*args, **kwargs)
+    def counting(function):
+        def counted(matrix, *args, **kwargs):
+            found.append(matrix)
+            return function(matrix, *args, **kwargs)
 
-    monkeypatch.setattr(scipy.linalg, "cho_factor", counted)
+        return counted
+
+    monkeypatch.setattr(scipy.linalg, "cho_factor", counting(scipy.linalg.cho_factor))
+    monkeypatch.setattr(cholesky, "factorize", counting(cholesky.factorize))
+    return found
+
+
+def test_an_ensemble_is_solved_for_once(factorized):
     with nengo.Network(seed=0) as net:
         pre, post = nengo.Ensemble(30, 2), nengo.Ensemble(30, 2)
         for function in FUNCTIONS[:3]:
             nengo.Connection(pre, post, function=function)
             nengo.Connection(pre, post, function=function)
     nengograd.Simulator(net, backend="numpy", progress_bar=False).close()
-    assert len(calls) == 1
+    assert len(factorized) == 1
+
+
+def test_probes_are_solved_for_with_the_connections_of_their_ensemble(factorized):
+    with nengo.Network(seed=0) as net:
+        pre = nengo.Ensemble(30, 2)
+        nengo.Connection(pre, nengo.Node(size_in=2), function=np.square)
+        for target in (pre, pre[0], pre[[1, 0]]):
+            nengo.Probe(target, synapse=0.01)
+            nengo.Probe(target)
+        nengo.Probe(pre, solver=LstsqL2(reg=0.02))
+    reference = nengo_model(net)
+    factorized.clear()
+    with nengograd.Simulator(net, dtype="float64", backend="numpy", progress_bar=False) as sim:
+        assert len(factorized) == 2
+        found = described(sim.model)
+    expected = described(reference)
+    assert found[0] == expected[0]
+    for value, signal in zip(found[1], expected[1], strict=True):
+        np.testing.assert_array_equal(value, signal)
+
+
+SCRIPT = """
+import sys
+import nengo, nengograd
+nengo.rc.set("decoder_cache", "enabled", "False")
+with nengo.Network(seed=0) as net:
+    a = nengo.Ensemble(40, 2)
+    nengo.Connection(a, a, synapse=0.1)
+    nengo.Probe(a, synapse=0.01)
+with nengograd.Simulator(net, backend="numpy", progress_bar=False) as sim:
+    sim.run_steps(10)
+print("scipy.linalg" in sys.modules, sim.data[net.connections[0]].weights.sum().hex())
+import scipy.linalg
+print(scipy.linalg._flapack is sys.modules["scipy.linalg._flapack"])
+print(*scipy.linalg.solve([[2.0]], [4.0]))
+with nengo.Simulator(net, progress_bar=False) as sim:
+    print(sim.data[net.connections[0]].weights.sum().hex())
+"""
+
+
+def test_decoders_take_little_of_scipy_and_leave_it_whole():
+    found = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    assert not found.returncode, found.stderr
+    loaded, decoders, is_one, solution, expected = found.stdout.split()
+    assert (loaded, is_one, solution) == ("False", "True", "2.0")
+    assert decoders == expected
+
+
+@pytest.mark.parametrize("is_found", [True, False])
+def test_systems_are_solved_as_by_scipy(is_found, monkeypatch):
+    if not is_found:
+        monkeypatch.setattr(cholesky, "_lapack", lambda: None)
+    rng = np.random.default_rng(0)
+    for dtype in (np.float64, np.float32):
+        a = rng.normal(size=(60, 20)).astype(dtype)
+        gram, right = a.T @ a, rng.normal(size=(20, 3)).astype(dtype)
+        expected = scipy.linalg.cho_solve(scipy.linalg.cho_factor(gram.copy()), right)
+        found = cholesky.solve(cholesky.factorize(gram.copy()), right)
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == expected.dtype
+    with pytest.raises(np.linalg.LinAlgError):
+        cholesky.factorize(-np.eye(3))
+    with pytest.raises(ValueError, match="infs or NaNs"):
+        cholesky.factorize(np.full((2, 2), np.nan))
 
 
 def test_functions_are_called_in_nengos_order_on_the_thread_of_the_user():
@@ -283,17 +359,12 @@ def test_a_solver_with_a_build_function_of_its_own_is_built_by_it():
 
 
 @pytest.mark.parametrize("first", ["nengograd", "nengo"])
-def test_nengos_decoder_cache_is_filled_for_and_read_from_nengo(first, tmp_path, monkeypatch):
+def test_nengos_decoder_cache_is_filled_for_and_read_from_nengo(
+    first, tmp_path, monkeypatch, factorized
+):
     net = mixed_network()
     expected = nengo_model(net).params
-    calls = []
-    factor = scipy.linalg.cho_factor
-
-    def counted(*args, **kwargs):
-        calls.append(args)
-        return factor(*args, **kwargs)
-
-    monkeypatch.setattr(scipy.linalg, "cho_factor", counted)
+    factorized.clear()
     for name, value in (("enabled", "True"), ("path", str(tmp_path)), ("readonly", "False")):
         monkeypatch.setitem(nengo.rc["decoder_cache"], name, value)
 
@@ -308,5 +379,6 @@ def test_nengos_decoder_cache_is_filled_for_and_read_from_nengo(first, tmp_path,
     runs = [with_nengograd, with_nengo]
     for run in runs if first == "nengograd" else runs[::-1]:
         assert_same_parameters(net, run(), expected)
-        solved, calls[:] = len(calls), []
+        solved = len(factorized)
+        factorized.clear()
     assert solved == 0

@@ -6,10 +6,12 @@ import contextvars
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nengo.builder.connection import get_eval_points, get_targets
 from nengo.cache import NoDecoderCache
+from nengo.ensemble import Ensemble
 from nengo.rc import rc
 
 from .tuning import Tuning, is_shared
@@ -25,12 +27,26 @@ MOST_BYTES = 256 * 2**20
 MOST_THREADS = 4
 """Threads beside that of the build; what they do beyond Python is soon done."""
 
+LEAST_NEURONS = 500
+"""With fewer neurons to solve for, threads take longer to begin than they save."""
+
 
 def _n_cores() -> int:
     """The cores that this process may use, where the system tells."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class _Probed:
+    """The connection that Nengo will make for a probe of what an ensemble stands for."""
+
+    pre_obj: Ensemble
+    pre_slice: Any
+    solver: Any
+    function: None = None
+    eval_points: None = None
 
 
 class _Ensemble:
@@ -69,7 +85,7 @@ class Solving:
 
     def __init__(self, network: Any):
         self._connections: dict[Any, list[Any]] = defaultdict(list)
-        for connection in network.all_connections:
+        for connection in [*network.all_connections, *_probed(network)]:
             if is_shared(connection):
                 self._connections[connection.pre_obj].append(connection)
         self._ensembles: dict[Any, _Ensemble] = {}
@@ -77,7 +93,8 @@ class Solving:
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Solving:
-        n_threads = min(MOST_THREADS, _n_cores() - 1) if self._connections else 0
+        n_neurons = sum(ensemble.n_neurons for ensemble in self._connections)
+        n_threads = min(MOST_THREADS, _n_cores() - 1) if n_neurons >= LEAST_NEURONS else 0
         if n_threads > 0:
             from concurrent.futures import ThreadPoolExecutor  # many networks need none
 
@@ -159,6 +176,15 @@ class Solving:
         entry.tuning.forget_system()
         if not entry.n_waiting:
             del self._ensembles[ensemble]
+
+
+def _probed(network: Any) -> list[_Probed]:
+    """What probes of a network decode; Nengo makes a connection for each."""
+    return [
+        _Probed(probe.obj, probe.slice or slice(None), probe.solver)
+        for probe in network.all_probes
+        if isinstance(probe.obj, Ensemble) and probe.attr == "decoded_output"
+    ]
 
 
 def _job(entry: _Ensemble, problems: Sequence[tuple[Any, Any]]) -> Callable[[], None]:

@@ -13,6 +13,8 @@ from nengo.exceptions import BuildError
 from nengo.solvers import LstsqL2
 from nengo.utils.least_squares_solvers import Cholesky, rmses
 
+from . import cholesky
+
 __all__ = ["Tuning", "is_shared"]
 
 _OWN_NEURONS = frozenset(
@@ -45,7 +47,7 @@ class _System:
 
     activities: np.ndarray
     reg: float
-    factor: Any
+    factor: cholesky.Factor
 
 
 @dataclass
@@ -144,11 +146,9 @@ class Tuning:
         self._system = None
 
     def _solve(self, reg: float, targets: np.ndarray) -> _Solution:
-        import scipy.linalg
-
         system = self._system_for(reg)
         activities = system.activities
-        decoders = scipy.linalg.cho_solve(system.factor, np.dot(activities.T, targets))
+        decoders = cholesky.solve(system.factor, np.dot(activities.T, targets))
         return _Solution(targets, reg, decoders, rmses(activities, decoders, targets))
 
     def _system_for(self, reg: float) -> _System:
@@ -157,12 +157,10 @@ class Tuning:
         return self._system
 
     def _factorize(self, reg: float) -> _System:
-        import scipy.linalg
-
         activities = self.neuron_type.rates(self.inputs, self.built.gain, self.built.bias)
         if not activities.any():
             raise BuildError("no neuron is active at any evaluation point")
         gram = np.dot(activities.T, activities)
         variance = len(activities) * (reg * activities.max()) ** 2
         np.fill_diagonal(gram, gram.diagonal() + variance)
-        return _System(activities, reg, scipy.linalg.cho_factor(gram, overwrite_a=True))
+        return _System(activities, reg, cholesky.factorize(gram))

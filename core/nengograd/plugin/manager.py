@@ -65,6 +65,7 @@ class PluginManager:
         self._calls = HookCalls(self._fail)
         self.plugins: list[PluginInfo] = []
         disabled = set(disabled)
+        self._distributions: dict[int, tuple[Any, str, str]] = {}
         found = entry_points(group=GROUP) if points is None else points
         for point in sorted(found, key=lambda p: p.name):
             self._load(point, disabled)
@@ -74,8 +75,8 @@ class PluginManager:
             self._register(plugin, info)
 
     def _load(self, point: EntryPoint, disabled: set[str]) -> None:
-        dist = point.dist.metadata["Name"] if point.dist else "unknown"
-        info = PluginInfo(point.name, dist, point.dist.version if point.dist else "")
+        dist, version = self._distribution(point)
+        info = PluginInfo(point.name, dist, version)
         if {point.name, dist} & disabled or ("all" in disabled and not info.first_party):
             return
         try:
@@ -84,6 +85,15 @@ class PluginManager:
             self._fail(info, f"cannot be imported: {type(error).__name__}: {error}")
             return
         self._register(plugin, info)
+
+    def _distribution(self, point: EntryPoint) -> tuple[str, str]:
+        """Name and version of what an entry point belongs to; reading that takes a while."""
+        dist = point.dist
+        if dist is None:
+            return "unknown", ""
+        if id(dist) not in self._distributions:
+            self._distributions[id(dist)] = dist, dist.metadata["Name"], dist.version
+        return self._distributions[id(dist)][1:]
 
     def _register(self, plugin: Any, info: PluginInfo) -> None:
         api = getattr(plugin, "nengograd_api", hookspecs.API_VERSION)
