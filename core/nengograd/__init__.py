@@ -7,16 +7,19 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from . import dists
-from .config import configure_settings
-from .dists import Glorot, He, TruncatedNormal, VarianceScaling
-from .nengodl import IN_MODULE
-from .neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
-from .plugin.hookspecs import hookimpl
-from .simulator.simulator import Simulator
-from .simulator.state import SimulationState
-from .surrogates import SURROGATES
-from .tensor_node import Layer, TensorNode
+from .collector import without_collector
+
+with without_collector():  # it would look at all of Nengo and NumPy again and again
+    from . import dists
+    from .config import configure_settings
+    from .dists import Glorot, He, TruncatedNormal, VarianceScaling
+    from .nengodl import IN_MODULE
+    from .neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
+    from .plugin.hookspecs import hookimpl
+    from .simulator.simulator import Simulator
+    from .simulator.state import SimulationState
+    from .surrogates import SURROGATES
+    from .tensor_node import Layer, TensorNode
 
 __all__ = [
     "SURROGATES",

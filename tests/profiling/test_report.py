@@ -19,7 +19,7 @@ from nengograd.profile import (
     table,
 )
 from nengograd.profile.session import within
-from nengograd.profile.table import print_comparison
+from nengograd.profile.text import print_comparison
 from profiling.trace_format import check_trace
 
 MACHINE = {"bytes_per_second": 1e10, "flops_per_second": 1e11, "processor": "", "python": "3"}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from ..collector import without_collector
 from ..plugin.registry import Registry
 from ..program.program import Program
 from .layout import lay_out
@@ -16,7 +15,7 @@ from .passes import run_passes
 from .schedule import schedule, schedule_over_time
 from .trained import NO_TRAINING, Training
 
-__all__ = ["assemble", "without_collector"]
+__all__ = ["assemble"]
 
 
 def assemble(
@@ -49,21 +48,6 @@ def assemble(
     """
     with without_collector():
         return _assemble(model, registry, order, simplify, training)
-
-
-@contextlib.contextmanager
-def without_collector() -> Iterator[None]:
-    """Keep Python's cycle collector off while millions of objects are made.
-
-    It would look at all of them again and again, and take longer than the work itself.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _assemble(

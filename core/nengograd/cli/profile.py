@@ -16,7 +16,7 @@ from nengo.exceptions import ValidationError
 from ..config import Settings, configure_settings
 from ..profile import Profile, load_profile, median_profile, save_profile
 from ..profile.session import DEFAULT_PATH
-from ..profile.table import print_comparison, print_profile
+from ..profile.text import print_comparison, print_profile
 from ..run.runtime import feedable_nodes
 from ..simulator.simulator import Simulator
 from ..training.data import sampled_steps

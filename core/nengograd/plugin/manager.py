@@ -11,6 +11,7 @@ from typing import Any
 
 from nengo.exceptions import NengoWarning, ValidationError
 
+from ..collector import without_collector
 from . import hookspecs
 from .backend import BackendInfo
 from .calls import BY_HAND, HookCalls, HookResult, PluginInfo
@@ -320,7 +321,8 @@ def _words(text: str) -> list[str]:
 
 @cache
 def _installed(disabled: tuple[str, ...]) -> PluginManager:
-    return PluginManager(disabled=disabled)
+    with without_collector():
+        return PluginManager(disabled=disabled)
 
 
 @cache

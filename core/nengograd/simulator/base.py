@@ -6,7 +6,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nengo.exceptions import SimulatorClosed
 from numpy.typing import NDArray
@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from ..assembly.build import Build
 from ..plugin.executable import Executable, Options
 from ..plugin.manager import PluginManager
-from ..profile.report import Profile
 from ..program.program import Program
 from ..run.recording import Recording
 from ..run.runner import Runner
 from ..run.signals import SignalValues
 from ..training.model import TrainableModel
 from .activity import Activity
+
+if TYPE_CHECKING:
+    from ..profile.report import Profile
 
 __all__ = ["ProfileTo", "SimulatorBase"]
 

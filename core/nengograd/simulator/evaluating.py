@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nengo.exceptions import ValidationError
@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 
 from ..arguments.table import check_arguments
 from ..run.runner import Runner
-from ..training.evaluation import evaluate, predicted
-from ..training.fit_data import Given, check_steps, given_data
-from ..training.goals import Compiled, all_metrics
-from ..training.minibatches import Data, TrainingData
-from ..training.named_data import is_batch_of_arrays
-from ..training.samples import Samples
-from ..training.streams import StreamedData
 from .activity import Activity
 from .moving import Moving
+
+if TYPE_CHECKING:  # what trains is imported where it is called: most scripts do without
+    from ..training.fit_data import Given
+    from ..training.goals import Compiled
+    from ..training.minibatches import Data, TrainingData
+    from ..training.samples import Samples
 
 __all__ = ["EvaluationMethods"]
 
@@ -65,6 +64,8 @@ class EvaluationMethods(Moving):
         """
         self._check_open("compute a loss")
         check_arguments("Simulator.evaluate", locals())
+        from ..training.fit_data import given_data
+
         self._check_batch_size(batch_size)
         self._take_writes()
         compiled = self._compiled_or_error("evaluate")
@@ -113,6 +114,10 @@ class EvaluationMethods(Moving):
         """
         self._check_open("predict")
         check_arguments("Simulator.predict", locals())
+        from ..training.fit_data import check_steps
+        from ..training.named_data import is_batch_of_arrays
+        from ..training.streams import StreamedData
+
         self._check_batch_size(batch_size)
         self._take_writes()
         check_steps(x, steps, "steps")
@@ -176,6 +181,8 @@ class EvaluationMethods(Moving):
             )
 
     def _samples(self, n_steps: int | None) -> Samples:
+        from ..training.samples import Samples
+
         return Samples(self._build, self._learning.settings, self._runner.feedable, n_steps)
 
     def _verbosity(self, verbose: Any) -> int:
@@ -188,6 +195,8 @@ class EvaluationMethods(Moving):
             yield _unseen
             return
         size = self.options.n_items
+        from ..training.minibatches import TrainingData
+
         whole = data.count(size)
         is_open = isinstance(data, TrainingData) and data.n_items % size
         progress = Progress(name, name, None if whole is None else whole + bool(is_open))
@@ -203,6 +212,9 @@ class EvaluationMethods(Moving):
 
     def _evaluate(self, given: Given, step: Callable[[], object] | None = None) -> dict[str, float]:
         """Figures by name."""
+        from ..training.evaluation import evaluate
+        from ..training.goals import all_metrics
+
         data, terms = given.data, given.terms
         xp = self._build.engine.namespace(self.options.dtype)
         losses = [term.loss.tally(xp) for term in terms]
@@ -230,6 +242,8 @@ class EvaluationMethods(Moving):
     def _predict(
         self, samples: Samples, data: Data, stateful: bool, step: Callable[[], object]
     ) -> dict[Any, NDArray[Any]]:
+        from ..training.evaluation import predicted
+
         def runs() -> Runner:
             step()
             return self._runner if stateful else self._fresh(data.n_steps)

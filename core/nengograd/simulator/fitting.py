@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..arguments.table import check_arguments
 from ..plugin.trainer import FitOptions
-from ..training.fit import fit
-from ..training.fit_data import Given, given_data, given_validation, validating
-from ..training.goals import Compiled, all_metrics
-from ..training.history import History
 from .activity import Activity
 from .evaluating import EvaluationMethods
+
+if TYPE_CHECKING:  # what trains is imported where it is called: most scripts do without
+    from ..training.fit_data import Given
+    from ..training.history import History
 
 __all__ = ["FittingMethods"]
 
@@ -59,6 +59,8 @@ class FittingMethods(EvaluationMethods):
         """
         self._check_open("compile")
         check_arguments("Simulator.compile", locals())
+        from ..training.goals import Compiled
+
         probes, names = self.model.probes, self._names_in_histories
         self._compiled_for = Compiled(optimizer, loss, metrics, loss_weights, probes, names)
 
@@ -136,6 +138,11 @@ class FittingMethods(EvaluationMethods):
         """
         self._check_open("train")
         check_arguments("Simulator.fit", locals())
+        from ..training.fit import fit
+        from ..training.fit_data import given_data, given_validation, validating
+        from ..training.goals import all_metrics
+        from ..training.history import History
+
         self._check_batch_size(batch_size)
         self._take_writes()
         compiled = self._compiled_or_error("fit")

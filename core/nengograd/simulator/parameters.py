@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..arguments.table import check_arguments
-from ..training.params_file import ArrayInfo
-from ..training.saved import Loaded
-from ..training.summary import layers, summary
 from .activity import Activity
-from .checkpoint import load_file, save_file
 from .moving import Moving
 from .state import SimulationState, get_state, set_state
+
+if TYPE_CHECKING:  # what reads and writes files is imported where it is called
+    from ..training.params_file import ArrayInfo
+    from ..training.saved import Loaded
 
 __all__ = ["ParameterMethods"]
 
@@ -70,6 +70,8 @@ class ParameterMethods(Moving):
             If the file cannot be written, or a value is not finite. The old file is whole then.
         """
         check_arguments("Simulator.save_params", locals())
+        from .checkpoint import save_file
+
         self._take_writes()
         with Activity(self._activities, "save parameters"):
             save_file(self, self._parts, path, state=state, allow_nonfinite=allow_nonfinite)
@@ -115,6 +117,8 @@ class ParameterMethods(Moving):
         """
         self._check_open("load parameters")
         check_arguments("Simulator.load_params", locals())
+        from .checkpoint import load_file
+
         self._take_writes()
         with Activity(self._activities, "load parameters"):
             loaded = load_file(
@@ -182,6 +186,8 @@ class ParameterMethods(Moving):
             What to call with the text instead of `print`.
         """
         check_arguments("Simulator.summary", locals())
+        from ..training.summary import layers, summary
+
         size = self.options.minibatch_size
         batch = "" if size is None else f", a minibatch of {size}"
         label = getattr(self.model.toplevel, "label", None) or "network"

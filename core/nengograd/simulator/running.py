@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,18 @@ from nengo.exceptions import NengoWarning, ReadonlyError, ValidationError
 from nengo.utils.progress import Progress, ProgressTracker
 
 from ..arguments.table import check_arguments
-from ..profile.session import ProfiledRun, profile_path
 from ..run.runner import Recorded
 from .activity import Activity
 from .base import ProfileTo
 from .moving import Moving
 
 __all__ = ["RunMethods"]
+
+
+def _profile_path(profile: ProfileTo) -> Path | None:
+    from ..profile.session import profile_path  # few runs are profiled
+
+    return profile_path(profile)
 
 
 def _unseen(steps: int) -> None:
@@ -148,11 +154,13 @@ class RunMethods(Moving):
         """Run steps, with arguments that have been checked by themselves."""
         self._check_open("run")
         self._take_writes()
-        path = None if profile is None else profile_path(profile)
+        path = None if profile is None else _profile_path(profile)
         with Activity(self._activities, "run"):
             runner = self._runner
             measured = None
             if path is not None:
+                from ..profile.session import ProfiledRun
+
                 measured = ProfiledRun(runner, self._folder, path, self._assemble_seconds)
             pieces = (measured or runner).start(steps, input_feeds)
             executed = runner.executed(steps)

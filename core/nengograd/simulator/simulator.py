@@ -13,8 +13,8 @@ from nengo.exceptions import SimulatorClosed, ValidationError
 from nengo.utils.progress import Progress, ProgressTracker
 
 from ..arguments.table import check_arguments
-from ..assembly.assemble import without_collector
 from ..assembly.order import step_order
+from ..collector import without_collector
 from ..config import Settings
 from ..nengodl import IN_SIMULATOR
 from ..plugin.manager import get_manager

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nengo.exceptions import ValidationError
 
 from ..arguments.table import check_arguments
 from ..plugin.trainer import FitOptions, LossTerm
-from ..profile.session import ProfiledTraining, profile_path, write_profile
-from ..training.data import training_data
-from ..training.evaluation import compute_loss
-from ..training.fit import fit
-from ..training.gradcheck import check_gradients
-from ..training.losses import Objective
-from ..training.minibatches import TrainingData
 from .activity import Activity
 from .base import ProfileTo
 from .moving import Moving
+
+if TYPE_CHECKING:  # what trains is imported where it is called: most scripts do without
+    from ..training.losses import Objective
+    from ..training.minibatches import TrainingData
 
 __all__ = ["TrainingMethods"]
 
@@ -112,6 +109,9 @@ class TrainingMethods(Moving):
         """
         self._check_open("train")
         check_arguments("Simulator.train", locals())
+        from ..profile.session import ProfiledTraining, profile_path, write_profile
+        from ..training.fit import fit
+
         self._take_writes()
         path = profile_path(profile)
         profiler = ProfiledTraining(self._folder) if path else None
@@ -205,11 +205,15 @@ class TrainingMethods(Moving):
         self, inputs: Any, targets: Any, objective: Any
     ) -> tuple[TrainingData, list[LossTerm]]:
         """Data and losses, checked."""
+        from ..training.data import training_data
+
         return training_data(
             self._build, self._learning.settings, self._runner.feedable, inputs, targets, objective
         )
 
     def _loss(self, data: TrainingData, terms: list[LossTerm]) -> float:
+        from ..training.evaluation import compute_loss
+
         runner, stop = self._runner, self._learning.settings.stop_at_nan
         return compute_loss(
             self._build, runner.program, runner.executable, data, terms, self.seed, stop
@@ -247,6 +251,8 @@ class TrainingMethods(Moving):
         """
         self._check_open("check gradients")
         check_arguments("Simulator.check_gradients", locals())
+        from ..training.gradcheck import check_gradients
+
         self._take_writes()
         wanted = self.model.probes if outputs is None else outputs
         wanted = wanted if isinstance(wanted, Sequence) else [wanted]
