@@ -17,7 +17,6 @@ with without_collector():  # it would look at all of Nengo and NumPy again and a
     from .neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
     from .plugin.hookspecs import hookimpl
     from .simulator.simulator import Simulator
-    from .simulator.state import SimulationState
     from .surrogates import SURROGATES
     from .tensor_node import Layer, TensorNode
 
@@ -50,6 +49,7 @@ __all__ = [
 _LATER = {
     "Converted": "nengograd.conversion.converted",
     "RateTarget": "nengograd.conversion.options",
+    "SimulationState": "nengograd.simulator.state",
     "convert": "nengograd.conversion.convert",
     "diagram": "nengograd.diagram",
     "freeze": "nengograd.export",
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from .conversion.converted import Converted
     from .conversion.options import RateTarget
     from .export import freeze, to_network
+    from .simulator.state import SimulationState
 else:  # a type checker should go on finding names that do not exist
 
     def __getattr__(name: str) -> object:

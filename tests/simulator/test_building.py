@@ -175,6 +175,40 @@ def test_probes_are_solved_for_with_the_connections_of_their_ensemble(factorized
         np.testing.assert_array_equal(value, signal)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: [x[0] * x[1], np.sin(x[0])],
+        lambda x: (x[:1], x[1:]),
+        lambda x: x * x,
+        lambda x: 0.5,
+        lambda x: np.array([x[0]]),
+        np.square,
+    ],
+)
+def test_functions_may_return_what_they_may_in_nengo(function):
+    with nengo.Network(seed=0) as net:
+        pre = nengo.Ensemble(40, 2)
+        size = np.size(function(np.zeros(2)))
+        nengo.Connection(pre[::-1], nengo.Node(size_in=size), function=function)
+    with nengograd.Simulator(net, backend="numpy", progress_bar=False) as sim:
+        assert_same_parameters(net, sim.model.params, nengo_model(net).params)
+
+
+def test_a_function_that_returns_nothing_is_nengos_error():
+    calls = []
+
+    def function(x):
+        calls.append(x)
+        return None if len(calls) > 2 else x  # Nengo has called it once to learn its size
+
+    with nengo.Network(seed=0) as net:
+        pre = nengo.Ensemble(30, 1)
+        nengo.Connection(pre, nengo.Node(size_in=1), function=function)
+    with pytest.raises(nengo.exceptions.BuildError, match="returned None"):
+        nengograd.Simulator(net, backend="numpy", progress_bar=False)
+
+
 SCRIPT = """
 import sys
 import nengo, nengograd

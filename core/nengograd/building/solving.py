@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nengo.builder.connection import get_eval_points, get_targets
+from nengo.builder.connection import get_eval_points
 from nengo.cache import NoDecoderCache
 from nengo.ensemble import Ensemble
-from nengo.rc import rc
 
+from .targets import targets_of
 from .tuning import Tuning, is_shared
 
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ class Solving:
             self._hold(entry)
         if not entry.plain and not entry.is_held:
             return  # it would be solved for again
-        problems = [
-            (connection.solver, get_targets(connection, built.eval_points, dtype=rc.float_dtype))
+        problems: list[tuple[Any, Any]] = [
+            (connection.solver, targets_of(connection, built.eval_points))
             for connection in entry.plain.values()
         ]
         job = _job(entry, problems or [(connections[0].solver, None)])
@@ -145,7 +145,7 @@ class Solving:
         entry.join()
         entry.n_waiting -= 1
         points = get_eval_points(model, connection, rng)
-        targets = get_targets(connection, points, dtype=rc.float_dtype)
+        targets = targets_of(connection, points)
         tuning = entry.tuning
         try:
             if model.seeded[connection] and not isinstance(model.decoder_cache, NoDecoderCache):

@@ -7,7 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from nengo.exceptions import BuildError, SimulationError
@@ -19,7 +19,9 @@ from .executable import Executable, Options
 from .namespace import Namespace, make_namespace
 from .registry import Registry
 from .tensor_function import TensorFunction
-from .trainer import Trainer
+
+if TYPE_CHECKING:  # few scripts train
+    from .trainer import Trainer
 
 __all__ = [
     "FIRST_PROCESS",

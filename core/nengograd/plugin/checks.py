@@ -7,7 +7,6 @@ from typing import Any
 
 from .backend import BackendInfo
 from .builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
-from .model_reader import ModelReader
 
 __all__ = ["wrong_result"]
 
@@ -58,8 +57,11 @@ def wrong_result(hook: str, result: Any) -> str | None:
 
 def _wrong_value(hook: str, value: Any) -> str | None:
     needed = _VALUES.get(hook)
-    if hook == _BY_PATH and (isinstance(value, (type, ModelReader)) or not callable(value)):
-        needed = ModelReader
+    if hook == _BY_PATH:
+        from .model_reader import ModelReader  # few scripts convert a model
+
+        if isinstance(value, (type, ModelReader)) or not callable(value):
+            needed = ModelReader
     if needed is None:
         return None if callable(value) else f"{value!r}, which cannot be called,"
     if isinstance(value, needed):

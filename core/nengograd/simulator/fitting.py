@@ -6,11 +6,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..arguments.table import check_arguments
-from ..plugin.trainer import FitOptions
 from .activity import Activity
 from .evaluating import EvaluationMethods
 
 if TYPE_CHECKING:  # what trains is imported where it is called: most scripts do without
+    from ..plugin.trainer import FitOptions
     from ..training.fit_data import Given
     from ..training.history import History
 
@@ -203,6 +203,8 @@ class FittingMethods(EvaluationMethods):
         callbacks: Any,
         stateful: bool,
     ) -> FitOptions:
+        from ..plugin.trainer import FitOptions
+
         learning = self._learning
         return FitOptions(
             n_epochs=int(epochs),

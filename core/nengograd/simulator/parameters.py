@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from ..arguments.table import check_arguments
 from .activity import Activity
 from .moving import Moving
-from .state import SimulationState, get_state, set_state
 
 if TYPE_CHECKING:  # what reads and writes files is imported where it is called
     from ..training.params_file import ArrayInfo
     from ..training.saved import Loaded
+    from .state import SimulationState
 
 __all__ = ["ParameterMethods"]
 
@@ -30,6 +30,8 @@ class ParameterMethods(Moving):
         as it is.
         """
         self._check_open("give its state")
+        from .state import get_state
+
         self._take_writes()
         with Activity(self._activities, "give its state"):
             return get_state(self, self._parts)
@@ -37,6 +39,8 @@ class ParameterMethods(Moving):
     @state.setter
     def state(self, state: SimulationState) -> None:
         self._check_open("go on from a state")
+        from .state import set_state
+
         self._take_writes()
         with Activity(self._activities, "go on from a state"):
             set_state(self, self._parts, state)

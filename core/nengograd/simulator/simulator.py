@@ -31,7 +31,6 @@ from .moving import begin_choice
 from .parameters import ParameterMethods
 from .pickling import arguments_of, get_state, put_state
 from .running import RunMethods
-from .tensorboard import run_folder
 from .training import TrainingMethods
 
 __all__ = ["Simulator"]
@@ -178,6 +177,8 @@ class Simulator(RunMethods, TrainingMethods, FittingMethods, ParameterMethods):
         )
         self._folder = None
         if tensorboard:
+            from .tensorboard import run_folder
+
             self._folder = run_folder(tensorboard, network, self.model)
             executable.write_graph(self._folder)
         self.profile = None

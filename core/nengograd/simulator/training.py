@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from nengo.exceptions import ValidationError
 
 from ..arguments.table import check_arguments
-from ..plugin.trainer import FitOptions, LossTerm
 from .activity import Activity
 from .base import ProfileTo
 from .moving import Moving
 
 if TYPE_CHECKING:  # what trains is imported where it is called: most scripts do without
+    from ..plugin.trainer import LossTerm
     from ..training.losses import Objective
     from ..training.minibatches import TrainingData
 
@@ -109,6 +109,7 @@ class TrainingMethods(Moving):
         """
         self._check_open("train")
         check_arguments("Simulator.train", locals())
+        from ..plugin.trainer import FitOptions
         from ..profile.session import ProfiledTraining, profile_path, write_profile
         from ..training.fit import fit
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nengo.exceptions import NengoWarning
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from ..assembly.build import Build
 from ..config import Settings
 from ..plugin.executable import Options
-from ..plugin.trainer import Trainer
 from ..program.program import Program
 from .changes import Changes, Recipe
 from .parameters import (
@@ -29,6 +28,9 @@ from .parameters import (
 from .saved import check_fit, infos
 from .surrogates import stand_ins
 from .trained import with_values
+
+if TYPE_CHECKING:
+    from ..plugin.trainer import Trainer
 
 __all__ = ["TrainableModel"]
 
