@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from models import MODELS, STARTS
+from odd_models import ODD
 
 HERE = Path(__file__).parent
 REPORT = HERE / "START.md"
@@ -33,11 +34,12 @@ sys.path.insert(0, sys.argv[1])
 import nengo
 nengo.rc.set("decoder_cache", "enabled", "False")
 from models import MODELS
+from odd_models import ODD
 if sys.argv[3] == "nengo":
     Simulator = nengo.Simulator
 else:
     from nengograd import Simulator
-with MODELS[sys.argv[2]]() as net:
+with {**MODELS, **ODD}[sys.argv[2]]() as net:
     pass
 with Simulator(net, progress_bar=False) as sim:
     sim.run_steps(int(sys.argv[4]))
@@ -52,7 +54,7 @@ def seconds(model: str, simulator: str, steps: int) -> float | None:
     Parameters
     ----------
     model : str
-        One of `models.MODELS`.
+        One of `models.MODELS` or `odd_models.ODD`.
     simulator : str
         ``nengo``, ``nengograd`` for its default, or the name of a backend.
     steps : int
@@ -136,7 +138,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--report", type=Path, default=REPORT)
     args = parser.parse_args()
-    models = list(MODELS) if args.models == ["all"] else args.models
+    models = [*MODELS, *ODD] if args.models == ["all"] else args.models
     simulators = ["nengo", *args.simulators]
     rows = measure(models, simulators, args.steps, args.repeats)
     args.report.write_text(report(rows, simulators), encoding="utf-8")
