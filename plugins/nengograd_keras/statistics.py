@@ -28,7 +28,8 @@ def convert_normalization(layer: Any, inputs: list[Tensor], to: LayerConversion)
         )
     axis = layer.axis
     if axis > 0:
-        axis -= len(to.call.shapes[0]) + 1
+        # A layer in TimeDistributed does not count the axis of time.
+        axis -= len(to.call.shapes[0]) + (to.call.layer is layer)
     if -axis > len(x.shape):
         to.refuse_time()
     along = [1] * len(x.shape)

@@ -203,6 +203,13 @@ def test_what_needs_all_steps_at_once_is_refused(layer: Any, shape: Any, message
         nengograd.convert(keras.Sequential([keras.Input(shape), layer]), temporal=True)
 
 
+def test_a_normalization_that_is_distributed_over_time_does_not_count_its_axis() -> None:
+    normalization = L.BatchNormalization(axis=2)
+    layers = [L.TimeDistributed(normalization), L.TimeDistributed(L.Flatten())]
+    model = sequential(layers, (3, 4, 4, 2))
+    check(model, nengograd.convert(model, temporal=True, inference_only=True))
+
+
 def test_values_of_different_steps_cannot_lie_side_by_side() -> None:
     a, b = keras.Input((5, 2)), keras.Input((5, 2))
     model = keras.Model([a, b], L.Concatenate(axis=1)([a, b]))
