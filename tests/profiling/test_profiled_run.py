@@ -10,7 +10,9 @@ from nengo.exceptions import NengoWarning, ValidationError
 
 import nengograd
 from nengograd.cli import main
+from nengograd.plugin import Measured
 from nengograd.profile import load_profile
+from nengograd.profile.session import ProfiledTraining
 from nengograd.run.recording import Recording
 from profiling.trace_format import check_trace
 
@@ -297,6 +299,50 @@ def test_the_command_writes_a_profile_and_compares_with_another(tmp_path, capsys
     assert "Against the old profile" in capsys.readouterr().out
     assert main([*command, "--against", str(tmp_path / "none.json")]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.needs("differentiate")
+def test_a_network_that_training_would_make_infinite_is_profiled(tmp_path, backend):
+    script = tmp_path / "model.py"
+    script.write_text(
+        "import nengo\n"
+        "import numpy as np\n"
+        "with nengo.Network(seed=0) as model:\n"
+        "    node = nengo.Node(np.zeros(4))\n"
+        "    ens = nengo.Ensemble(50, 1, neuron_type=nengo.RectifiedLinear())\n"
+        "    nengo.Connection(node, ens.neurons, transform=np.full((50, 4), 100.0))\n"
+        "    output = nengo.Node(size_in=1)\n"
+        "    nengo.Connection(ens.neurons, output, transform=np.full((1, 50), 1e4))\n"
+        "    nengo.Probe(output)\n"
+    )
+    path = tmp_path / "p.json"
+    command = ["profile", str(script), "--train", "--minibatch", "2", "--backend", backend]
+    assert main([*command, "--no-progress", "-o", str(path)]) == 0
+    assert load_profile(path).steps == 5
+
+
+def test_what_a_backend_does_to_begin_measuring_is_in_no_figure(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    class Compiles:
+        """Takes a second for a minibatch, and a hundred to begin to measure."""
+
+        def start_measuring(self, folder):
+            now[0] += 100.0
+
+        def stop_measuring(self):
+            return Measured(blocks={0: 4.0})
+
+    profiled = ProfiledTraining(None)
+    profiled.begin(Compiles(), 6)
+    for _ in range(6):
+        profiled.on_batch_begin()
+        now[0] += 1.0
+    profiled.finish()
+    seen = profiled.seen
+    assert (seen.compile_seconds, seen.plain_steps, seen.plain_seconds) == (1.0, 2, 2.0)
+    assert (seen.steps, seen.seconds) == (3, 3.0)
 
 
 @pytest.mark.parametrize("options", [[], ["--train"]], ids=["run", "training"])

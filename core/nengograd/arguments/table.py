@@ -112,6 +112,7 @@ TABLE: dict[str, dict[str, Rule]] = {
         "steps_per_epoch": optional(rules.COUNT),
         "validation_steps": optional(rules.COUNT),
         "stateful": rules.FLAG,
+        "profile": optional(rules.FLAG_OR_PATH),
     },
     "Simulator.evaluate": {
         **_ITEMS,

@@ -205,6 +205,7 @@ class ProfiledTraining:
         self._trainer: Trainer | None = None
         self._total = self._begun = 0
         self._times: list[float] = []
+        self._plain_end = 0.0
 
     def begin(self, trainer: Trainer, total: int) -> None:
         """A trainer begins with so many minibatches."""
@@ -220,7 +221,8 @@ class ProfiledTraining:
         number = len(self._times)
         self._times.append(time.perf_counter())
         if number == self._middle:
-            self._trainer.start_measuring(self._folder)
+            self._plain_end = self._times[-1]
+            self._trainer.start_measuring(self._folder)  # which may compile
             self._begun = 1
             self._times[-1] = time.perf_counter()
 
@@ -237,7 +239,7 @@ class ProfiledTraining:
         if middle > 0:
             seen.compile_seconds = times[1] - times[0]
         if middle > 1:
-            seen.plain_steps, seen.plain_seconds = middle - 1, times[middle] - times[1]
+            seen.plain_steps, seen.plain_seconds = middle - 1, self._plain_end - times[1]
 
 
 def summarize(

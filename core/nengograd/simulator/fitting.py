@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..arguments.table import check_arguments
 from .activity import Activity
+from .base import ProfileTo
 from .evaluating import EvaluationMethods
 
 if TYPE_CHECKING:  # what trains is imported where it is called: most scripts do without
-    from ..plugin.trainer import FitOptions
+    from ..plugin.trainer import FitOptions, LossTerm
     from ..training.fit_data import Given
     from ..training.history import History
+    from ..training.minibatches import Data
 
 __all__ = ["FittingMethods"]
 
@@ -80,6 +84,7 @@ class FittingMethods(EvaluationMethods):
         validation_steps: int | None = None,
         n_steps: int | None = None,
         stateful: bool = False,
+        profile: ProfileTo = None,
     ) -> History:
         """Train for what `compile` was given, in the words of Keras; see `train` for the rest.
 
@@ -125,6 +130,8 @@ class FittingMethods(EvaluationMethods):
             left, item by item, and not at the first step: long sequences are trained piece by
             piece, and gradients end at the beginning of each (truncated backpropagation through
             time). Nothing is shuffled then. Validation is not stateful.
+        profile : bool, str or path, optional
+            See `train`.
 
         Returns
         -------
@@ -138,11 +145,12 @@ class FittingMethods(EvaluationMethods):
         """
         self._check_open("train")
         check_arguments("Simulator.fit", locals())
-        from ..training.fit import fit
+        from ..profile.session import profile_path
         from ..training.fit_data import given_data, given_validation, validating
         from ..training.goals import all_metrics
         from ..training.history import History
 
+        path = profile_path(profile)
         self._check_batch_size(batch_size)
         self._take_writes()
         compiled = self._compiled_or_error("fit")
@@ -159,7 +167,6 @@ class FittingMethods(EvaluationMethods):
             given, epochs, initial_epoch, shuffle and not stateful, verbose, callbacks, stateful
         )
         self._move_for("differentiate", "train", [*compiled.objects(), callbacks])
-        learning, n_epochs = self._learning, self._learning.n_epochs
 
         def on_epoch_end() -> dict[str, float]:
             self._show_parameters()
@@ -170,28 +177,66 @@ class FittingMethods(EvaluationMethods):
             return {f"val_{name}": value for name, value in found.items()}
 
         is_seen = bool(callbacks) or held_out is not None
+        history = self._fit(
+            given.data,
+            given.terms,
+            compiled.optimizer,
+            options,
+            on_epoch_end if is_seen else None,
+            path,
+            all_metrics(given.goals),
+        )
+        done = len(history["loss"]) if history else 0
+        params = {"epochs": epochs, "steps": given.data.count(self.options.n_items)}
+        return History(history, list(range(initial_epoch, initial_epoch + done)), params)
+
+    # -- inside
+
+    def _fit(
+        self,
+        data: Data,
+        terms: Sequence[LossTerm],
+        optimizer: Any,
+        options: FitOptions,
+        on_epoch_end: Callable[[], dict[str, float]] | None,
+        path: Path | None,
+        metrics: Sequence[tuple[str, int, Any]] = (),
+    ) -> dict[str, list[float]]:
+        """Train, show the parameters reached however that ends, and write a profile if asked."""
+        from ..profile.session import ProfiledTraining, write_profile
+        from ..training.fit import fit
+
+        learning = self._learning
+        profiler = None if path is None else ProfiledTraining(self._folder)
         begin = time.perf_counter()
         with Activity(self._activities, "train"):
             try:
                 history = fit(
                     learning,
-                    given.data,
-                    given.terms,
-                    compiled.optimizer,
+                    data,
+                    terms,
+                    optimizer,
                     options,
                     self.seed,
-                    on_epoch_end if is_seen else None,
-                    metrics=all_metrics(given.goals),
+                    on_epoch_end,
+                    profiler,
+                    metrics=metrics,
                 )
             finally:
-                if learning.n_epochs > n_epochs:
+                if learning.n_epochs > options.first_epoch:
                     self._show_parameters()
-        done = len(history["loss"]) if history else 0
-        self._event("trained", begin, epochs=done)
-        params = {"epochs": epochs, "steps": given.data.count(self.options.n_items)}
-        return History(history, list(range(initial_epoch, initial_epoch + done)), params)
-
-    # -- inside
+        if profiler is not None and path is not None:
+            self.profile = write_profile(
+                profiler.seen,
+                learning.differentiable,
+                self._build,
+                self.options.with_minibatch(),
+                self._assemble_seconds,
+                path,
+                data.n_steps,
+            )
+        self._event("trained", begin, epochs=len(history.get("loss", ())))
+        return history
 
     def _fit_options(
         self,

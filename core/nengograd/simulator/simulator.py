@@ -26,7 +26,6 @@ from ..run.signals import SignalValues
 from ..training.model import TrainableModel
 from .activity import Activity
 from .defaults import choose_options, choose_seed, new_model
-from .fitting import FittingMethods
 from .moving import begin_choice
 from .parameters import ParameterMethods
 from .pickling import arguments_of, get_state, put_state
@@ -36,7 +35,7 @@ from .training import TrainingMethods
 __all__ = ["Simulator"]
 
 
-class Simulator(RunMethods, TrainingMethods, FittingMethods, ParameterMethods):
+class Simulator(RunMethods, TrainingMethods, ParameterMethods):
     """Run a Nengo network on one of several backends.
 
     Parameters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from nengo.exceptions import ValidationError
 from ..arguments.table import check_arguments
 from .activity import Activity
 from .base import ProfileTo
-from .moving import Moving
+from .fitting import FittingMethods
 
 if TYPE_CHECKING:  # what trains is imported where it is called: most scripts do without
     from ..plugin.trainer import LossTerm
@@ -21,7 +20,7 @@ if TYPE_CHECKING:  # what trains is imported where it is called: most scripts do
 __all__ = ["TrainingMethods"]
 
 
-class TrainingMethods(Moving):
+class TrainingMethods(FittingMethods):
     """`train`, `loss` and `check_gradients` of `nengograd.Simulator`."""
 
     def train(
@@ -110,12 +109,10 @@ class TrainingMethods(Moving):
         self._check_open("train")
         check_arguments("Simulator.train", locals())
         from ..plugin.trainer import FitOptions
-        from ..profile.session import ProfiledTraining, profile_path, write_profile
-        from ..training.fit import fit
+        from ..profile.session import profile_path
 
         self._take_writes()
         path = profile_path(profile)
-        profiler = ProfiledTraining(self._folder) if path else None
         data, terms = self._training_data(inputs, targets, objective)
         held_out = None
         if validation_data is not None:
@@ -128,7 +125,7 @@ class TrainingMethods(Moving):
 
         bar = self.progress_bar if progress_bar is None else progress_bar
         learning = self._learning
-        fit_options = FitOptions(
+        options = FitOptions(
             n_epochs=int(n_epochs),
             first_epoch=learning.n_epochs,
             shuffle=bool(shuffle),
@@ -138,35 +135,7 @@ class TrainingMethods(Moving):
             stop_at_nan=learning.settings.stop_at_nan,
         )
         is_seen = bool(callbacks) or held_out is not None
-        begin = time.perf_counter()
-        with Activity(self._activities, "train"):
-            try:
-                history = fit(
-                    learning,
-                    data,
-                    terms,
-                    optimizer,
-                    fit_options,
-                    self.seed,
-                    on_epoch_end if is_seen else None,
-                    profiler,
-                )
-            finally:
-                if learning.n_epochs > fit_options.first_epoch:
-                    self._show_parameters()
-        if profiler is not None and path is not None:
-            program, options = learning.differentiable, self.options.with_minibatch()
-            self.profile = write_profile(
-                profiler.seen,
-                program,
-                self._build,
-                options,
-                self._assemble_seconds,
-                path,
-                data.n_steps,
-            )
-        self._event("trained", begin, epochs=len(history["loss"]))
-        return history
+        return self._fit(data, terms, optimizer, options, on_epoch_end if is_seen else None, path)
 
     def loss(
         self,
