@@ -1,6 +1,6 @@
 # `make demo` and `make test` need only Python (3.11 to 3.13) and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format nengo-suite nengo-suite-float32 fuzz soak plugins-test docs docs-test bench gpu-wheels gpu-check clean
+.PHONY: help demo test lint format nengo-suite nengo-suite-float32 fuzz soak plugins-test jax-range docs docs-test bench gpu-wheels gpu-check clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
@@ -89,6 +89,24 @@ plugins-test: $(STAMP) ## wheels of nengograd and of plugins of each kind, teste
 	@$(WHEELS)/venv/bin/nengograd plugins
 	@for p in $(PLUGINS); do \
 		( cd $$p && $(CURDIR)/$(WHEELS)/venv/bin/pytest -q -W ignore -p no:cacheprovider ) \
+		|| exit 1; done
+
+# The oldest JAX that the extra allows, and the newest one for the newest Python at hand.
+JAX_OLDEST := $(shell sed -nE 's/^jax = \["jax>=([0-9.]+),.*/\1/p' pyproject.toml)
+NEWEST_PYTHON ?= $(shell for p in python3.13 python3.12 $(PYTHON); do \
+	$$p -c '' 2>/dev/null && echo $$p && break; done)
+RANGE := build/jax-range
+
+jax-range: ## the JAX backend on the oldest and on the newest JAX that the extra allows
+	@for end in oldest newest; do \
+		python=$(PYTHON); only="jax==$(JAX_OLDEST)"; \
+		if [ $$end = newest ]; then python=$(NEWEST_PYTHON); only=jax; fi; \
+		$$python -m venv --clear $(RANGE)/$$end && \
+		$(RANGE)/$$end/bin/python -m pip install --disable-pip-version-check -q \
+			-e ".[jax,dev]" "$$only" && \
+		$(RANGE)/$$end/bin/python -m pip list --format=freeze | grep -E "^jax(lib)?=" && \
+		$(RANGE)/$$end/bin/python -m pytest -q -n $(JOBS) -W ignore -p no:cacheprovider \
+			tests/backends \
 		|| exit 1; done
 
 bench: $(STAMP) ## time everything beside its peers, into benchmarks/RESULTS.md and TRAINING.md

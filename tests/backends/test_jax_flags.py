@@ -70,4 +70,4 @@ def test_other_flags_of_the_user_are_not_lost(tmp_path: Path) -> None:
 def test_a_model_runs_where_jax_has_computed_before(tmp_path: Path) -> None:
     left, programs = run(tmp_path, None, before="\n    import jax; jax.numpy.ones(3).sum()")
     assert left == "None"
-    assert "xla_cpu_small_call" not in programs
+    assert "while(" in programs  # in one function or not: the flags came too late to say
