@@ -8,7 +8,7 @@ from typing import Any
 import optax
 from nengo.exceptions import ValidationError
 
-__all__ = ["find_optimizer"]
+__all__ = ["description", "find_optimizer"]
 
 _BY_NAME: dict[str, Any] = {
     "sgd": lambda: optax.sgd(0.01),
@@ -57,3 +57,33 @@ def find_optimizer(optimizer: Any) -> Any:
             attr="optimizer",
         )
     return optimizer
+
+
+def description(given: Any, state: Any) -> tuple[str, dict[str, Any]]:
+    """What optimizer something is, for files: its name, and what is known of its arguments.
+
+    Parameters
+    ----------
+    given : str, optax.GradientTransformation or keras.optimizers.Optimizer
+        What a user gave.
+    state : pytree
+        Its slots. An optimizer of optax is a pair of functions that does not tell its arguments;
+        the types of its states tell of which parts it consists.
+    """
+    keras = sys.modules.get("keras")
+    if keras is not None and isinstance(given, keras.optimizers.Optimizer):
+        config = {key: value for key, value in given.get_config().items() if key != "name"}
+        return f"keras {type(given).__name__}", config
+    kinds = f"optax {_kinds(state)}"
+    return kinds, {"optimizer": given.lower()} if isinstance(given, str) else {}
+
+
+def _kinds(state: Any) -> str:
+    """The types of the states of optax in a state, such as ``ScaleByAdamState``."""
+    if not isinstance(state, tuple):
+        return ""
+    if hasattr(state, "_fields"):
+        own = type(state).__name__
+        inner = ", ".join(filter(None, map(_kinds, state)))
+        return f"{own}({inner})" if inner else own
+    return "(" + ", ".join(filter(None, map(_kinds, state))) + ")"

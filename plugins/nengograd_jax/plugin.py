@@ -45,6 +45,7 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
                 write_graph=True,
                 profile=True,
                 share=True,
+                save_optimizer=True,
                 compiles=True,
             ),
             family="xla",

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from nengograd.plugin.executable import Options
 from nengograd.plugin.measuring import Measured
 from nengograd.plugin.registry import Registry
-from nengograd.plugin.trainer import BatchSpec, FitOptions, LossTerm, StepResult, Trainer
+from nengograd.plugin.trainer import (
+    BatchSpec,
+    FitOptions,
+    LossTerm,
+    OptimizerState,
+    StepResult,
+    Trainer,
+)
 from nengograd.program.nan import what_is_not_finite
 from nengograd.program.program import Program
 from nengograd.tensor_node import SimTensorNode
@@ -28,7 +35,7 @@ from .cache import cached_compilations
 from .flags import called_one_by_one
 from .loops import JaxLoops
 from .namespace import make_namespace
-from .optimizers import find_optimizer
+from .optimizers import description, find_optimizer
 from .precision import precision
 from .sharding import Placement
 from .tracing import JaxTracer, named_block
@@ -103,6 +110,26 @@ class JaxTrainer(Trainer):
         for optimizer in self._named.values():
             self._states.pop(id(optimizer), None)
         self._named.clear()
+
+    def optimizer_state(self) -> OptimizerState | None:
+        """The optimizer of the last `compile`, and its slots; see `Trainer.optimizer_state`."""
+        if id(self._optimizer) not in self._states:
+            return None
+        state, _ = self._states[id(self._optimizer)]
+        names = [name for name, known in self._named.items() if known is self._optimizer]
+        given = [given for found, given in self._given.values() if found is self._optimizer]
+        name, config = description(*names, *given, state=state)
+        paths, _ = jax.tree_util.tree_flatten_with_path(state)
+        slots = {jax.tree_util.keystr(path): np.asarray(x) for path, x in paths}
+        return OptimizerState(name, slots, config)
+
+    def set_slots(self, slots: Mapping[str, NDArray[Any]]) -> None:
+        """Go on with given slots; see `Trainer.set_slots`."""
+        state, optimizer = self._states[id(self._optimizer)]
+        paths, structure = jax.tree_util.tree_flatten_with_path(state)
+        with self._context():
+            leaves = [self._replicated(slots[jax.tree_util.keystr(path)]) for path, _ in paths]
+        self._states[id(optimizer)] = jax.tree.unflatten(structure, leaves), optimizer
 
     # -- minimizing
 

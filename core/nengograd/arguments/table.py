@@ -137,11 +137,13 @@ TABLE: dict[str, dict[str, Rule]] = {
     "Simulator.save_params": {
         "path": rules.PATH,
         "state": rules.FLAG,
+        "include_optimizer": rules.FLAG,
         "allow_nonfinite": rules.FLAG,
     },
     "Simulator.load_params": {
         "path": rules.PATH,
         "state": rules.FLAG,
+        "include_optimizer": rules.FLAG,
         "partial": rules.FLAG,
         "allow_nonfinite": rules.FLAG,
     },

@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from .trainer import BatchSpec as BatchSpec
     from .trainer import FitOptions as FitOptions
     from .trainer import LossTerm as LossTerm
+    from .trainer import OptimizerState as OptimizerState
     from .trainer import StepResult as StepResult
     from .trainer import Trainer as Trainer
 
@@ -116,7 +117,9 @@ _HOMES = {
     "nengograd.plugin.process_group": ("ProcessGroup",),
     "nengograd.plugin.registry": ("Registry",),
     "nengograd.plugin.tensor_function": ("TensorFunction", "as_bytes", "from_bytes", "is_real"),
-    "nengograd.plugin.trainer": ("BatchSpec", "FitOptions", "LossTerm", "StepResult", "Trainer"),
+    "nengograd.plugin.trainer": (
+        "BatchSpec", "FitOptions", "LossTerm", "OptimizerState", "StepResult", "Trainer",
+    ),
     "nengograd.program.files": ("load_program", "save_program"),
     "nengograd.program.loops": ("Component", "components"),
     "nengograd.program.nan": ("has_nan", "what_is_not_finite"),

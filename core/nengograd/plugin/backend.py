@@ -67,6 +67,9 @@ class Capabilities:
     share : bool
         Whether it shares the items of a minibatch out over several devices: ``device="all"``, or
         a tuple of names, in `Options`. One that does refuses sizes that it cannot share out.
+    save_optimizer : bool
+        Whether its `Trainer` gives the slots of optimizers and goes on with given ones; see
+        `Trainer.optimizer_state`.
     compiles : bool
         Whether it compiles programs, and has devices to choose from. The arguments ``device``,
         ``unroll_simulation`` and ``jit`` of a simulator are for such backends.
@@ -81,6 +84,7 @@ class Capabilities:
     source: bool = False
     profile: bool = False
     share: bool = False
+    save_optimizer: bool = False
     compiles: bool = False
     dtypes: tuple[str, ...] = ("float32", "float64")
 

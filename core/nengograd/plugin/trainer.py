@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .callbacks import Callbacks, FunctionCallbacks
 from .measuring import Measurable
 
-__all__ = ["BatchSpec", "FitOptions", "LossTerm", "StepResult", "Trainer"]
+__all__ = ["BatchSpec", "FitOptions", "LossTerm", "OptimizerState", "StepResult", "Trainer"]
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,26 @@ class StepResult:
     outputs: Sequence[NDArray[Any]] = ()
 
 
+@dataclass(frozen=True)
+class OptimizerState:
+    """An optimizer and its slots, such as momenta and the number of steps taken.
+
+    Attributes
+    ----------
+    name : str
+        The library and the kind of the optimizer, such as ``"keras Adam"``.
+    slots : mapping of str to array
+        Values of the slots, by name. What is kept for a parameter array has its shape.
+    config : mapping
+        What JSON can hold of the arguments that it was made with. Slots go to an optimizer of the
+        same name only if those arguments are equal that both configurations have.
+    """
+
+    name: str
+    slots: Mapping[str, NDArray[Any]]
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Trainer(Measurable, ABC):
     """A compiled program that can be differentiated, and its current parameters.
 
@@ -196,6 +216,38 @@ class Trainer(Measurable, ABC):
             The losses of the minibatch, with the parameters before this step.
         """
 
+    def optimizer_state(self) -> OptimizerState | None:
+        """The optimizer that was last given to `compile`, and its slots.
+
+        A backend that has this and `set_slots` declares the capability ``save_optimizer``.
+
+        Returns
+        -------
+        state : OptimizerState or None
+            None if there is none yet, or `start_over` has made its slots be forgotten.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If it cannot be told what the slots are; by default always.
+        """
+        raise _no_slots()
+
+    def set_slots(self, slots: Mapping[str, NDArray[Any]]) -> None:
+        """Go on with slots of the optimizer that was last given to `compile`.
+
+        Parameters
+        ----------
+        slots : mapping
+            Arrays of the names, shapes and dtypes that `optimizer_state` has told.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            By default always: the backend cannot.
+        """
+        raise _no_slots()
+
     def callbacks(self, options: FitOptions, spec: BatchSpec) -> Callbacks:
         """Make the callbacks of a training; by default they call users' plain functions.
 
@@ -244,3 +296,11 @@ class Trainer(Measurable, ABC):
         by_inputs : (n_steps, minibatch, size) array
             Its gradient with respect to the inputs.
         """
+
+
+def _no_slots() -> ValidationError:
+    return ValidationError(
+        "this backend cannot save the slots of optimizers: leave include_optimizer=True out, and "
+        "the next training begins with empty slots",
+        attr="include_optimizer",
+    )

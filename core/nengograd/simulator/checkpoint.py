@@ -10,6 +10,7 @@ import numpy as np
 from nengo.exceptions import SimulatorClosed, ValidationError
 from numpy.typing import NDArray
 
+from ..training.optimizer_slots import SLOT, read_optimizer
 from ..training.params_file import ArrayInfo, ParamsFile, open_params, save
 from ..training.saved import (
     PARAMETER,
@@ -35,9 +36,15 @@ __all__ = ["load_file", "save_file"]
 
 
 def save_file(
-    sim: Any, parts: Parts, path: str | os.PathLike[str], *, state: bool, allow_nonfinite: bool
+    sim: Any,
+    parts: Parts,
+    path: str | os.PathLike[str],
+    *,
+    state: bool,
+    include_optimizer: bool,
+    allow_nonfinite: bool,
 ) -> None:
-    """Write parameters and, on request, the state of a simulator; see `Simulator.save_params`."""
+    """Write parameters and, on request, what goes on from them; see `Simulator.save_params`."""
     arrays, roles = parts.learning.changes.stored()
     about: dict[str, Any] = {}
     if state:
@@ -55,6 +62,14 @@ def save_file(
             "chosen": parts.chosen(sim.backend),
             "apart": sorted(names[signal] for signal in parts.learning.changes.apart),
         }
+    if include_optimizer:
+        if sim.closed:
+            raise SimulatorClosed("The optimizer of a closed simulator is gone; save without it.")
+        optimizer = parts.learning.saved_optimizer()
+        slots = optimizer.arrays()
+        arrays = {**arrays, **slots}
+        roles = {**roles, **dict.fromkeys(slots, SLOT)}
+        about = {**about, "optimizer": optimizer.about(parts.learning.n_epochs)}
     for name, array in arrays.items():
         check_finite(name, array, allow_nonfinite)
     parts.learning.build.engine.call_once(sim.options, lambda: save(path, arrays, roles, about))
@@ -66,6 +81,7 @@ def load_file(
     path: str | os.PathLike[str],
     *,
     state: bool,
+    include_optimizer: bool,
     partial: bool,
     allow_nonfinite: bool,
 ) -> Loaded:
@@ -83,6 +99,7 @@ def load_file(
             chosen = file.about.get("chosen")
             if isinstance(chosen, dict) and set(chosen) == {"backend", "steps", "is_needed"}:
                 parts.resume(**chosen)
+        optimizer = read_optimizer(file, allow_nonfinite) if include_optimizer else None
         undo = remember(sim, parts)
         try:
             parameters = {n for n, info in given.items() if info.role == PARAMETER}
@@ -96,9 +113,11 @@ def load_file(
         except BaseException:
             undo()
             raise
-        taken = set(values)
-        if state:
-            taken |= {name for name, info in file.arrays.items() if info.role == STATE}
+        if optimizer is not None:
+            parts.learning.loaded_optimizer, parts.learning.n_epochs = optimizer
+        also = {STATE} if state else set()
+        also |= {SLOT} if include_optimizer else set()
+        taken = {*values, *(name for name, info in file.arrays.items() if info.role in also)}
         return Loaded(
             file.path,
             tuple(name for name in file.arrays if name in taken),

@@ -47,7 +47,12 @@ class ParameterMethods(Moving):
         self._signals.refresh()
 
     def save_params(
-        self, path: str | os.PathLike[str], *, state: bool = False, allow_nonfinite: bool = False
+        self,
+        path: str | os.PathLike[str],
+        *,
+        state: bool = False,
+        include_optimizer: bool = False,
+        allow_nonfinite: bool = False,
     ) -> None:
         """Write all that makes the model compute what it computes into an ``.npz`` file.
 
@@ -63,28 +68,40 @@ class ParameterMethods(Moving):
         state : bool
             Whether to write the state of the simulation, too, so that a run goes on to the bit
             in another process: states, weights learned online, the number of the step, random
-            generators. What Python functions keep for themselves, and slots of optimizers, are
-            not part of it.
+            generators. What Python functions keep for themselves is not part of it.
+        include_optimizer : bool
+            Whether to write the optimizer of the last training, too: its slots, such as momenta
+            and the number of its steps, and the number of epochs. As in ``save_weights`` of Keras,
+            it is left out unless it is asked for.
         allow_nonfinite : bool
             Whether to write NaN and infinities.
 
         Raises
         ------
         nengo.exceptions.ValidationError
-            If the file cannot be written, or a value is not finite. The old file is whole then.
+            If the file cannot be written, or a value is not finite, or there is no optimizer to
+            write, or the backend cannot tell its slots. The old file is whole then.
         """
         check_arguments("Simulator.save_params", locals())
         from .checkpoint import save_file
 
         self._take_writes()
         with Activity(self._activities, "save parameters"):
-            save_file(self, self._parts, path, state=state, allow_nonfinite=allow_nonfinite)
+            save_file(
+                self,
+                self._parts,
+                path,
+                state=state,
+                include_optimizer=include_optimizer,
+                allow_nonfinite=allow_nonfinite,
+            )
 
     def load_params(
         self,
         path: str | os.PathLike[str],
         *,
         state: bool = False,
+        include_optimizer: bool = False,
         partial: bool = False,
         allow_nonfinite: bool = False,
     ) -> Loaded:
@@ -102,6 +119,12 @@ class ParameterMethods(Moving):
         state : bool
             Whether to go on with the state of the simulation that was saved. Probe data begins
             anew then.
+        include_optimizer : bool
+            Whether the next training goes on with the slots that were saved, and with the number
+            of epochs. It has to be on the same backend with the same optimizer, or is refused. The
+            losses are then those of a training that was never interrupted, with the same seed, or
+            with ``state=True``, which takes the seed over. Of an optimizer of optax its kind is
+            compared and not its learning rate, which optax does not tell.
         partial : bool
             Whether to take what both have, where the file or the network has more; what the file
             lacks stays as it is.
@@ -130,6 +153,7 @@ class ParameterMethods(Moving):
                 self._parts,
                 path,
                 state=state,
+                include_optimizer=include_optimizer,
                 partial=partial,
                 allow_nonfinite=allow_nonfinite,
             )

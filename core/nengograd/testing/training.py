@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import nengo
 import numpy as np
-from nengo.exceptions import NengoWarning
+from nengo.exceptions import NengoWarning, ValidationError
 from numpy.typing import NDArray
 
 from .conformance import Conformance, ConformanceError, assert_same
@@ -175,6 +175,31 @@ class TrainingChecks(Conformance):
                 sim.reset()
         assert_same(losses[1], losses[0], "losses after a reset", 0.0, 1e-10)
         assert_same(weights[1], weights[0], "weights trained after a reset", 1e-12, 1e-10)
+
+    def test_training_goes_on_with_the_slots_of_a_file(self) -> None:
+        self.need(self.name, "differentiate")
+        self.need(self.name, "save_optimizer")
+        net = _layers()
+        inputs, targets = _data(net, 6)
+        data = {net.drive: inputs}, {net.p: targets}
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "training.npz"
+            with self.open(net, self.name, minibatch_size=2, seed=0) as sim:
+                sim.train(*data, "adam", n_epochs=2)
+                sim.save_params(path, include_optimizer=True)
+                expected = sim.train(*data, "adam", n_epochs=2)["loss"]
+            with self.open(net, self.name, minibatch_size=2, seed=0) as sim:
+                sim.load_params(path, include_optimizer=True)
+                found = sim.train(*data, "adam", n_epochs=2)["loss"]
+                sim.load_params(path, include_optimizer=True)
+                try:
+                    sim.train(*data, "sgd")
+                except ValidationError:
+                    pass
+                else:
+                    raise ConformanceError("slots of adam were taken for sgd")
+        what = "losses with slots of a file"
+        assert_same(np.array(found)[:, None], np.array(expected)[:, None], what, 0.0, 1e-12)
 
     def test_a_loss_that_is_not_finite_stops_the_training(self) -> None:
         self.need(self.name, "differentiate")

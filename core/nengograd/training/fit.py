@@ -103,6 +103,7 @@ class _Training:
             )
         self._spec = batches.spec
         trainer.compile(optimizer, losses, self._spec, options)
+        model.put_slots(program, trainer)
         self.callbacks = trainer.callbacks(options, self._spec)
         self._model = model
         self._program = program

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from nengo.exceptions import NengoWarning
+from nengo.exceptions import NengoWarning, ValidationError
 from numpy.typing import NDArray
 
 from ..assembly.build import Build
@@ -18,6 +18,7 @@ from ..config import Settings
 from ..plugin.executable import Options
 from ..program.program import Program
 from .changes import Changes, Recipe
+from .optimizer_slots import SavedOptimizer, parameter_layout
 from .parameters import (
     Parameter,
     check_layers,
@@ -55,6 +56,8 @@ class TrainableModel:
         What of the model differs from its build.
     trainer : Trainer or None
         What has last been made for `differentiable`. It keeps the slots of optimizers.
+    loaded_optimizer : SavedOptimizer or None
+        An optimizer whose slots the next training goes on with.
     """
 
     def __init__(self, build: Build, settings: Settings):
@@ -67,6 +70,7 @@ class TrainableModel:
         self._trained_with = build
         self._differentiable: Program | None = None
         self.trainer: Trainer | None = None
+        self.loaded_optimizer: SavedOptimizer | None = None
 
     @cached_property
     def parameters(self) -> list[Parameter]:
@@ -186,6 +190,53 @@ class TrainableModel:
         """Those of the simulator, with a minibatch."""
         return self.build.options.with_minibatch()
 
+    # -- slots of optimizers
+
+    def saved_optimizer(self) -> SavedOptimizer:
+        """The optimizer of the last training, or the one that was loaded since, with its slots.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is none, or the backend cannot tell its slots.
+        """
+        if self.loaded_optimizer is not None:
+            return self.loaded_optimizer
+        state = None
+        if self.trainer is not None:
+            self._require_slots()
+            state = self.trainer.optimizer_state()
+        if state is None or self._differentiable is None:
+            raise ValidationError(
+                "there is no optimizer to save, as nothing has been trained yet: train first, or "
+                "leave include_optimizer=True out",
+                attr="include_optimizer",
+            )
+        return SavedOptimizer(state, parameter_layout(self.build.model, self._differentiable))
+
+    def put_slots(self, program: Program, trainer: Trainer) -> None:
+        """Let a training that has been compiled go on with slots that were loaded, if any were.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If they are those of another optimizer, or the backend cannot. They stay loaded then.
+        """
+        saved = self.loaded_optimizer
+        if saved is None:
+            return
+        self._require_slots()
+        present = trainer.optimizer_state()
+        assert present is not None
+        saved.check_fits(present, parameter_layout(self.build.model, program))
+        trainer.set_slots(saved.state.slots)
+        self.loaded_optimizer = None
+
+    def _require_slots(self) -> None:
+        registry = self._trained_with.registry
+        what = "save and load the slots of optimizers"
+        registry.manager.require(registry.backend, "save_optimizer", what)
+
     def close(self) -> None:
         """Free what trains; the values stay."""
         self.trainer = None
@@ -249,6 +300,7 @@ class TrainableModel:
     def start_over(self) -> None:
         """Forget all training: values, slots of optimizers known by name, the count of epochs."""
         self.n_epochs = 0
+        self.loaded_optimizer = None
         self.changes.clear()
         if self.trainer is not None:
             self.trainer.start_over()
