@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from nengo.exceptions import ValidationError
+from numpy.typing import NDArray
+
+from nengograd.plugin.trainer import OptimizerState
 
 from .finite import Kept, apply_if_finite
 from .graph_functions import call_concrete, concrete_function, graph_function
@@ -30,6 +34,7 @@ class Optimizers:
         self._variables = list(variables)
         self._named: dict[str, Any] = {}
         self._known: list[Any] = []
+        self._configs: dict[int, dict[str, Any]] = {}
 
     def find(self, optimizer: Any) -> Any:
         """The optimizer a user means.
@@ -66,11 +71,52 @@ class Optimizers:
                 )
             optimizer.build(self._variables)
             self._known.append(optimizer)
+            # A callback may change the learning rate later, which is a slot then.
+            config = optimizer.get_config()
+            self._configs[id(optimizer)] = {k: v for k, v in config.items() if k != "name"}
         return optimizer
 
     def forget_named(self) -> None:
         """Let names stand for new optimizers, with empty slots."""
+        named = list(self._named.values())
+        self._known = [known for known in self._known if not any(known is x for x in named)]
         self._named.clear()
+
+    def state(self, optimizer: Any) -> OptimizerState | None:
+        """An optimizer and its slots, for a file.
+
+        Parameters
+        ----------
+        optimizer : object
+            What `find` has returned.
+
+        Returns
+        -------
+        state : OptimizerState or None
+            None if `forget_named` has forgotten it.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If it is one of TensorFlow 1.
+        """
+        if isinstance(optimizer, tf.compat.v1.train.Optimizer):
+            raise ValidationError(
+                "the slots of optimizers of tf.compat.v1 are not saved; use one of Keras, such as "
+                "keras.optimizers.Adam()",
+                attr="optimizer",
+            )
+        if not any(optimizer is known for known in self._known):
+            return None
+        slots = {name: np.array(x.numpy()) for name, x in _slots(optimizer).items()}
+        return OptimizerState(
+            f"keras {type(optimizer).__name__}", slots, self._configs[id(optimizer)]
+        )
+
+    def set_slots(self, optimizer: Any, slots: Mapping[str, NDArray[Any]]) -> None:
+        """Let an optimizer go on with other slots, by the names of `state`."""
+        for name, variable in _slots(optimizer).items():
+            variable.assign(slots[name])
 
     def update(
         self,
@@ -141,6 +187,11 @@ class Optimizers:
             return losses, apply_if_finite(apply, [losses, *found]), found, outputs
 
         return update
+
+
+def _slots(optimizer: Any) -> dict[str, Any]:
+    """The variables of an optimizer of Keras, by their number and their name in it."""
+    return {f"[{i}].{x.path.split('/')[-1]}": x.value for i, x in enumerate(optimizer.variables)}
 
 
 def _traced(function: Any, specs: Sequence[Any]) -> Callable[..., Any]:

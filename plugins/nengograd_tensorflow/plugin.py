@@ -43,6 +43,7 @@ def nengograd_backends() -> Mapping[str, BackendInfo]:
                 write_graph=True,
                 write_summaries=True,
                 profile=True,
+                save_optimizer=True,
                 compiles=True,
             ),
             family="xla",

@@ -12,7 +12,14 @@ from nengograd.plugin.callbacks import Callbacks
 from nengograd.plugin.executable import Options
 from nengograd.plugin.measuring import Measured
 from nengograd.plugin.registry import Registry
-from nengograd.plugin.trainer import BatchSpec, FitOptions, LossTerm, StepResult, Trainer
+from nengograd.plugin.trainer import (
+    BatchSpec,
+    FitOptions,
+    LossTerm,
+    OptimizerState,
+    StepResult,
+    Trainer,
+)
 from nengograd.program.nan import what_is_not_finite
 from nengograd.program.program import Program
 from nengograd_xla.overtime import OverTime
@@ -141,6 +148,17 @@ class TensorFlowTrainer(Trainer):
         by_name = dict(zip(self._names, losses, strict=True))
         problem = what_is_not_finite(self._program, by_name, by_id, lost)
         return StepResult(losses, weights, problem, seen)
+
+    def optimizer_state(self) -> OptimizerState | None:
+        """The optimizer of the last `compile`, and its slots; see `Trainer.optimizer_state`."""
+        return None if self._optimizer is None else self._optimizers.state(self._optimizer)
+
+    def set_slots(self, slots: Mapping[str, NDArray[Any]]) -> None:
+        """Go on with given slots; see `Trainer.set_slots`."""
+        with on_device(self._device):
+            self._optimizers.set_slots(self._optimizer, slots)
+            if self._kept is not None:
+                self._kept = self._optimizers.keep(self._optimizer)
 
     def callbacks(self, options: FitOptions, spec: BatchSpec) -> Callbacks:
         """Keras' callbacks and progress bar."""

@@ -135,3 +135,19 @@ def test_another_optimizer_is_refused_and_the_right_one_is_named(
             with pytest.raises(ValidationError, match=r"those of .*[aA]dam.*train with .* or load"):
                 train(sim, net, other)
         assert train(sim, net, "adam") == rest  # nothing has changed
+
+
+@pytest.mark.needs("tensorflow")
+def test_arguments_of_an_optimizer_of_keras_have_to_be_equal(make_sim: Any, tmp_path: Path) -> None:
+    import keras
+
+    net = network()
+    with make_sim(net, minibatch_size=2, seed=5) as sim:
+        train(sim, net, keras.optimizers.Adam(0.01))
+        sim.save_params(tmp_path / "p", **KEPT)
+    with make_sim(net, minibatch_size=2, seed=5) as sim:
+        sim.load_params(tmp_path / "p", **KEPT)
+        with pytest.raises(
+            ValidationError, match=r"train with beta_1 0\.9 instead of 0\.5, or load"
+        ):
+            train(sim, net, keras.optimizers.Adam(0.01, beta_1=0.5))
