@@ -11,6 +11,7 @@ import nengograd
 from nengograd.plugin import (
     BackendInfo,
     Capabilities,
+    OptimizerState,
     PartialRun,
     StepResult,
     Trainer,
@@ -43,6 +44,18 @@ class DifferenceTrainer(Trainer):
         """Forget the moments of "adam"."""
         self.updates = 0
         self.moments = {}
+
+    def optimizer_state(self):
+        """The name, the number of updates, and the moments of each array."""
+        slots = {"updates": np.array(self.updates)}
+        for i, x in self.values.items():
+            for name, moment in zip(("first", "second"), self.moments.get(i, (0, 0)), strict=True):
+                slots[f"{name}[{i}]"] = np.broadcast_to(np.asarray(moment, float), x.shape).copy()
+        return OptimizerState(self.optimizer, slots)
+
+    def set_slots(self, slots):
+        self.updates = int(slots["updates"])
+        self.moments = {i: (slots[f"first[{i}]"], slots[f"second[{i}]"]) for i in self.values}
 
     def compile(self, optimizer, losses, spec, options):
         self.optimizer, self.losses, self.stop_at_nan = optimizer, losses, options.stop_at_nan
@@ -136,7 +149,9 @@ def plugin(executable=NumpyExecutable, trainer=DifferenceTrainer, **capabilities
         def trainer(self, program, registry, options):
             return trainer(program, registry, options)
 
-    able = Capabilities(**{"differentiate": True, "profile": True, **capabilities})
+    able = Capabilities(
+        **{"differentiate": True, "profile": True, "save_optimizer": True, **capabilities}
+    )
 
     class Plugin:
         @nengograd.hookimpl

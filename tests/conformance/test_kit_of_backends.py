@@ -263,6 +263,20 @@ class KeepsItsMoments(differences.DifferenceTrainer):
             super().start_over()
 
 
+class LosesSlots(differences.DifferenceTrainer):
+    """Takes the slots of a file, and goes on with its own."""
+
+    def set_slots(self, slots):
+        pass
+
+
+class CallsAllOptimizersTheSame(differences.DifferenceTrainer):
+    """Does not tell whose slots it has saved."""
+
+    def optimizer_state(self):
+        return replace(super().optimizer_state(), name="an optimizer")
+
+
 class TakesInfinity(differences.DifferenceTrainer):
     def step(self, inputs, targets):
         self.stop_at_nan = False
@@ -331,6 +345,16 @@ class WrongGradient(differences.DifferenceTrainer):
             KeepsItsMoments,
             "training after a reset goes as the first one",
             "losses after a reset",
+        ),
+        (
+            LosesSlots,
+            "training goes on with the slots of a file",
+            "losses with slots of a file",
+        ),
+        (
+            CallsAllOptimizersTheSame,
+            "training goes on with the slots of a file",
+            "slots of adam were taken for sgd",
         ),
         (
             TakesInfinity,

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from nengo.exceptions import SimulatorClosed, ValidationError
 
+import nengograd
+
 pytestmark = pytest.mark.needs("save_optimizer")
 
 KEPT = {"include_optimizer": True}
@@ -135,6 +137,40 @@ def test_another_optimizer_is_refused_and_the_right_one_is_named(
             with pytest.raises(ValidationError, match=r"those of .*[aA]dam.*train with .* or load"):
                 train(sim, net, other)
         assert train(sim, net, "adam") == rest  # nothing has changed
+
+
+def test_slots_are_refused_where_other_parameters_are_trained(
+    make_sim: Any, tmp_path: Path
+) -> None:
+    net = network()
+    with make_sim(net, minibatch_size=2) as sim:
+        train(sim, net, "adam")
+        sim.save_params(tmp_path / "p", **KEPT)
+    with net:
+        nengograd.configure_settings(trainable={net.ensembles[0]: False})
+    with make_sim(net, minibatch_size=2) as sim:
+        sim.load_params(tmp_path / "p", **KEPT)
+        with pytest.raises(ValidationError, match="other parameters than this training has"):
+            train(sim, net, "adam")
+        sim.load_params(tmp_path / "p")
+        sim.reset()
+        train(sim, net, "adam")
+
+
+def test_a_file_is_loaded_by_a_simulation_that_has_not_gone_to_a_backend_that_trains(
+    tmp_path: Path,
+) -> None:
+    net = network()
+    losses = []
+    for path in (None, tmp_path / "p"):
+        with nengograd.Simulator(net, minibatch_size=2, seed=5, progress_bar=False) as sim:
+            if path is not None:
+                sim.load_params(path, **KEPT)
+            losses.append(train(sim, net, "adam"))
+            if path is None:
+                sim.save_params(tmp_path / "p", **KEPT)
+                losses.append(train(sim, net, "adam"))
+    assert losses[2] == losses[1] != losses[0]
 
 
 @pytest.mark.needs("tensorflow")
