@@ -28,14 +28,12 @@ EXCEPTIONS = {
     # The page shows the stages of assembly one by one; it says that these functions are internal.
     "docs/program.md": {"nengograd.assembly.lower", "nengograd.assembly.schedule",
                         "nengograd.assembly.layout"},
-    # builtin is a plugin: its builders can be subclassed as those of any other package.
-    "docs/tutorials/profiling.md": {"nengograd.builtin.processes"},
 }  # fmt: skip
 
 OWN_EXCEPTIONS = {
     # The arguments of all public functions have their rules in one table.
     ("nengograd.arguments.table", "check_arguments"),
-    # builtin is a plugin; see above.
+    # builtin is a plugin: its builders can be subclassed as those of any other package.
     ("nengograd.builtin.neurons", "AdaptiveLIFBuilder"),
     ("nengograd.builtin.neurons", "LIFBuilder"),
     ("nengograd.builtin.operators", "AddOuterBuilder"),
