@@ -75,7 +75,7 @@ def description(given: Any, state: Any) -> tuple[str, dict[str, Any]]:
         config = {key: value for key, value in given.get_config().items() if key != "name"}
         return f"keras {type(given).__name__}", config
     kinds = f"optax {_kinds(state)}"
-    return kinds, {"optimizer": given.lower()} if isinstance(given, str) else {}
+    return kinds, {"given": given.lower()} if isinstance(given, str) else {}
 
 
 def _kinds(state: Any) -> str:

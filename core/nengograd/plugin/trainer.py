@@ -145,7 +145,8 @@ class OptimizerState:
         Values of the slots, by name. What is kept for a parameter array has its shape.
     config : mapping
         What JSON can hold of the arguments that it was made with. Slots go to an optimizer of the
-        same name only if those arguments are equal that both configurations have.
+        same name only if those arguments are equal that both configurations have. Errors call the
+        optimizer what ``"given"`` says, if that is among them.
     """
 
     name: str

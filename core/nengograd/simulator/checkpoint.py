@@ -113,6 +113,7 @@ def load_file(
         except BaseException:
             undo()
             raise
+        parts.learning.loaded_optimizer = None
         if optimizer is not None:
             parts.learning.loaded_optimizer, parts.learning.n_epochs = optimizer
         also = {STATE} if state else set()

@@ -78,11 +78,12 @@ class SavedOptimizer:
             Where its parameters lie.
         """
         saved = self.state
+        theirs, ours = (x.config.get("given", x.name) for x in (saved, present))
         cure = "or load the file without include_optimizer=True, to begin with empty slots"
         if saved.name != present.name:
             raise ValidationError(
-                f"the slots that were loaded are those of {saved.name}, and this training uses "
-                f"{present.name}: train with {saved.name}, {cure}",
+                f"the slots that were loaded are those of {theirs}, and this training uses {ours}: "
+                f"train with {theirs}, {cure}",
                 attr="optimizer",
             )
         config = json.loads(json.dumps(dict(present.config), default=str))
