@@ -701,3 +701,92 @@ def test_what_needs_a_dtype_that_a_backend_does_not_have_is_skipped(dtype):
     (other,) = checks.values()
     with pytest.raises(SkipTest, match="the backend 'differences' has"):
         other("differences")
+
+
+class Noisy(nengo.RectifiedLinear):
+    """A rectified line with some noise in its current."""
+
+    def make_state(self, n_neurons, rng=np.random, dtype=None):
+        return {**super().make_state(n_neurons, rng=rng, dtype=dtype), "rng": rng}
+
+    def step(self, dt, J, output, rng):
+        output[...] = self.amplitude * np.maximum(J + 0.1 * rng.normal(size=J.shape), 0)
+
+
+class CommonNoise(Noisy):
+    def step(self, dt, J, output, rng):
+        output[...] = self.amplitude * np.maximum(J + 0.1 * rng.normal(), 0)
+
+
+class NoisyBuilder(NeuronBuilder):
+    params = ("amplitude",)
+    draw = staticmethod(lambda rng, n: rng.normal(size=n))
+
+    def step(self, xp, J, state, params, dt):
+        return params.amplitude * xp.maximum(J + 0.1 * state["random"], 0.0), {}
+
+
+class SharedNoise(NoisyBuilder):
+    draw = staticmethod(lambda rng, n: np.full(n, rng.normal()))
+
+
+class DeclaredNoise(SharedNoise):
+    shares_noise = True
+
+
+class RareEvents(NoisyBuilder):
+    """Most neurons get the same in most steps."""
+
+    draw = staticmethod(lambda rng, n: rng.random_sample(n) < 0.01)
+
+
+class HalvedNoise(NoisyBuilder):
+    """Two neurons have each number."""
+
+    draw = staticmethod(lambda rng, n: np.resize(rng.normal(size=(n + 1) // 2), n))
+
+
+class ForeignNoise(NoisyBuilder):
+    draw = staticmethod(lambda rng, n: np.random.normal(size=n))
+
+
+class SeededNoise(NoisyBuilder):
+    """The same noise for all ensembles; it differs from step to step."""
+
+    def draw(self, rng, n):
+        return np.random.RandomState(rng.get_state()[2]).normal(size=n + 0 * rng.randint(2))
+
+
+class FrozenNoise(NoisyBuilder):
+    """Noise of each ensemble's own that stays as it is."""
+
+    draw = staticmethod(lambda rng, n: np.random.RandomState(rng.get_state()[1][0]).normal(size=n))
+
+
+@pytest.mark.parametrize("builder", [NoisyBuilder(), DeclaredNoise(), RareEvents()])
+def test_random_numbers_as_they_should_be_pass(builder):
+    kind = CommonNoise if isinstance(builder, DeclaredNoise) else Noisy
+    plugins = [neurons_plugin(builder, kind)]
+    check_neuron(kind(), backends=["numpy"], plugins=plugins, is_random=True)
+
+
+@pytest.mark.parametrize(
+    ("builder", "complaint"),
+    [
+        (SharedNoise(), "gives neurons 0 and 1 of 8 the same numbers in 1000 steps"),
+        (HalvedNoise(), "gives neurons 0 and 4 of 8 the same numbers in 1000 steps"),
+        (ForeignNoise(), "gives other numbers for a generator of the same seed"),
+        (SeededNoise(), "gives the same numbers for generators of the seeds 0 and 1"),
+        (FrozenNoise(), "gives the same numbers in each of 1000 steps"),
+    ],
+    ids=lambda x: type(x).__name__ if isinstance(x, NeuronBuilder) else "",
+)
+def test_random_numbers_that_do_not_differ_are_caught(builder, complaint):
+    with pytest.raises(ConformanceError) as caught:
+        check_neuron(
+            Noisy(), backends=["numpy"], plugins=[neurons_plugin(builder, Noisy)], is_random=True
+        )
+    where = "- random numbers differ between neurons ensembles and steps on numpy"
+    assert f"{where}: ConformanceError: draw of {type(builder).__name__} {complaint}" in str(
+        caught.value
+    )

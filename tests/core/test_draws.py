@@ -33,24 +33,35 @@ class NoisyBuilder(NeuronBuilder):
         return params.amplitude * xp.maximum(J + state["random"], 0.0), {}
 
 
-def network() -> Any:
+def network(neurons: Any = None) -> Any:
+    neurons = Noisy() if neurons is None else neurons
     with nengo.Network(seed=0) as net:
-        noisy = nengo.Ensemble(20, 1, neuron_type=Noisy(), gain=np.ones(20), bias=np.ones(20))
+        noisy = nengo.Ensemble(20, 1, neuron_type=neurons, gain=np.ones(20), bias=np.ones(20))
         net.p = nengo.Probe(noisy.neurons)
     return net
 
 
-def run(draw: Any, net: Any = None, **options: Any) -> Any:
+def run(
+    draw: Any,
+    net: Any = None,
+    steps: int = 5,
+    shares_noise: bool = False,
+    probe: Any = None,
+    **options: Any,
+) -> Any:
+    names = {"draw": draw, "shares_noise": shares_noise}
+
     class Plugin:
         @hookimpl
         def nengograd_neurons(self, backend: str) -> Any:
-            return {Noisy: type("Draws", (NoisyBuilder,), {"draw": draw})()}
+            builder = type("Draws", (NoisyBuilder,), names)()
+            return dict.fromkeys((Noisy, Common), builder)
 
     net = network() if net is None else net
     options = {"backend": "numpy", "dtype": "float64", "progress_bar": False, **options}
     with nengograd.Simulator(net, plugins=[Plugin()], **options) as sim:
-        sim.run_steps(5)
-        return sim.data[net.p]
+        sim.run_steps(steps)
+        return sim.data[net.p if probe is None else probe]
 
 
 def method(self: Any, rng: Any, n: int) -> Any:
@@ -129,3 +140,74 @@ def test_a_draw_that_cannot_be_called_is_told_with_the_cure(draw: Any, words: li
         run(draw)
     for word in [*words, "Draws, the builder of Noisy (plugin 'Plugin #0'"]:
         assert word in str(caught.value)
+
+
+def fixed(rng: Any, n: int) -> Any:
+    return np.random.RandomState(0).normal(size=n)
+
+
+def of_numpy(rng: Any, n: int) -> Any:
+    return np.random.normal(size=n)
+
+
+@pytest.mark.parametrize("draw", [fixed, of_numpy, lambda rng, n: np.zeros(n)])
+@pytest.mark.parametrize("minibatch_size", [None, 3])
+def test_numbers_that_do_not_come_from_the_generator_are_refused(
+    draw: Any, minibatch_size: int | None
+) -> None:
+    with pytest.raises(BuildError) as caught:
+        run(staticmethod(draw), minibatch_size=minibatch_size)
+    for word in [
+        "draw of Draws, the builder of Noisy (plugin 'Plugin #0'",
+        "left the generator that it was given as it was",
+        "rng.normal(size=n)",
+    ]:
+        assert word in str(caught.value)
+
+
+def shared(rng: Any, n: int) -> Any:
+    return np.full(n, rng.normal())
+
+
+def test_one_number_that_is_copied_to_all_neurons_is_refused() -> None:
+    with pytest.raises(BuildError) as caught:
+        run(staticmethod(shared), steps=10)
+    for word in [
+        "draw of Draws, the builder of Noisy (plugin 'Plugin #0'",
+        "all 20 neurons of an ensemble the same number, in each of its first 10",
+        "shares_noise = True",
+    ]:
+        assert word in str(caught.value)
+
+
+class Common(Noisy):
+    """A rectified line whose neurons have their noise in common."""
+
+    def step(self, dt: float, J: Any, output: Any, rng: Any) -> None:
+        output[...] = self.amplitude * np.maximum(J + rng.normal(), 0)
+
+
+@pytest.mark.parametrize("draw", [shared, lambda rng, n: np.broadcast_to(rng.normal(), (n,))])
+def test_neurons_may_share_their_noise_if_the_builder_says_so(draw: Any) -> None:
+    net = network(Common())
+    with nengo.Simulator(net, progress_bar=False, optimize=False) as sim:
+        sim.run_steps(30)
+    ours = run(staticmethod(draw), net, steps=30, shares_noise=True)
+    np.testing.assert_allclose(ours, sim.data[net.p])
+
+
+def test_neurons_with_rare_events_may_all_have_the_same_number_at_first() -> None:
+    run(staticmethod(lambda rng, n: rng.random_sample(n) < 0.002), steps=30)
+
+
+def test_ensembles_of_one_block_have_the_noise_that_nengo_gives_them() -> None:
+    with nengo.Network(seed=0) as net:
+        for _ in range(2):
+            one = nengo.Ensemble(20, 1, neuron_type=Noisy(), gain=np.ones(20), bias=np.ones(20))
+            nengo.Probe(one.neurons)
+    with nengo.Simulator(net, progress_bar=False, optimize=False) as sim:
+        sim.run_steps(5)
+    first, second = (run(method, net, probe=probe) for probe in net.probes)
+    np.testing.assert_allclose(first, sim.data[net.probes[0]])
+    np.testing.assert_allclose(second, sim.data[net.probes[1]])
+    assert not np.any((first == second) & (first > 0))

@@ -161,10 +161,15 @@ class NeuronBuilder(ABC):
         the neurons' own generator: a new array ``(n,)`` in each call, with a number for each
         neuron, which `step` finds in ``state["random"]``. A function that is no method needs
         ``staticmethod``. None, the default, for neurons without randomness.
+    shares_noise : bool
+        Whether ``draw`` gives all neurons of an ensemble the same number in a step, as noise that
+        is common to them. By default that is an error, since it is what
+        ``np.full(n, rng.normal())`` does by mistake.
     """
 
     params: tuple[str, ...] = ()
     states: tuple[str, ...] = ()
+    shares_noise: bool = False
 
     def accepts(self, neurons: Any) -> bool:
         """Whether this builder can run the given instance; if not, its own step runs."""

@@ -14,6 +14,10 @@ from .builders import NeuronBuilder
 
 __all__ = ["checked_draw"]
 
+_SHARED = 10
+"""So many different numbers, each the same for all neurons, are no chance even for two neurons
+that draw small whole numbers."""
+
 
 def checked_draw(builder: NeuronBuilder, who: str) -> Draw:
     """A builder's `draw`, whose results are checked.
@@ -35,20 +39,31 @@ def checked_draw(builder: NeuronBuilder, who: str) -> Draw:
     nengo.exceptions.BuildError
         If the builder's ``draw`` does not take a generator and a number of neurons. The function
         that is returned raises it, too: where ``draw`` fails, where its numbers are not one for
-        each neuron, and where it returns the memory of its last ones again.
+        each neuron, where it returns the memory of its last ones again, where its first ones do
+        not come from the generator, and where all neurons get the same again and again.
     """
     draw: Any = builder.draw
     if not callable(draw):
         raise BuildError(f"draw of {who} is {draw!r}; a function draw(rng, n), or None, is needed")
     _check_signature(draw, who)
+    shares_noise = bool(builder.shares_noise)
     last: list[Any] = [None]  # what was drawn before
+    # Numbers that all neurons had; None once neurons have been seen to differ, or may be alike.
+    common: list[set[Any] | None] = [None if shares_noise else set()]
 
     def draw_and_check(rng: np.random.RandomState, n: int) -> NDArray[Any]:
+        before = _place(rng) if last[0] is None else None
         try:
             drawn = draw(rng, n)
         except Exception as error:
             raise BuildError(f"draw of {who} failed: {type(error).__name__}: {error}") from error
-        wrong = _wrong(drawn, n)
+        wrong = _wrong(drawn, n, shares_noise)
+        if wrong is None and before is not None and n and before == _place(rng):
+            raise BuildError(
+                f"draw of {who} has left the generator that it was given as it was: its numbers "
+                "come from elsewhere, so they do not follow from the seeds of the ensembles. "
+                "Return numbers that are drawn from the first argument, such as rng.normal(size=n)"
+            )
         if wrong is None and last[0] is not None and np.may_share_memory(drawn, last[0]):
             # Each item of a minibatch keeps what is drawn for it.
             wrong = (
@@ -62,9 +77,32 @@ def checked_draw(builder: NeuronBuilder, who: str) -> Draw:
             )
         numbers = np.asarray(drawn)
         last[0] = numbers
+        if common[0] is not None:
+            common[0] = _add_common(common[0], numbers)
+            if common[0] is not None and len(common[0]) >= _SHARED:
+                raise BuildError(
+                    f"draw of {who} has given all {n} neurons of an ensemble the same number, in "
+                    f"each of its first {_SHARED} different draws. Return a number of its own for "
+                    "each neuron, such as rng.normal(size=n), or say shares_noise = True in the "
+                    "builder if the noise is common to the neurons of an ensemble"
+                )
         return numbers
 
     return draw_and_check
+
+
+def _place(rng: np.random.RandomState) -> tuple[Any, ...]:
+    """Where a generator is in its stream; a draw changes it."""
+    state: Any = rng.get_state()
+    _, words, place, has_gauss, gauss = state
+    return words.tobytes(), place, has_gauss, gauss
+
+
+def _add_common(common: set[Any], numbers: NDArray[Any]) -> set[Any] | None:
+    """The numbers that all neurons had, with the new one; None where neurons differ."""
+    if len(numbers) < 2 or np.any(numbers != numbers[0]):
+        return None
+    return {*common, numbers[0].item()}
 
 
 def _check_signature(draw: Any, who: str) -> None:
@@ -91,7 +129,7 @@ def _check_signature(draw: Any, who: str) -> None:
         ) from error
 
 
-def _wrong(drawn: Any, n: int) -> str | None:
+def _wrong(drawn: Any, n: int, shares_noise: bool) -> str | None:
     """What is wrong with the numbers of n neurons, or None."""
     try:
         array = np.asarray(drawn)
@@ -103,6 +141,6 @@ def _wrong(drawn: Any, n: int) -> str | None:
         return "one number, which all neurons would share"
     if array.shape != (n,):
         return f"an array of shape {array.shape}"
-    if n > 1 and array.strides == (0,):
+    if n > 1 and array.strides == (0,) and not shares_noise:
         return "one number, repeated for all neurons"
     return None

@@ -60,6 +60,7 @@ class SurrogateStandIn(NeuronBuilder):
         self.params = builder.params
         self.states = builder.states
         self.draw = builder.draw
+        self.shares_noise = builder.shares_noise
 
     def key(self, neurons: Any) -> Hashable:
         """As the spiking neurons."""

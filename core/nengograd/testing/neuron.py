@@ -27,7 +27,8 @@ from .conformance import (
     varied,
     with_arrays,
 )
-from .neuron_subject import AVERAGED, SETTLING, NeuronSubject
+from .neuron_draws import NeuronDraws
+from .neuron_subject import AVERAGED, SETTLING
 
 __all__ = ["NeuronConformance", "check_neuron"]
 
@@ -38,7 +39,7 @@ _OFF_THRESHOLDS = 0.00137
 _FRESH = 200
 
 
-class NeuronConformance(NeuronSubject):
+class NeuronConformance(NeuronDraws):
     """Checks of a neuron type and its builder.
 
     Attributes
