@@ -20,7 +20,7 @@ from .arguments.rules import float_dtype
 from .arguments.table import check_argument
 from .nengodl import SETTINGS
 
-__all__ = ["Settings", "chosen", "configure_settings"]
+__all__ = ["Settings", "chosen", "configure_settings", "shares_process_seeds"]
 
 _CLASSES: dict[str, tuple[type, ...]] = {
     "trainable": (Ensemble, Neurons, Connection, Node),
@@ -28,7 +28,14 @@ _CLASSES: dict[str, tuple[type, ...]] = {
 }
 """Settings that can differ from object to object, and the classes that have them."""
 
-_WHOLE = ("dtype", "spike_gradient", "surrogate", "stop_at_nan", "detach_learning_rules")
+_WHOLE = (
+    "dtype",
+    "spike_gradient",
+    "surrogate",
+    "stop_at_nan",
+    "detach_learning_rules",
+    "share_process_seeds",
+)
 """Settings of the whole network."""
 
 
@@ -68,6 +75,9 @@ def configure_settings(**settings: Any) -> None:
         were given. By default they flow through the rules, so that training takes into account
         how it changes the learning. Detached gradients are cheaper and never grow through the
         learning, but they are not those of the loss.
+    share_process_seeds : bool or None, optional
+        Whether processes with a seed of their own give all items of a minibatch the same numbers.
+        By default each item has others, and the first those of `nengo.Simulator`.
 
     Raises
     ------
@@ -168,6 +178,8 @@ class Settings:
         Whether runs and trainings stop at the first NaN.
     detach_learning_rules : bool
         Whether gradients stop at what online learning rules read.
+    share_process_seeds : bool
+        Whether processes with a seed of their own give all items the same numbers.
     fixed : frozenset
         Objects whose parameters training must not change.
     last_only : frozenset
@@ -179,6 +191,7 @@ class Settings:
     surrogate: Any = None
     stop_at_nan: bool = True
     detach_learning_rules: bool = False
+    share_process_seeds: bool = False
     fixed: frozenset[Any] = frozenset()
     last_only: frozenset[Any] = frozenset()
 
@@ -217,6 +230,11 @@ class Settings:
     def trainable(self, obj: Any) -> bool:
         """Whether training may change the parameters of an object."""
         return obj not in self.fixed
+
+
+def shares_process_seeds(network: Any) -> bool:
+    """The setting `share_process_seeds` of a network, without a look at its objects."""
+    return bool(network is not None and _get(network.config, Network, "share_process_seeds"))
 
 
 def chosen(network: Any, name: str, value: bool) -> frozenset[Any]:

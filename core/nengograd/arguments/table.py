@@ -180,6 +180,7 @@ TABLE: dict[str, dict[str, Rule]] = {
         "spike_gradient": _SPIKE_GRADIENT,
         "surrogate": optional(rules.SURROGATE),
         "stop_at_nan": optional(rules.FLAG),
+        "share_process_seeds": optional(rules.FLAG),
         "detach_learning_rules": optional(rules.FLAG),
     },
     "freeze": {

@@ -66,6 +66,9 @@ class Simulator(FittingMethods):
             if setting(network, "spike_gradient") is None:
                 with network:
                     config.configure_settings(spike_gradient="rate")
+            if setting(network, "share_process_seeds") is None:
+                with network:
+                    config.configure_settings(share_process_seeds=True)
             sigma = setting(network, "lif_smoothing")
             plugins = list(options.get("plugins", ()))
             if sigma is not None and not any(isinstance(p, SmoothedLIF) for p in plugins):

@@ -13,6 +13,7 @@ from nengo.exceptions import BuildError, NengoWarning
 from numpy.typing import NDArray
 
 from ..assembly.build import Build
+from ..config import shares_process_seeds
 from ..plugin.builders import NeuronBuilder
 from ..plugin.drawing import checked_draw
 from ..plugin.executable import Options
@@ -140,6 +141,8 @@ class Runtime:
             for number, call in enumerate(visit.calls)
         }
         rng = np.random.RandomState(seed)
+        are_alike = shares_process_seeds(build.model.toplevel)
+        alike: set[int] = set()  # processes that give all items the same numbers
         self._generators: dict[str, np.random.RandomState] = {}
         own_rngs: dict[int, np.random.RandomState] = {}
         positions = {id(op): i for i, op in enumerate(order)}
@@ -147,9 +150,11 @@ class Runtime:
             own = rng
             if isinstance(op, SimProcess):
                 own = op.process.get_rng(rng)
+                if are_alike and op.process.seed is not None:
+                    alike.add(id(op))
             if id(op) in by_operator:
                 visit, number = by_operator[id(op)]
-                runner = visit.make(number, self._share(own))
+                runner = visit.make(number, self._share(own, id(op) in alike))
                 self._note(positions[id(op)], runner.generators)
             elif isinstance(op, SimProcess):
                 own_rngs[id(op)] = own
@@ -160,7 +165,7 @@ class Runtime:
                 place = positions[id(source.operator)]
                 rngs[source] = [np.random.RandomState([seed % 2**32, place])]
             else:
-                rngs[source] = self._source_generators(source, own_rngs)
+                rngs[source] = self._source_generators(source, own_rngs, alike)
         for source, found in rngs.items():
             is_random = isinstance(source, (RandomSource, SeedSource))
             if is_random or id(source.operator) in own_rngs:
@@ -192,18 +197,18 @@ class Runtime:
         for name, array in self.inputs.memories().items():
             array[...] = values[name]
 
-    def _share(self, rng: np.random.RandomState) -> Generators:
-        """One generator per item; the first is ``rng`` itself."""
-        return [rng, *(item_generator(rng, i) for i in range(1, self._items))]
+    def _share(self, rng: np.random.RandomState, alike: bool) -> Generators:
+        """One generator per item; the first is ``rng`` itself, and others may be like it."""
+        return [rng, *(item_generator(rng, 0 if alike else i) for i in range(1, self._items))]
 
     def _source_generators(
-        self, source: Source, known: dict[int, np.random.RandomState]
+        self, source: Source, known: dict[int, np.random.RandomState], alike: set[int]
     ) -> Generators:
         if isinstance(source, RandomSource):
             (rng,) = source.operator.state_extra.values()
             return [item_generator(rng, i) for i in range(self._items)]
         if id(source.operator) in known:
-            return self._share(known[id(source.operator)])
+            return self._share(known[id(source.operator)], id(source.operator) in alike)
         return [np.random.RandomState(0)] * self._items
 
     def follow(self, program: Program) -> None:
