@@ -146,7 +146,7 @@ def test_settings_are_copied_and_pickled_with_the_network(copy: Any) -> None:
     [
         (
             {"trainabel": True},
-            "there are detach_learning_rules, dtype, keep_history, spike_gradient, stop_at_nan, "
+            "there are detach_learning_rules, dtype, keep_history, share_process_seeds, spike_gradient, stop_at_nan, "
             "surrogate, trainable",
         ),
         ({"trainable": "yes"}, "one of True, False, None or a dict of them .*, not 'yes'"),
