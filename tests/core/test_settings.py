@@ -146,8 +146,8 @@ def test_settings_are_copied_and_pickled_with_the_network(copy: Any) -> None:
     [
         (
             {"trainabel": True},
-            "there are detach_learning_rules, dtype, keep_history, share_process_seeds, spike_gradient, stop_at_nan, "
-            "surrogate, trainable",
+            "there are detach_learning_rules, dtype, keep_history, share_process_seeds, "
+            "spike_gradient, stop_at_nan, surrogate, trainable",
         ),
         ({"trainable": "yes"}, "one of True, False, None or a dict of them .*, not 'yes'"),
         ({"trainable": 1}, "not 1"),

@@ -153,7 +153,7 @@ class _Training:
                     f"there are no data left for epoch {epoch + 1}; training ends. Give something "
                     "that can be iterated over again, or steps_per_epoch",
                     NengoWarning,
-                    stacklevel=5,
+                    stacklevel=6,
                 )
                 break
             if on_epoch_end is not None:
@@ -191,7 +191,7 @@ class _Training:
             count += 1
             if result.problem:
                 message = stopped_training(epoch, count, result.problem)
-                warnings.warn(message, NengoWarning, stacklevel=6)
+                warnings.warn(message, NengoWarning, stacklevel=7)
                 callbacks.stop_training = True
             if callbacks.stop_training:
                 break

@@ -277,7 +277,7 @@ class TrainableModel:
                 f"parameters are not finite: {', '.join(names)}. What depends on them will not be "
                 "either; sim.reset() restores what the model was built with",
                 NengoWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
     def set_named(self, given: Mapping[str, NDArray[Any]]) -> None:

@@ -66,7 +66,7 @@ def check_can_train(
     if len(lines) == len(terms):
         raise ValidationError(message, attr="targets")
     if lines:
-        warnings.warn(message, NengoWarning, stacklevel=5)
+        warnings.warn(message, NengoWarning, stacklevel=6)
 
 
 def _check_gradients_exist(program: Program, registry: Registry, outputs: Sequence[int]) -> None:
