@@ -86,7 +86,15 @@ class VarianceScaling(Distribution):  # type: ignore[misc]
         What n is: ``"fan_in"``, ``"fan_out"`` or ``"fan_avg"``.
     distribution : str
         ``"uniform"`` or ``"normal"``, which is cut at two standard deviations.
+
+    Attributes
+    ----------
+    kept_deviation : float
+        What the cut leaves of the standard deviation of normal weights. They are drawn wider by
+        its inverse; a subclass that sets 1 draws them without that correction.
     """
+
+    kept_deviation = _TRUNCATED
 
     scale = NumberParam("scale", low=0)
     mode = EnumParam("mode", values=("fan_in", "fan_out", "fan_avg"))
@@ -126,7 +134,7 @@ class VarianceScaling(Distribution):  # type: ignore[misc]
             shape = (n,) if d is None else (n, d)
             weights: NDArray[Any] = rng.uniform(-limit, limit, size=shape)
             return weights
-        return TruncatedNormal(0, deviation / _TRUNCATED).sample(n, d, rng)
+        return TruncatedNormal(0, deviation / self.kept_deviation).sample(n, d, rng)
 
 
 class Glorot(VarianceScaling):

@@ -8,18 +8,10 @@ their variance.
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
 from .. import dists
 from ..dists import TruncatedNormal
 
 __all__ = ["Glorot", "He", "TruncatedNormal", "VarianceScaling"]
-
-_CUT_AT = 2
-"""Standard deviations beyond which numbers are drawn again."""
 
 
 class VarianceScaling(dists.VarianceScaling):
@@ -31,27 +23,7 @@ class VarianceScaling(dists.VarianceScaling):
         See `nengograd.VarianceScaling`.
     """
 
-    def sample(self, n: int, d: int | None = None, rng: Any = np.random) -> NDArray[Any]:
-        """Draw weights.
-
-        Parameters
-        ----------
-        n : int
-            Number of outputs.
-        d : int, optional
-            Number of inputs, by default 1.
-        rng : RandomState
-            Source of random numbers.
-
-        Returns
-        -------
-        weights : (n,) or (n, d) array
-            Random weights.
-        """
-        if self.distribution == "uniform":
-            return super().sample(n, d, rng)
-        fan = {"fan_in": d or 1, "fan_out": n, "fan_avg": ((d or 1) + n) / 2}[self.mode]
-        return TruncatedNormal(0, np.sqrt(self.scale / fan)).sample(n, d, rng)
+    kept_deviation = 1.0
 
 
 class Glorot(VarianceScaling):
