@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,11 @@ from nengograd.program.program import Program
 from .step_source import StepSource
 
 State = dict[int, NDArray[Any]]
+
+
+def _lenient() -> np.errstate:
+    """Builders compute what they do not choose, too; NaN that stay are found after the run."""
+    return np.errstate(invalid="ignore", divide="ignore")
 
 
 class NumpyBackend(Backend):
@@ -50,6 +55,9 @@ class NumpyExecutable(Executable):
         self._source = StepSource(program, registry, options)
         self._steps = self._source.steps
         self._watch: Stopwatch | None = None
+        self._rows = [(*options.batch, view.size) for view in program.outputs]
+        # Entering this takes as long as two calls of NumPy's; copies alone need none of it.
+        self._floats: Any = _lenient if program.blocks else nullcontext
         self.set_parameters({})
 
     def source(self) -> str:
@@ -76,8 +84,7 @@ class NumpyExecutable(Executable):
         source, steps = self._source, self._steps
         source.load(state)
         i = 0
-        # Builders compute what they do not choose, too; NaN that stay are found after the run.
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with self._floats():
             try:
                 for i in range(n):
                     steps[i & 1](i, inputs[i], first + i, host, *recorded)
@@ -91,13 +98,13 @@ class NumpyExecutable(Executable):
     ) -> Mapping[int, NDArray[Any]]:
         """What each array holds in one step; see `Executable.values`."""
         self._source.load(state)
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with self._floats():
             self._steps[0](0, inputs, step, host, *self._records(1))
         return self._source.values()
 
     def _records(self, n: int) -> list[NDArray[Any]]:
-        batch, dtype = self.options.batch, self.options.dtype
-        return [np.empty((n, *batch, view.size), dtype=dtype) for view in self.program.outputs]
+        dtype = self.options.dtype
+        return [np.empty((n, *row), dtype) for row in self._rows]
 
     def _part(self, key: int | str) -> AbstractContextManager[None]:
         """Time a block, or what belongs to none."""

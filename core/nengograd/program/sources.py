@@ -11,17 +11,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from nengo.builder.operator import SimPyFunc
 from nengo.builder.signal import SignalDict
 from nengo.processes import Piecewise, PresentInput
 from numpy.typing import NDArray
 
 from .failures import say_where
 from .plain import LABEL, REFERENCE
+from .returned import taker
 
 __all__ = ["ConstantSource", "RandomSource", "SeedSource", "OperatorSource", "Source", "TimeSource"]
 
-StepFunction = Callable[[int], NDArray[Any]]
-"""Takes the number of the step, returns ``(size,)`` or ``(minibatch_size, size)``."""
+StepFunction = Callable[[int], NDArray[Any] | float]
+"""Takes the number of the step, returns ``(size,)`` or ``(minibatch_size, size)``, or one number
+for all elements. Whoever keeps that copies it: it may belong to the user, or change later."""
 
 Draw = Callable[[np.random.RandomState, int], NDArray[Any]]
 """``draw(rng, n)``: the random numbers of n neurons for one step."""
@@ -221,7 +224,7 @@ class OperatorSource(Source):
             say_where(error, who, item, items)
             raise
 
-        def run_item(step: int) -> NDArray[Any]:
+        def run_item(step: int) -> NDArray[Any] | float:
             try:
                 return run(step)
             except Exception as error:
@@ -241,6 +244,8 @@ class OperatorSource(Source):
             step_process = process.make_step(shape_in, op.output.shape, dt, rng, state)
             return ProcessStep(op, dt, step_process, [state])
 
+        if _is_plain(op):
+            return _function_step(op, dt)
         signals = SignalDict()
         op.init_signals(signals)
         step_op = op.make_step(signals, dt, rng)
@@ -254,3 +259,19 @@ class OperatorSource(Source):
             return output.reshape(-1).copy()
 
         return run_function
+
+
+def _is_plain(op: Any) -> bool:
+    """Whether an operator is a Python function that sees and returns float64, on one axis."""
+    if type(op) is not SimPyFunc or op.x is not None or op.output is None:
+        return False
+    signals = [op.output] if op.t is None else [op.t, op.output]
+    return len(op.output.shape) == 1 and all(s.dtype == np.float64 for s in signals)
+
+
+def _function_step(op: SimPyFunc, dt: float) -> StepFunction:
+    """A function of the time alone, or of nothing."""
+    fn, take = op.fn, taker(op, dt)
+    if op.t is None:
+        return lambda step: take(fn())
+    return lambda step: take(fn(float(step * dt)))

@@ -78,7 +78,7 @@ class HostRunner:
         self.generators += [x for x in extra.values() if isinstance(x, np.random.RandomState)]
         try:
             if self.call.is_plain_function and not self._shared:
-                return function_item(op, signals, dt, self._dtype)
+                return function_item(op, dt, self._dtype)
             run = _process_step(op, signals, dt, rng) if _is_plain(op) else None
             self.steps.append(run or op.make_step(signals, dt, rng))
             return _operator_item(self.call, signals, self.steps[-1], dt, self._dtype)

@@ -1,48 +1,35 @@
 """Python functions on the host: what Nengo does with one, for the least time beside it.
 
-A model in a closed loop calls a function of a few lines in each step. Nengo's own step copies
-its input and looks at all that it returns; here the usual results, an array of the right shape
-or one float, are looked at in a cheaper way, and all others as Nengo does.
+A model in a closed loop calls a function of a few lines in each step. Functions that run one after
+the other share one copy of what they read, and one array for what they put out.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from nengo.builder.operator import SimPyFunc
-from nengo.builder.signal import SignalDict
-from nengo.utils.functions import function_name
 from numpy.typing import NDArray
 
 from ..program.handing import Piece
 from ..program.host_call import HostCall
+from ..program.returned import taker
 
 __all__ = ["FunctionsStep", "RunItem", "function_item"]
 
 RunItem = Callable[[int, Sequence[NDArray[Any]]], list[NDArray[Any]]]
 """``run(step, operands)``: one step for one item of a minibatch, on arrays of one axis."""
 
-_FEW = 16
-"""Up to so many numbers Python looks at in less time than it takes to call NumPy twice."""
 
-
-def function_item(
-    op: SimPyFunc,
-    signals: SignalDict,
-    dt: float,
-    dtype: np.dtype[Any],
-) -> RunItem:
+def function_item(op: SimPyFunc, dt: float, dtype: np.dtype[Any]) -> RunItem:
     """One step of a Python function.
 
     Parameters
     ----------
     op : SimPyFunc
         The operator; see `HostCall.is_plain_function`.
-    signals : SignalDict
-        Arrays of its own.
     dt : float
         Length of a step, in seconds.
     dtype : numpy.dtype
@@ -57,24 +44,13 @@ def function_item(
 
         return run_sink
 
-    output = signals[op.output]
-    shape = output.shape
-    size = shape[0]
-    is_finite = _few_are_finite if size <= _FEW else _all_are_finite
-    put_as_nengo = _nengos_check(op, signals, dt)
+    size = op.output.size
+    take = taker(op, dt)
 
     def run(step: int, operands: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        y = call(step, operands)
-        kind = type(y)
-        if kind is np.ndarray:
-            if y.shape == shape and y.dtype == np.float64 and is_finite(y):
-                return [y.astype(dtype)]
-        elif (kind is float or kind is np.float64) and math.isfinite(y):
-            row = np.empty(size, dtype)
-            row.fill(y)
-            return [row]
-        put_as_nengo(y)
-        return [output.astype(dtype)]
+        row = np.empty(size, dtype)
+        row[...] = take(call(step, operands))
+        return [row]
 
     return run
 
@@ -196,40 +172,16 @@ def _part_step(
 
         return run_sink
 
-    signals = SignalDict()
-    op.init_signals(signals)
-    output = signals[op.output]
-    shape = output.shape
-    is_finite = _few_are_finite if shape[0] <= _FEW else _all_are_finite
-    put_as_nengo = _nengos_check(op, signals, dt)
-    isfinite, float64, array = math.isfinite, np.float64, np.ndarray
+    take = taker(op, dt)
 
     def run(time: float, x: NDArray[Any], out: NDArray[Any]) -> None:
         if reads:
             y = fn(time, read(x, out)) if tells_time else fn(read(x, out))
         else:
             y = fn(time) if tells_time else fn()
-        kind = type(y)
-        if kind is array:
-            if y.shape == shape and y.dtype == float64 and is_finite(y):
-                out[target] = y
-                return
-        elif (kind is float or kind is float64) and isfinite(y):
-            out[target] = y
-            return
-        put_as_nengo(y)
-        out[target] = output
+        out[target] = take(y)
 
     return run
-
-
-def _few_are_finite(y: NDArray[Any]) -> bool:
-    # The sum of large numbers may overflow; Nengo's own check then says that they are finite.
-    return math.isfinite(sum(y.tolist()))
-
-
-def _all_are_finite(y: NDArray[Any]) -> bool:
-    return bool(np.isfinite(y).all())
 
 
 def _caller(op: SimPyFunc, dt: float) -> Callable[[int, Sequence[NDArray[Any]]], Any]:
@@ -242,22 +194,3 @@ def _caller(op: SimPyFunc, dt: float) -> Callable[[int, Sequence[NDArray[Any]]],
     if op.x is None:
         return lambda step, operands: fn(float(step * dt))
     return lambda step, operands: fn(float(step * dt), operands[0].astype(np.float64))
-
-
-def _nengos_check(op: SimPyFunc, signals: SignalDict, dt: float) -> Callable[[Any], None]:
-    """Nengo's own way to put what a function returned into its signal, errors included."""
-    returned: list[Any] = []
-
-    def give(*_: Any) -> Any:
-        return returned.pop()
-
-    give.__name__ = function_name(op.fn)
-    twin = object.__new__(SimPyFunc)
-    twin.__dict__.update(op.__dict__, fn=give)
-    put = twin.make_step(signals, dt, None)  # it draws nothing
-
-    def check(y: Any) -> None:
-        returned.append(y)
-        put()
-
-    return check

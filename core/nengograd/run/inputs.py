@@ -263,14 +263,12 @@ class Inputs:
             active = [step for step in active if step[0] not in feeds]
         if not active:
             return out, n, None
-        old = np.seterr(invalid="raise", divide="ignore")
-        try:
-            for i in range(n):
-                try:
+        i = 0
+        with np.errstate(invalid="raise", divide="ignore"):
+            try:
+                for i in range(n):
                     for _, place, step in active:
                         out[i, ..., place] = step(first + i)
-                except BaseException as error:
-                    return out[:i], i, error
-        finally:
-            np.seterr(**old)  # type: ignore[arg-type]
+            except BaseException as error:
+                return out[:i], i, error
         return out, n, None

@@ -169,9 +169,7 @@ class Runner:
             inputs, ready, error = read(first, min(chunk, end - self.n_steps), feeds)
             ready -= ready % self.unroll
             if ready:
-                ran = advance(inputs[:ready], first, host)
-                self.state = ran.state
-                self.n_steps += ran.steps
+                ran = self._keep(advance(inputs[:ready], first, host))
                 error = error if ran.error is None else ran.error
                 kept = min(ran.steps, last - first + 1)
                 if kept > 0:
@@ -180,6 +178,27 @@ class Runner:
                     yield Recorded(first, kept, outputs)
             if error is not None:
                 raise error
+
+    def step(self) -> Recorded:
+        """Run one step without feeds: as `run`, for the least time beside the step itself.
+
+        Only where an iteration is one step. An error leaves the simulation where it was.
+        """
+        first = self.n_steps + 1
+        inputs, ready, error = self.runtime.inputs.read(first, 1)
+        if ready:
+            ran = self._keep(self._advance(inputs, first, self.runtime.run_host))
+            if ran.steps:
+                return Recorded(first, 1, ran.outputs)
+            error = ran.error
+        assert error is not None
+        raise error
+
+    def _keep(self, ran: Ran) -> Ran:
+        """Go on from what is complete of some steps."""
+        self.state = ran.state
+        self.n_steps += ran.steps
+        return ran
 
     def _advance(self, inputs: NDArray[Any], first: int, host: Host) -> Ran:
         """Run a step for each row of the inputs, up to an error or to a step that makes a NaN."""

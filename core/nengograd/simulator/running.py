@@ -63,9 +63,21 @@ class RunMethods(Moving):
         profile : bool, str or path, optional
             See `run_steps`.
         """
-        if input_feeds is not None or profile is not None:
+        if input_feeds is not None or profile is not None or self._runner.unroll > 1:
             check_arguments("Simulator.step", locals())
-        self._simulate(1, False, input_feeds, profile)
+            self._simulate(1, False, input_feeds, profile)
+            return
+        self._check_open("run")
+        self._take_writes()
+        begin = time.perf_counter()
+        with Activity(self._activities, "run"):
+            if self._choice.least < 1:
+                self._before_run(1)
+            try:
+                self._recording.add(*self._runner.step())
+            finally:
+                self._signals.refresh()
+        self._event("ran", begin, steps=1)
 
     def run(
         self,
