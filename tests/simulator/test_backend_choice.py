@@ -55,12 +55,12 @@ class Differing:
 
 
 def shipped(name: str, costs: Costs | None) -> BackendInfo:
-    return replace(get_manager().backends[name], costs=costs)
+    return get_manager().backends[name]._replace(costs=costs)
 
 
 def pair(load: Callable[[], Backend] = Second, **changes: Any) -> Differing:
     """NumPy, and as the other one NumPy under another name."""
-    second = replace(BackendInfo(load, costs=QUICK, preference=100), **changes)
+    second = BackendInfo(load, costs=QUICK, preference=100)._replace(**changes)
     others = {name: shipped(name, None) for name in ("jax", "tensorflow")}
     return Differing(numpy=shipped("numpy", SLOW), second=second, **others)
 
@@ -371,7 +371,7 @@ def test_options_for_compilers_choose_a_backend_that_compiles(
 ) -> None:
     plugins = pair(capabilities=Capabilities(compiles=True))
     plugins.backends |= {
-        name: replace(info, capabilities=Capabilities())
+        name: info._replace(capabilities=Capabilities())
         for name, info in plugins.backends.items()
         if name != "second"
     }
@@ -522,7 +522,7 @@ def test_training_goes_to_a_backend_that_trains_whether_it_declares_costs_or_not
     simulate: Callable,
 ) -> None:
     names = ("jax", "tensorflow")
-    others = {n: replace(shipped(n, None), capabilities=Capabilities()) for n in names}
+    others = {n: shipped(n, None)._replace(capabilities=Capabilities()) for n in names}
     plugins = [differences.plugin(), Differing(numpy=shipped("numpy", SLOW), **others)]
     net = channel()
     sim = simulate(net, plugins=plugins, dtype="float64")
@@ -553,7 +553,7 @@ class Lacking:
     def nengograd_backends(self) -> Any:
         found = get_manager().backends
         return {
-            name: replace(info, requires=("no_such_module",)) if name != "numpy" else info
+            name: info._replace(requires=("no_such_module",)) if name != "numpy" else info
             for name, info in found.items()
         }
 

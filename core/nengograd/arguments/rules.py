@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import nengo
 import numpy as np
@@ -19,8 +18,7 @@ from ..surrogates import SURROGATES
 __all__ = ["Rule", "float_dtype", "instance", "one_of", "optional", "or_default"]
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """What a value has to be.
 
     Attributes

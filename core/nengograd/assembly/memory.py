@@ -40,7 +40,7 @@ def select(signal: Any) -> Selection:
     return index.reshape(-1)
 
 
-@dataclass
+@dataclass(eq=False)
 class Memory:
     """Writes to the memory of one base signal within a step.
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ..program.program import Served
 
 __all__ = ["NO_TRAINING", "Training"]
 
 
-@dataclass(frozen=True)
-class Training:
+class Training(NamedTuple):
     """The facts about a training that lowering depends on.
 
     Attributes
@@ -38,11 +37,11 @@ class Training:
     """
 
     parameters: AbstractSet[Any] = frozenset()
-    stand_ins: Mapping[Any, Served] = field(default_factory=dict)
+    stand_ins: Mapping[Any, Served] = MappingProxyType({})
     differentiate: bool = False
     detach_rules: bool = False
-    values: Mapping[Any, Any] = field(default_factory=dict)
-    scales: Mapping[Any, Any] = field(default_factory=dict)
+    values: Mapping[Any, Any] = MappingProxyType({})
+    scales: Mapping[Any, Any] = MappingProxyType({})
     apart: AbstractSet[Any] = frozenset()
 
 

@@ -6,8 +6,7 @@ import contextvars
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nengo.builder.connection import get_eval_points
 from nengo.cache import NoDecoderCache
@@ -38,8 +37,7 @@ def _n_cores() -> int:
     return os.cpu_count() or 1
 
 
-@dataclass(frozen=True)
-class _Probed:
+class _Probed(NamedTuple):
     """The connection that Nengo will make for a probe of what an ensemble stands for."""
 
     pre_obj: Ensemble

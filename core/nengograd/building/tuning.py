@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import nengo.neurons
 import numpy as np
@@ -41,8 +41,7 @@ def is_shared(connection: Any) -> bool:
     )
 
 
-@dataclass
-class _System:
+class _System(NamedTuple):
     """The part of a least-squares problem that does not depend on its targets."""
 
     activities: np.ndarray
@@ -50,7 +49,7 @@ class _System:
     factor: cholesky.Factor
 
 
-@dataclass
+@dataclass(eq=False)
 class _Solution:
     """Decoders, and the targets and the regularization that they belong to."""
 
@@ -64,7 +63,7 @@ class _Solution:
         return self.reg == reg and np.array_equal(self.targets, targets)
 
 
-@dataclass
+@dataclass(eq=False)
 class Tuning:
     """What the decoders of an ensemble follow from. One thread at a time may use it.
 

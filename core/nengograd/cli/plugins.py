@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields
 from typing import Any
 
 from ..plugin.backend import BackendInfo
@@ -64,7 +63,7 @@ def _backend_lines(plugins: PluginManager) -> list[str]:
 
 def _abilities(info: BackendInfo) -> str:
     able = info.capabilities
-    words = [field.name for field in fields(able) if getattr(able, field.name) is True]
+    words = [name for name, value in able._asdict().items() if value is True]
     return ", ".join([*(word.replace("_", " ") for word in words), *able.dtypes])
 
 

@@ -6,8 +6,7 @@ import importlib.util
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from nengo.exceptions import BuildError, SimulationError
@@ -46,8 +45,7 @@ def check_process(name: str, process: int | None) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Capabilities:
+class Capabilities(NamedTuple):
     """The capabilities of a backend beyond running a program on one device.
 
     Attributes
@@ -89,8 +87,7 @@ class Capabilities:
     dtypes: tuple[str, ...] = ("float32", "float64")
 
 
-@dataclass(frozen=True)
-class BackendInfo:
+class BackendInfo(NamedTuple):
     """How to load a backend, what it needs, and what it can do.
 
     Attributes

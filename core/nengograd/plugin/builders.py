@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +33,7 @@ Step = Callable[..., Sequence[Any]]
 """A function from operand arrays to a sequence of output arrays."""
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(NamedTuple):
     """The context that a block is built in.
 
     Attributes

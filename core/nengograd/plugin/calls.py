@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -44,8 +44,7 @@ class PluginInfo:
         return f"plugin {self.name!r} of {self.distribution} {self.version}".rstrip()
 
 
-@dataclass(frozen=True)
-class HookResult:
+class HookResult(NamedTuple):
     """The result of a plugin's hook for one key.
 
     Attributes
@@ -63,8 +62,7 @@ class HookResult:
     rank: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class _Implementation:
+class _Implementation(NamedTuple):
     """One function of a plugin, and what it is registered as."""
 
     function: Callable[..., Any]

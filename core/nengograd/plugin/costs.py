@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 __all__ = ["Costs", "Work"]
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """The work of one step of a program, as it is counted without running it.
 
     Attributes

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 __all__ = ["MOST_SPANS", "Measurable", "Measured", "Span", "Stopwatch"]
 
@@ -14,8 +15,7 @@ MOST_SPANS = 20_000
 """Spans that are kept for a trace; the sums go on after them."""
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """One piece of work in a trace.
 
     Attributes

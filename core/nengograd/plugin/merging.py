@@ -8,8 +8,7 @@ numbers, text and arrays are compared by what they hold, all else by identity.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +44,7 @@ def by_content(value: Any) -> Hashable:
     return Itself(value)
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(NamedTuple):
     """The parameters of one operator, sorted by what merging does with them.
 
     Attributes

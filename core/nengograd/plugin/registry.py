@@ -18,7 +18,7 @@ Rule = Callable[[Any, Any], Any]
 """A lowering rule, ``rule(operator, lowering)``."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Registry:
     """Builders, lowering rules and graph passes for one backend.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from nengo.exceptions import ValidationError
@@ -17,8 +17,7 @@ from .measuring import Measurable
 __all__ = ["BatchSpec", "FitOptions", "LossTerm", "OptimizerState", "StepResult", "Trainer"]
 
 
-@dataclass(frozen=True)
-class LossTerm:
+class LossTerm(NamedTuple):
     """The loss of one probe.
 
     Attributes
@@ -45,8 +44,7 @@ class LossTerm:
     factor: float = 1.0
 
 
-@dataclass(frozen=True)
-class FitOptions:
+class FitOptions(NamedTuple):
     """The options of a training.
 
     Attributes
@@ -91,8 +89,7 @@ class FitOptions:
     names_each: bool = False
 
 
-@dataclass(frozen=True)
-class BatchSpec:
+class BatchSpec(NamedTuple):
     """The shapes and the number of the minibatches of a training.
 
     Attributes
@@ -110,8 +107,7 @@ class BatchSpec:
     n_batches: int | None
 
 
-@dataclass(frozen=True)
-class StepResult:
+class StepResult(NamedTuple):
     """The result of training on one minibatch.
 
     Attributes
@@ -133,8 +129,7 @@ class StepResult:
     outputs: Sequence[NDArray[Any]] = ()
 
 
-@dataclass(frozen=True)
-class OptimizerState:
+class OptimizerState(NamedTuple):
     """An optimizer and its slots, such as momenta and the number of steps taken.
 
     Attributes
@@ -151,7 +146,7 @@ class OptimizerState:
 
     name: str
     slots: Mapping[str, NDArray[Any]]
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = MappingProxyType({})
 
 
 class Trainer(Measurable, ABC):

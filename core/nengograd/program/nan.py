@@ -7,8 +7,7 @@ As in `nengo.Simulator`, a NaN is at fault where it comes out of numbers that ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from nengo.exceptions import SimulationError
@@ -39,8 +38,7 @@ def has_nan(x: NDArray[Any]) -> bool:
     return bool(total != total)
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Where the first NaN of a step was computed.
 
     Attributes

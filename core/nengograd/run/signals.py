@@ -42,7 +42,7 @@ def in_dtype(values: Any, dtype: Any, what: str, attr: str) -> NDArray[Any]:
     return array
 
 
-@dataclass
+@dataclass(eq=False)
 class _Handed:
     """Memory that users may hold a view of.
 

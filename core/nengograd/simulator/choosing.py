@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..plugin.backend import BackendInfo
 from ..plugin.costs import Costs, Work
@@ -28,8 +29,7 @@ __all__ = [
 _NEVER = sys.maxsize
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """When a simulation goes on with another backend.
 
     Attributes
@@ -48,7 +48,7 @@ class Plan:
     enough: int
 
 
-@dataclass
+@dataclass(eq=False)
 class Choice:
     """What has been chosen for a simulator, and when that changes.
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..plugin.manager import PluginManager
 from ..run.recording import Recording
@@ -15,8 +14,7 @@ from .choosing import Choice
 __all__ = ["Parts"]
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(NamedTuple):
     """What a simulator is made of, and what keeps that in step.
 
     Attributes

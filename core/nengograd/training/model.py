@@ -18,7 +18,6 @@ from ..config import Settings
 from ..plugin.executable import Options
 from ..program.program import Program
 from .changes import Changes, Recipe
-from .optimizer_slots import SavedOptimizer, parameter_layout
 from .parameters import (
     Parameter,
     check_layers,
@@ -32,6 +31,7 @@ from .trained import with_values
 
 if TYPE_CHECKING:
     from ..plugin.trainer import Trainer
+    from .optimizer_slots import SavedOptimizer
 
 __all__ = ["TrainableModel"]
 
@@ -200,6 +200,8 @@ class TrainableModel:
         nengo.exceptions.ValidationError
             If there is none, or the backend cannot tell its slots.
         """
+        from .optimizer_slots import SavedOptimizer, parameter_layout  # a run does without
+
         if self.loaded_optimizer is not None:
             return self.loaded_optimizer
         state = None
@@ -225,6 +227,8 @@ class TrainableModel:
         saved = self.loaded_optimizer
         if saved is None:
             return
+        from .optimizer_slots import parameter_layout
+
         self._require_slots()
         present = trainer.optimizer_state()
         assert present is not None

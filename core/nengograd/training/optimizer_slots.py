@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from nengo.exceptions import ValidationError
@@ -25,8 +24,7 @@ _PREFIX = "optimizer."
 _ATTR = "include_optimizer"
 
 
-@dataclass(frozen=True)
-class SavedOptimizer:
+class SavedOptimizer(NamedTuple):
     """The optimizer of a training that can be gone on with.
 
     Attributes

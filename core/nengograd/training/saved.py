@@ -8,9 +8,8 @@ that uses it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nengo
 import numpy as np
@@ -45,8 +44,7 @@ PARAMETER_ROLES = (CONSTANT, PARAMETER, START, GAIN, FIXED)
 _THESE = {"params": "these parameters do", "state": "this state does"}
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(NamedTuple):
     """Something that a model computes with, and a file holds.
 
     Attributes
@@ -65,8 +63,7 @@ class Slot:
     built: NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(NamedTuple):
     """The result of `Simulator.load_params`.
 
     Attributes
