@@ -79,6 +79,9 @@ def filters(**methods: Any) -> dict[str, Any]:
         (filters(key_and_params=lambda *_: {"a": 1.0}), ["Filters", "a pair", "returned a dict"]),
         (filters(key_and_params=lambda *_: ([1], {})), ["Filters", "hashable"]),
         (filters(rows=lambda *_: 2), ["Filters", "'X' has 2 rows", "it has 2 elements"]),
+        (filters(rows=lambda *_: None), ["Filters", "a whole number", "returned None"]),
+        (filters(rows=lambda self, name: 1), ["Filters", "write rows(name, initial, shape)"]),
+        (cells(key=lambda neurons: None), ["Cells", "'neurons', is the builder itself"]),
         ({"lowering": {Copy: boom}}, ["lowering rule of Copy", "KeyError: 'boom'"]),
         ({"lowering": {Copy: lambda op, to: None}}, ["lowering rule of Copy", "has not written"]),
         ({"passes": {"11-mine": boom}}, ["graph pass '11-mine'", "KeyError: 'boom'"]),
@@ -109,6 +112,10 @@ def process_after(change: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     ("hooks", "words"),
     [
         (cells(step=after(lambda out, state: out)), ["Cells", "a pair"]),
+        (cells(step=lambda *_: None), ["Cells", "a pair", "None: is a return missing?"]),
+        (cells(step=after(lambda out, s: (out, *s.values()))), ["a pair", "a tuple of 3, ("]),
+        (cells(step=after(lambda out, s: (s, out))), ["a tuple of 2", "the output comes first"]),
+        (cells(step=after(lambda out, s: (0.0, s))), ["a float as output 0", "xp.full_like"]),
         (cells(step=after(lambda out, state: (out, {}))), ["'voltage'", "missing"]),
         (
             cells(step=after(lambda out, s: (out, {**s, "voltage": s["voltage"][..., :1]}))),
@@ -211,6 +218,101 @@ def test_advice_after_an_error_is_on_that_error(
             run(backend, **cells(step=step(function)))
         assert advice in str(caught.value)
         assert "NumPy's functions" not in str(caught.value) or "NumPy's functions" in advice
+
+
+def sums(out: Any, state: Any) -> Any:
+    """One number for all neurons of an item, which keeps the batch axis."""
+    return out.sum(axis=-1), state
+
+
+def test_a_sum_over_the_elements_is_not_taken_for_one_over_the_batch() -> None:
+    with pytest.raises(BuildError, match=r"shape \(3,\); \(3, 10\) .*axis of the elements is lost"):
+        run(**cells(step=after(sums)))
+
+
+@pytest.mark.parametrize(
+    ("hooks", "advice"),
+    [
+        (
+            cells(step=lambda self, xp, J, state, p: (J, state)),
+            "write step(xp, J, state, params, dt)",
+        ),
+        (cells(step=lambda xp, J, s, p, dt: (J, s)), "first argument, 'xp', is the builder itself"),
+        (
+            filters(step=lambda self, xp, u, state, dt: (u, state)),
+            "write step(xp, u, state, params",
+        ),
+        (filters(step=lambda self, xp, u, s, p, dt: (s["Y"], s)), "`state` has 'X'."),
+        (cells(step=lambda self, xp, J, s, p, dt: (s["v"], s)), "'voltage' and 'refractory_time'"),
+        (
+            cells(step=lambda self, xp, J, s, p, dt: (self.tau * J, s)),
+            "its attribute `params` names",
+        ),
+        (filters(step=lambda self, xp, u, s, p, dt: (self.tau * u, s)), "`key_and_params` returns"),
+    ],
+    ids=[
+        "arguments",
+        "no self",
+        "of a process",
+        "row",
+        "state",
+        "self",
+        "self of a process",
+    ],
+)
+def test_advice_names_what_a_method_is_given(backend: str, hooks: Any, advice: str) -> None:
+    with pytest.raises(BuildError) as caught:
+        run(backend, **hooks)
+    assert advice in str(caught.value)
+    assert "NumPy's functions" not in str(caught.value)
+
+
+@pytest.mark.needs("jax")  # the others take lists for arrays
+def test_the_rows_of_a_process_are_told_to_be_a_list(backend: str) -> None:
+    with pytest.raises(BuildError, match=r"state\[name\] is a list of arrays"):
+        run(backend, **filters(step=lambda self, xp, u, s, p, dt: (s["X"] - u, s)))
+
+
+def test_an_error_of_plain_python_has_no_advice_on_arrays() -> None:
+    with pytest.raises(BuildError) as caught:
+        run(**cells(step=lambda *_: 1 / 0))
+    assert str(caught.value).endswith("ZeroDivisionError: division by zero")
+
+
+@pytest.mark.needs("differentiate")
+@pytest.mark.parametrize("gradient", ["rate", "surrogate"])
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [
+        (lambda self, xp, J, params, dt: 100.0, "returned a float; .*full_like"),
+        (lambda self, xp, J, params, dt: xp.sum(J, axis=-1), r"shape \(2,\) .* of shape \(2, 10\)"),
+        (lambda self, xp, J, params, dt: xp.sum(J, axis=-1, keepdims=True), r"shape \(2, 1\)"),
+        (lambda self, xp, J, params, dt: (J, {}), "returned a tuple of 2"),
+        (
+            lambda self, xp, J, params: J,
+            r"rate of Cells cannot be .*write rate\(xp, J, params, dt",
+        ),
+        (100.0, r"rate of Cells is 100.0; a function rate\(xp, J, params, dt\) is needed"),
+    ],
+    ids=["float", "sum", "keepdims", "tuple", "arguments", "number"],
+)
+def test_a_rate_of_another_shape_is_told_so(
+    backend: str, gradient: str, rate: Any, words: str
+) -> None:
+    with nengo.Network(seed=0) as net:
+        nengograd.configure_settings(spike_gradient=gradient)
+        drive = nengo.Node([0.0])
+        ens = nengo.Ensemble(10, 1)
+        nengo.Connection(drive, ens, synapse=None)
+        probe = nengo.Probe(ens.neurons)
+    made = plugin(**cells(rate=rate))
+    with (
+        nengograd.Simulator(
+            net, backend=backend, plugins=[made], minibatch_size=2, progress_bar=False
+        ) as sim,
+        pytest.raises(BuildError, match=rf"(?s)^Cells, the builder of LIF x1 .*{words}"),
+    ):
+        sim.train({drive: np.zeros((2, 1, 1))}, {probe: np.zeros((2, 1, 10))}, "sgd")
 
 
 def test_a_parameter_that_is_not_named_is_told_where_to_name_it() -> None:

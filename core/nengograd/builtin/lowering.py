@@ -192,7 +192,7 @@ def lower_neurons(op: Any, to: Lowering) -> Any:
     if builder.draw is not None:
         label = f"{type(neurons).__name__} draws"
         operands.append(to.input(RandomSource(size, None, label, op, Served(served.kind))))
-    values = {name: getattr(neurons, name) for name in builder.params}
+    values = {name: _parameter(neurons, name) for name in builder.params}
     params = sort_params(values, (size,), builder.params)
     outputs = to.add(
         SimNeurons,
@@ -209,6 +209,16 @@ def lower_neurons(op: Any, to: Lowering) -> Any:
     for name, view in zip(builder.states, outputs[1:], strict=True):
         to.set(state[name], view)
     return True
+
+
+def _parameter(neurons: Any, name: str) -> Any:
+    """An attribute of a neuron type that its builder names."""
+    try:
+        return getattr(neurons, name)
+    except AttributeError as error:
+        raise AttributeError(
+            f"{type(neurons).__name__} has no attribute {name!r}, which `params` names"
+        ) from error
 
 
 def lower_process(op: Any, to: Lowering) -> Any:
@@ -314,13 +324,18 @@ def _row(rows: list[View], name: str, number: int) -> View:
 
 def _count_rows(builder: Any, name: str, signal: Any, given: Any) -> int:
     """Into how many rows of the input's size a builder splits a state."""
-    count = int(builder.rows(name, signal.initial_value, given.shape))
+    count = builder.rows(name, signal.initial_value, given.shape)
+    if not isinstance(count, (int, np.integer)) or count < 0:
+        raise TypeError(
+            f"rows has to return a whole number for the state {name!r}: of how many arrays of the "
+            f"input's size it is made, or 0; it returned {count!r}"
+        )
     if count and count * given.size != signal.size:
         raise ValueError(
             f"rows says that the state {name!r} has {count} rows of the input's {given.size} "
             f"elements; it has {signal.size} elements. Return 0 if it is not made of rows"
         )
-    return count
+    return int(count)
 
 
 def _lower_rule(op: Any, to: Lowering, signals: list[Any], **attrs: Any) -> None:

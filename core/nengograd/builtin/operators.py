@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from operator import add
 from types import SimpleNamespace
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..plugin.builders import Context, NeuronBuilder, OperatorBuilder, ProcessBuilder, Step
 from ..plugin.merging import merge_params
+from ..plugin.results import output_and_states
 from ..program.operators import AddOuter, Detach, Dot, Outer, Product, Sum, Total
 from ..program.program import Block
 from .convolution import CONVOLUTIONS
@@ -212,26 +213,6 @@ def _unserved_message(block: Block, kind: type) -> str:
     )
 
 
-def _pair(result: Any) -> tuple[Any, Mapping[str, Any]]:
-    """What the step of neurons or a process has returned, if it is a pair."""
-    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping):
-        return result
-    raise BuildError(
-        "step has to return a pair: the output, and a dict of the states by name, {} for none; "
-        f"it returned a {type(result).__name__}"
-    )
-
-
-def _states_message(builder: Any, names: Sequence[str], state: Mapping[str, Any]) -> str:
-    missing = sorted(set(names) - set(state))
-    extra = sorted(set(state) - set(names))
-    return (
-        f"step of {type(builder).__name__} has to return the states {sorted(names)}"
-        + (f"; {missing} are missing" if missing else "")
-        + (f"; {extra} are none of them" if extra else "")
-    )
-
-
 def _rows_message(name: str, count: int, given: Any) -> str:
     what = f"list of {len(given)}" if isinstance(given, (list, tuple)) else type(given).__name__
     return f"step has to return the state {name!r} as a list of {count} arrays, not a {what}"
@@ -267,9 +248,8 @@ class SimNeuronsBuilder(OperatorBuilder):
 
         def step(current: Any, *operands: Any) -> Sequence[Any]:
             state = dict(zip(names + random, operands, strict=True))
-            out, after = _pair(builder.step(ctx.xp, current, state, params, ctx.dt))
-            if len(after) != len(names) or any(name not in after for name in names):
-                raise BuildError(_states_message(builder, names, after))
+            result = builder.step(ctx.xp, current, state, params, ctx.dt)
+            out, after = output_and_states(builder, result, names)
             return [out, *(after[name] for name in names)]
 
         return step
@@ -304,9 +284,8 @@ class SimProcessBuilder(OperatorBuilder):
         def step(u: Any, *operands: Any) -> Sequence[Any]:
             rest = iter(operands)
             state = {name: [next(rest) for _ in range(count)] for name, count in rows.items()}
-            out, after = _pair(builder.step(ctx.xp, u, state, params, ctx.dt))
-            if len(after) != len(rows) or any(name not in after for name in rows):
-                raise BuildError(_states_message(builder, list(rows), after))
+            result = builder.step(ctx.xp, u, state, params, ctx.dt)
+            out, after = output_and_states(builder, result, list(rows))
             for name, before in state.items():
                 if not isinstance(after[name], (list, tuple)) or len(after[name]) != len(before):
                     raise BuildError(_rows_message(name, len(before), after[name]))

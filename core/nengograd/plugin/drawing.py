@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..program.sources import Draw
 from .builders import NeuronBuilder
+from .signatures import cannot_be_called
 
 __all__ = ["checked_draw"]
 
@@ -45,7 +45,9 @@ def checked_draw(builder: NeuronBuilder, who: str) -> Draw:
     draw: Any = builder.draw
     if not callable(draw):
         raise BuildError(f"draw of {who} is {draw!r}; a function draw(rng, n), or None, is needed")
-    _check_signature(draw, who)
+    wrong_call = cannot_be_called(draw, "draw", ("rng", "n"))
+    if wrong_call is not None:
+        raise BuildError(f"draw of {who} {wrong_call}")
     shares_noise = bool(builder.shares_noise)
     last: list[Any] = [None]  # what was drawn before
     # Numbers that all neurons had; None once neurons have been seen to differ, or may be alike.
@@ -103,30 +105,6 @@ def _add_common(common: set[Any], numbers: NDArray[Any]) -> set[Any] | None:
     if len(numbers) < 2 or np.any(numbers != numbers[0]):
         return None
     return {*common, numbers[0].item()}
-
-
-def _check_signature(draw: Any, who: str) -> None:
-    """A function in a class gets the builder as its first argument, if nothing keeps it off."""
-    try:
-        signature = inspect.signature(draw)
-    except (TypeError, ValueError):
-        return  # a function of C code does not always tell
-    try:
-        signature.bind(None, 0)
-    except TypeError as error:
-        function = getattr(draw, "__func__", None)
-        names = list(inspect.signature(function).parameters) if function is not None else []
-        cure = "write draw(rng, n)"
-        if len(names) == 2:
-            first, second = names
-            cure = (
-                f"its first argument, {first!r}, is the builder itself: write @staticmethod above "
-                f"def draw({first}, {second}), or draw = staticmethod(...), or give it an argument "
-                "self"
-            )
-        raise BuildError(
-            f"draw of {who} cannot be called as draw(rng, n) ({error}): {cure}"
-        ) from error
 
 
 def _wrong(drawn: Any, n: int, shares_noise: bool) -> str | None:

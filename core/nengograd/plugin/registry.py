@@ -10,9 +10,10 @@ from nengo.exceptions import BuildError, NengoException
 
 from ..program.program import Block, Program, Served
 from .builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
+from .signatures import wrong_method
 from .stand_ins import stand_in
 
-__all__ = ["Registry", "Rule"]
+__all__ = ["Registry", "Rule", "failed"]
 
 Rule = Callable[[Any, Any], Any]
 """A lowering rule, ``rule(operator, lowering)``."""
@@ -178,7 +179,8 @@ class Registry:
         except NengoException:
             raise
         except Exception as error:
-            raise _failed(self.who_lowers(operator), error) from error
+            builder, _ = self.hook_result(operator)
+            raise failed(self.who_lowers(operator), error, builder) from error
         if done is False and lowering.has_written:
             raise BuildError(
                 f"{self.who_lowers(operator)} has written signals of {operator} and then returned "
@@ -219,5 +221,8 @@ def _alike(one: Any, other: Any, names: Iterable[str]) -> bool:
     return all(getattr(type(one), name) == getattr(type(other), name) for name in names)
 
 
-def _failed(who: str, error: Exception) -> BuildError:
-    return BuildError(f"{who} failed: {type(error).__name__}: {error}")
+def failed(who: str, error: Exception, builder: object) -> BuildError:
+    """The error that says what has failed, and what a method of a builder is called with."""
+    advice = wrong_method(builder) if isinstance(error, TypeError) else None
+    text = f"{who} failed: {type(error).__name__}: {error}"
+    return BuildError(f"{text}\n{advice}" if advice else text)

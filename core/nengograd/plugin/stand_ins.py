@@ -11,8 +11,9 @@ from nengo.exceptions import BuildError
 from ..program.program import Served
 from ..surrogates import SURROGATES, Surrogate
 from .builders import NeuronBuilder, ProcessBuilder, State
+from .results import checked_rate, output_and_states
 
-__all__ = ["RateStandIn", "SurrogateStandIn", "builder_name", "stand_in"]
+__all__ = ["RateStandIn", "SurrogateStandIn", "behind", "builder_name", "stand_in"]
 
 
 class RateStandIn(NeuronBuilder):
@@ -37,7 +38,9 @@ class RateStandIn(NeuronBuilder):
         self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float
     ) -> tuple[Any, State]:
         """Advance the rates by one step."""
-        return self._builder.rate_step(xp, J, state, params, dt)
+        result = self._builder.rate_step(xp, J, state, params, dt)
+        rate, after = output_and_states(self._builder, result, self.states, "rate_step")
+        return checked_rate(self._builder, rate, J), dict(after)
 
 
 class SurrogateStandIn(NeuronBuilder):
@@ -76,7 +79,9 @@ class SurrogateStandIn(NeuronBuilder):
         rate_state = {name: fixed[name] for name in builder.rate_states}
 
         def rate(current: Any) -> Any:
-            return builder.rate_step(xp, current, rate_state, params, dt)[0]
+            result = builder.rate_step(xp, current, rate_state, params, dt)
+            smooth, _ = output_and_states(builder, result, builder.rate_states, "rate_step")
+            return checked_rate(builder, smooth, current)
 
         smooth = self._surrogate(xp, rate, J)
         # What is added is exactly 0, and has the derivative of the smooth function.
@@ -108,6 +113,13 @@ def stand_in(builder: NeuronBuilder | ProcessBuilder, served: Served) -> NeuronB
         return RateStandIn(builder)
     chosen = served.surrogate
     return SurrogateStandIn(builder, chosen if callable(chosen) else SURROGATES[chosen])
+
+
+def behind(builder: object) -> object:
+    """The builder that a stand-in stands for; any other as it is."""
+    if isinstance(builder, (RateStandIn, SurrogateStandIn)):
+        return behind(builder._builder)
+    return builder
 
 
 def builder_name(builder: object) -> str:

@@ -17,7 +17,8 @@ from nengo.exceptions import BuildError
 
 from ..plugin.builders import Context, OperatorBuilder, Step
 from ..plugin.executable import Options
-from ..plugin.registry import Registry
+from ..plugin.registry import Registry, failed
+from ..plugin.stand_ins import behind
 from ..program.program import Array, Block, Program
 from ..program.views import View
 from .readers import Arrays, Reader, make_reader
@@ -143,7 +144,7 @@ class StepFunction:
                 for j, view in enumerate(block.operands)
             ]
         except Exception as error:
-            raise BuildError(f"{name} failed: {type(error).__name__}: {error}") from error
+            raise failed(name, error, builder) from error
         sizes = [self.program.arrays[i].size for i in block.outputs]
         return CheckedStep(step, block, sizes, context, name), readers
 
@@ -318,7 +319,8 @@ class StepFunction:
 def _name(block: Block, registry: Registry) -> str:
     """The builder of a block and its plugin, as error messages name them."""
     builder, origin = registry.implementation(block)
-    return f"{type(builder).__name__}, the builder of {block.label} ({origin or 'unknown plugin'}),"
+    name = type(behind(builder)).__name__
+    return f"{name}, the builder of {block.label} ({origin or 'unknown plugin'}),"
 
 
 def has_batch(program: Program, view: View) -> bool:

@@ -8,15 +8,38 @@ from typing import Any
 from nengo.exceptions import BuildError, NengoException
 
 from ..plugin.builders import Context, NeuronBuilder, ProcessBuilder, Step
+from ..plugin.signatures import wrong_method
+from ..plugin.stand_ins import behind
 from ..program.program import Block
 
 __all__ = ["CheckedStep"]
 
 
-def _advice(error: Exception, builder: Any) -> str:
-    """What would be right, for what went wrong on the arrays of some backend."""
+_PYTHON = (LookupError, NameError, ArithmeticError, AssertionError, ImportError)
+"""Errors that say themselves what is wrong with the code, whichever arrays it is given."""
+
+
+def _advice(error: Exception, builder: Any, states: Sequence[str]) -> str:
+    """What would be right, for what went wrong on the arrays of some backend; "" for nothing."""
     text = str(error)
+    if isinstance(error, TypeError):
+        wrong = wrong_method(builder)
+        if wrong is not None:
+            return wrong
+        if isinstance(builder, ProcessBuilder) and "'list'" in text:
+            return "state[name] is a list of arrays, one for each of its rows."
+    if isinstance(error, KeyError) and states:
+        return f"`state` has {' and '.join(map(repr, states))}."
+    if isinstance(error, _PYTHON):
+        return ""
     if isinstance(error, AttributeError):
+        if error.obj is builder and builder is not None:
+            where = (
+                "its `key_and_params` returns in `params`"
+                if isinstance(builder, ProcessBuilder)
+                else "its attribute `params` names"
+            )
+            return f"A builder serves many instances: `params` has what {where}."
         if text.startswith("xp has no"):
             return "Write what is missing with those that there are."
         if "SimpleNamespace" in text:
@@ -38,6 +61,18 @@ def _advice(error: Exception, builder: Any) -> str:
         "On the arrays of every backend work the functions of xp, Python's operators and Python "
         "numbers; NumPy's functions and NumPy arrays of another dtype do not."
     )
+
+
+def _lost_axis(shape: tuple[int, ...], lead: tuple[int, ...], size: int) -> str:
+    """Which axis an array has lost, as the end of a message; "" where it has as many as needed."""
+    if len(shape) > len(lead):
+        return ""
+    if shape == lead and shape != (size,):
+        return (
+            " The axis of the elements is lost: a sum or a mean along it needs keepdims=True, and "
+            "arithmetic with an array that has all elements."
+        )
+    return " The batch axis is lost: work along the last axis alone, with axis=-1."
 
 
 class CheckedStep:
@@ -75,8 +110,15 @@ class CheckedStep:
         if isinstance(builder, (NeuronBuilder, ProcessBuilder)):
             name = "J" if isinstance(builder, NeuronBuilder) else "u"
             self._in_dtype = f"so does xp.astype(x, {name}.dtype)"
-        states = builder.states if isinstance(builder, NeuronBuilder) else ()
-        self._names = {number: f"the state {name!r}" for number, name in enumerate(states, 1)}
+        self._states: list[str] = []  # the keys of `state`
+        if isinstance(builder, NeuronBuilder):
+            self._states = list(builder.states)
+        elif isinstance(builder, ProcessBuilder):
+            self._states = [name for name, _ in block.ops[0].attrs["rows"]]
+        numbered = enumerate(self._states, 1) if isinstance(builder, NeuronBuilder) else ()
+        self._names = {number: f"the state {name!r}" for number, name in numbered}
+        if isinstance(builder, NeuronBuilder) and builder.draw is not None:
+            self._states.append("random")
 
     def __call__(self, *operands: Any) -> Sequence[Any]:
         """The outputs of the block."""
@@ -87,9 +129,9 @@ class CheckedStep:
         except NengoException:
             raise
         except Exception as error:
+            advice = _advice(error, behind(self._context.builder), self._states)
             raise BuildError(
-                f"{self._who} failed: {type(error).__name__}: {error}\n"
-                f"{_advice(error, self._context.builder)}"
+                f"{self._who} failed: {type(error).__name__}: {error}\n{advice}".rstrip()
             ) from error
         if not self._is_checked:
             self._check(operands, outputs)
@@ -112,7 +154,9 @@ class CheckedStep:
 
     def _check_array(self, what: str, output: Any, size: int, lead: Any) -> None:
         if not hasattr(output, "shape") or not hasattr(output, "dtype"):
-            raise self._error(f"returned a {type(output).__name__} as {what}, not an array")
+            is_number = isinstance(output, (bool, int, float))
+            cure = f"; xp.full_like(x, {output!r}) makes one like x" if is_number else ""
+            raise self._error(f"returned a {type(output).__name__} as {what}, not an array{cure}")
         dtype = getattr(output.dtype, "name", str(output.dtype))
         if dtype != self._context.dtype.name:
             raise self._error(
@@ -126,11 +170,9 @@ class CheckedStep:
             if shape[-1:] != (size,):
                 raise self._error(f"returned {what} of shape {shape}; {(size,)} is needed")
         elif shape != (*lead, size) and not (shape == (size,) and self._reads_constants):
-            lost = " The batch axis is lost: work along the last axis alone, with axis=-1."
-            hint = lost if len(shape) < 1 + len(lead) else ""
             raise self._error(
                 f"returned {what} of shape {shape}; {(*lead, size)} is needed, the elements on "
-                f"the last axis.{hint}"
+                f"the last axis.{_lost_axis(shape, lead, size)}"
             )
 
     def _error(self, what: str) -> BuildError:

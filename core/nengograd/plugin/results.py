@@ -1,0 +1,98 @@
+"""What a step of neurons or of a process, or a rate, has to return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nengo.exceptions import BuildError
+
+__all__ = ["checked_rate", "output_and_states"]
+
+
+def output_and_states(
+    builder: object, result: Any, names: Sequence[str], method: str = "step"
+) -> tuple[Any, Mapping[str, Any]]:
+    """The output and the states that a step has returned.
+
+    Parameters
+    ----------
+    builder : object
+        Whose step it is.
+    result : object
+        What it returned.
+    names : sequence of str
+        Those of the states.
+    method : str
+        Its name.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If it is no pair of an output and a dict with a state for each of the names.
+    """
+    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
+        raise BuildError(
+            f"{method} has to return a pair: the output, and a dict of the states by name, {{}} "
+            f"for none; it returned {_described(result)}"
+        )
+    output, states = result
+    if len(states) != len(names) or any(name not in states for name in names):
+        raise BuildError(_states_message(builder, names, states, method))
+    return output, states
+
+
+def checked_rate(builder: object, rate: Any, current: Any) -> Any:
+    """A rate as it is.
+
+    Parameters
+    ----------
+    builder : object
+        Whose rate it is.
+    rate : object
+        What its ``rate`` returned.
+    current : (..., n) array
+        What it was given.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If it is not one number for each neuron.
+    """
+    who = f"the rate of {type(builder).__name__}"
+    if not hasattr(rate, "shape") or not hasattr(rate, "dtype"):
+        cure = f"; xp.full_like(J, {rate!r}) makes one" if isinstance(rate, (int, float)) else ""
+        raise BuildError(
+            f"{who} returned {_described(rate)}; an array with a number for each neuron is "
+            f"needed{cure}"
+        )
+    found, needed = tuple(rate.shape), tuple(current.shape)
+    if len(found) < len(needed) or found[-1:] != needed[-1:]:
+        raise BuildError(
+            f"{who} returned an array of shape {found} for a current of shape {needed}; a number "
+            "for each neuron is needed, on the last axis"
+        )
+    return rate
+
+
+def _described(result: Any) -> str:
+    """What a function returned, for people."""
+    if result is None:
+        return "None: is a return missing?"
+    if not isinstance(result, tuple):
+        return f"a {type(result).__name__}"
+    kinds = ", ".join(type(part).__name__ for part in result)
+    swapped = len(result) == 2 and isinstance(result[0], Mapping)
+    return f"a tuple of {len(result)}, ({kinds})" + ("; the output comes first" if swapped else "")
+
+
+def _states_message(
+    builder: object, names: Sequence[str], states: Mapping[str, Any], method: str
+) -> str:
+    missing = sorted(set(names) - set(states))
+    extra = sorted(set(states) - set(names))
+    return (
+        f"{method} of {type(builder).__name__} has to return the states {sorted(names)}"
+        + (f"; {missing} are missing" if missing else "")
+        + (f"; {extra} are none of them" if extra else "")
+    )
