@@ -251,6 +251,13 @@ def test_an_entry_point_without_a_distribution_is_listed_as_unknown() -> None:
         ({"neurons": {nengo.LIF: Named}}, r"the class Named; make an instance, Named\(\)"),
         ({"neurons": {nengo.LIF: "LIF"}}, "'LIF', which is no NeuronBuilder, for LIF"),
         ({"neurons": {nengo.LIF(): Named(1)}}, r"the key LIF\(\); its keys are classes"),
+        (
+            {"neurons": {nengo.Lowpass: Named(1)}},
+            "the class Lowpass; it is asked for neuron types alone; nengograd_processes is asked "
+            "for processes",
+        ),
+        ({"neurons": {Named: Named(1)}}, "the class Named; it is asked for neuron types alone"),
+        ({"lowering": {nengo.LIF: print}}, "alone; nengograd_neurons is asked for neuron types"),
         ({"neurons": [Named(1)]}, "a list; a dict is needed"),
         ({"passes": {"99-a": "no function"}}, "'no function', which cannot be called"),
         ({"passes": {nengo.LIF: Named(1)}}, "its keys are names"),

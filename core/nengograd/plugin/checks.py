@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nengo.base import Process
+from nengo.builder import Operator
+from nengo.neurons import NeuronType
+
 from .backend import BackendInfo
 from .builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
 
@@ -16,6 +20,12 @@ _VALUES: dict[str, type] = {
     "nengograd_neurons": NeuronBuilder,
     "nengograd_processes": ProcessBuilder,
 }
+_KEYS: dict[str, tuple[type, str]] = {
+    "nengograd_neurons": (NeuronType, "neuron types"),
+    "nengograd_processes": (Process, "processes and synapses"),
+    "nengograd_lowering": (Operator, "operators of Nengo"),
+}
+"""Hooks that are asked for classes of one kind alone."""
 _NAMES: dict[type | None, tuple[str, ...]] = {
     NeuronBuilder: ("params", "states", "rate_states"),
     ProcessBuilder: ("per_element",),
@@ -49,10 +59,23 @@ def wrong_result(hook: str, result: Any) -> str | None:
                 return f"the key {key!r}; a path is one such as 'package.layers.Dense'"
         elif not isinstance(key, type):
             return f"the key {key!r}; its keys are classes, not instances"
+        wrong_key = _wrong_key(hook, key)
+        if wrong_key:
+            return wrong_key
         wrong = _wrong_value(hook, value)
         if wrong:
             return f"{wrong} for {getattr(key, '__name__', key)}"
     return None
+
+
+def _wrong_key(hook: str, key: Any) -> str | None:
+    """What is wrong with a class that nothing asks this hook for, or None."""
+    kind, what = _KEYS.get(hook, (object, ""))
+    if not isinstance(key, type) or issubclass(key, kind):
+        return None
+    asked = [(name, them) for name, (other, them) in _KEYS.items() if issubclass(key, other)]
+    cure = "".join(f"; {name} is asked for {them}" for name, them in asked)
+    return f"the class {key.__name__}; it is asked for {what} alone{cure}"
 
 
 def _wrong_value(hook: str, value: Any) -> str | None:
