@@ -136,7 +136,7 @@ class RecordsNoNan(OverlooksNan):
 @pytest.mark.parametrize(
     ("executable", "check", "complaint"),
     [
-        (OffByLittle, "it agrees with nengo in float64", "neurons: step"),
+        (OffByLittle, "it agrees with nengo", "neurons: step"),
         (AlwaysFloat64, "it keeps to float32", "float32 gave float64"),
         (AStepTooMany, "runs of any length share one compilation", "run in pieces: step"),
         (CompilesEachLength, "runs of any length share one compilation", "compiled 3 times"),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-from nengo.exceptions import BuildError, SimulationError
+from nengo.exceptions import BuildError, SimulationError, ValidationError
 from numpy.typing import NDArray
 
 from ..program.program import Program
@@ -72,7 +72,12 @@ class Capabilities(NamedTuple):
         Whether it compiles programs, and has devices to choose from. The arguments ``device``,
         ``unroll_simulation`` and ``jit`` of a simulator are for such backends.
     dtypes : tuple of str
-        The dtypes that it computes in.
+        The dtypes that it computes in: ``"float32"``, ``"float64"``, or both.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If ``dtypes`` is something else.
     """
 
     differentiate: bool = False
@@ -85,6 +90,15 @@ class Capabilities(NamedTuple):
     save_optimizer: bool = False
     compiles: bool = False
     dtypes: tuple[str, ...] = ("float32", "float64")
+
+    def __post_init__(self) -> None:
+        known = ("float32", "float64")
+        given: Any = self.dtypes
+        if not isinstance(given, tuple) or not given or not all(map(known.__contains__, given)):
+            raise ValidationError(
+                f"has to be a tuple of names, ('float32',), ('float64',) or {known}, not {given!r}",
+                attr="dtypes",
+            )
 
 
 class BackendInfo(NamedTuple):

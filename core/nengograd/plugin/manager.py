@@ -210,6 +210,10 @@ class PluginManager:
         """Names of the usable backends that have a capability, the preferred one first."""
         return [n for n, info in self.usable.items() if getattr(info.capabilities, capability)]
 
+    def computing_in(self, dtype: str) -> dict[str, BackendInfo]:
+        """The usable backends that compute in a dtype, the preferred one first."""
+        return {n: info for n, info in self.usable.items() if dtype in info.capabilities.dtypes}
+
     def able(self, capability: str, given: Any = ()) -> list[str]:
         """The usable backends with a capability, those first whose library given objects are of.
 
@@ -257,6 +261,26 @@ class PluginManager:
         else:
             cure = "no installed plugin brings one that can"
         raise ValidationError(f"the backend {backend!r} cannot {purpose}; {cure}", attr="backend")
+
+    def require_dtype(self, backend: str, dtype: str) -> None:
+        """Refuse a backend that does not compute in a dtype.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            It names the dtypes that this one has, and the usable backends that have the other.
+        """
+        has = self.backends[backend].capabilities.dtypes
+        if dtype in has:
+            return
+        cures = [f"say dtype={' or '.join(map(repr, has))}"]
+        able = self.computing_in(dtype)
+        if able:
+            cures.append(f"use backend={' or '.join(map(repr, able))}")
+        raise ValidationError(
+            f"the backend {backend!r} does not compute in {dtype}: {', or '.join(cures)}",
+            attr="dtype",
+        )
 
 
 def _api_message(api: Any) -> str:

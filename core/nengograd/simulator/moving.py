@@ -62,14 +62,15 @@ def begin_choice(
     if asked is not None:
         return Choice(asked, asked)
     capability = needed_capability(options, tensorboard)
+    usable = plugins.computing_in(options.dtype.name)
     able = plugins.with_capability(capability) if capability else []
+    able = [name for name in able if name in usable] or able
     if able:
         _LOG.debug("backend %s: the preferred one that %s", able[0], capability)
         return Choice(able[0], able[0], able=able)
-    usable = plugins.usable
     costs = candidates(usable, options.dtype.name)
-    home = first_to_run(costs) if costs else plugins.choose(None)
-    return Choice(None if len(usable) > 1 else home, home)
+    home = first_to_run(costs) if costs else next(iter(usable), None) or plugins.choose(None)
+    return Choice(None if len(plugins.usable) > 1 else home, home)
 
 
 def tensors_of(operators: Iterable[Any]) -> str | None:

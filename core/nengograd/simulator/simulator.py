@@ -146,13 +146,8 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
             self._plugins.require(self.backend, "write_graph", "write a graph for TensorBoard")
         if options.is_shared:
             self._plugins.require(self.backend, "share", "share a minibatch out over devices")
-        info = self._plugins.backends[self.backend]
-        if options.dtype.name not in info.capabilities.dtypes:
-            raise ValidationError(
-                f"the backend {self.backend!r} does not compute in {options.dtype.name}",
-                attr="dtype",
-            )
-        info.load().check_process()
+        self._plugins.require_dtype(self.backend, options.dtype.name)
+        self._plugins.backends[self.backend].load().check_process()
 
         self.model = new_model(network, dt) if model is None else model
         tracker = ProgressTracker(progress_bar, Progress("Building", "Build"))

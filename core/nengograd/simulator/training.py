@@ -218,6 +218,8 @@ class TrainingMethods(FittingMethods):
         nengo.exceptions.SimulationError
             If gradients differ, with the entries that do; if there are none; or if the settings
             of the network put something else in their place.
+        nengo.exceptions.ValidationError
+            If the backend does not compute in float64.
         """
         self._check_open("check gradients")
         check_arguments("Simulator.check_gradients", locals())
@@ -231,6 +233,11 @@ class TrainingMethods(FittingMethods):
             raise ValidationError(f"{unknown[0]} is no probe of this network", attr="outputs")
         named = {self.model.probes.index(probe): str(probe) for probe in wanted}
         self._move_for("differentiate", "check gradients")
+        if "float64" not in self._plugins.backends[self.backend].capabilities.dtypes:
+            raise ValidationError(
+                f"check_gradients computes in float64, which the backend {self.backend!r} does not",
+                attr="backend",
+            )
         with Activity(self._activities, "check gradients"):
             check_gradients(self._learning, named, atol, rtol, self.seed, n_steps)
 

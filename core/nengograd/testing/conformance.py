@@ -14,7 +14,14 @@ from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
 from ..arguments.table import check_arguments
-from ..plugin import Context, get_manager, get_registry, has_batch, numpy_namespace
+from ..plugin import (
+    Capabilities,
+    Context,
+    get_manager,
+    get_registry,
+    has_batch,
+    numpy_namespace,
+)
 from ..simulator.simulator import Simulator
 
 __all__ = [
@@ -93,6 +100,9 @@ class Conformance:
     plugins: ClassVar[Sequence[Any]] = ()
     backends: ClassVar[Sequence[str] | None] = None
 
+    # How far a backend without float64 may be from what is right, relative to the largest value.
+    _single = 1e-3
+
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuse an attribute that is one of the kit's, misspelled: nothing would look at it."""
         super().__init_subclass__(**options)
@@ -115,22 +125,74 @@ class Conformance:
 
     @classmethod
     def backend_names(cls) -> list[str]:
-        """The backends to check on."""
-        return list(cls.backends) if cls.backends is not None else usable_backends(cls.plugins)
+        """The backends to check on.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If one of those that are named is not there, or lacks packages.
+        """
+        if cls.backends is None:
+            return usable_backends(cls.plugins)
+        for name in cls.backends:
+            get_manager(cls.plugins).choose(name)
+        return list(cls.backends)
+
+    def dtype(self, backend: str) -> str:
+        """The dtype that a backend is checked in: float64 where it has that."""
+        dtypes = self._capabilities(backend).dtypes
+        return "float64" if "float64" in dtypes else dtypes[0]
+
+    def _capabilities(self, backend: str) -> Capabilities:
+        manager = get_manager(self.plugins)
+        return manager.backends[manager.choose(backend)].capabilities
+
+    def need_dtype(self, backend: str, dtype: str) -> None:
+        """Skip a check in a dtype that a backend does not declare.
+
+        Raises
+        ------
+        unittest.SkipTest
+            If it does not.
+        """
+        if dtype not in self._capabilities(backend).dtypes:
+            raise SkipTest(f"the backend {backend!r} does not compute in {dtype}")
 
     def open(self, network: nengo.Network, backend: str, **options: Any) -> Simulator:
-        """A simulator in float64, unless options say otherwise.
+        """A simulator in the dtype that the backend is checked in, unless options say otherwise.
 
         Raises
         ------
         unittest.SkipTest
             If the backend does not declare the dtype.
         """
-        options = {"dtype": "float64", "progress_bar": False, **options}
-        dtypes = get_manager(self.plugins).backends[backend].capabilities.dtypes
-        if options["dtype"] not in dtypes:
-            raise SkipTest(f"the backend {backend!r} has {dtypes}, and no {options['dtype']!r}")
+        options = {"dtype": self.dtype(backend), "progress_bar": False, **options}
+        self.need_dtype(backend, options["dtype"])
         return Simulator(network, backend=backend, plugins=self.plugins, **options)
+
+    def compare(
+        self,
+        backend: str,
+        actual: NDArray[Any],
+        expected: NDArray[Any],
+        what: str,
+        atol: float,
+        rtol: float,
+    ) -> None:
+        """Compare what a backend has computed, with tolerances for float64.
+
+        A backend without float64 may be off by as much as float32 is, unless both tolerances
+        are 0. Time is on the second axis from the end.
+
+        Raises
+        ------
+        ConformanceError
+            With the first place where the arrays differ.
+        """
+        if (atol or rtol) and self.dtype(backend) != "float64":
+            scale = float(np.abs(expected).max(initial=0.0))
+            atol, rtol = max(atol, self._single * scale), max(rtol, self._single)
+        assert_same(actual, expected, what, atol, rtol)
 
     def simulate(self, network: nengo.Network, backend: str, steps: int, **options: Any) -> Any:
         """The data of a run."""
@@ -193,8 +255,7 @@ class Conformance:
 
     def can(self, backend: str, capability: str) -> bool:
         """Whether a backend declares a capability; see `nengograd.plugin.Capabilities`."""
-        capabilities = get_manager(self.plugins).backends[backend].capabilities
-        return bool(getattr(capabilities, capability))
+        return bool(getattr(self._capabilities(backend), capability))
 
     def need(self, backend: str, capability: str) -> None:
         """Skip a check of what a backend does not declare.
@@ -321,17 +382,31 @@ def run_checks(suite: Conformance) -> None:
     ConformanceError
         With one paragraph for each check that failed.
     """
-    failures = []
+    failures: dict[str, list[str]] = {}
+    skipped: dict[str, None] = {}
+    n_passed, names = 0, suite.backend_names()
     for name, check in _checks(suite):
         takes_backend = "backend" in inspect.signature(check).parameters
-        for backend in suite.backend_names() if takes_backend else [None]:
+        for backend in names if takes_backend else [None]:
             try:
                 check(backend) if takes_backend else check()
-            except SkipTest:
-                continue
+                n_passed += 1
+            except SkipTest as reason:
+                skipped[str(reason)] = None
             except Exception as error:
                 where = f" on {backend}" if backend else ""
-                failures.append(f"- {name}{where}: {type(error).__name__}: {error}")
+                complaint = f"{type(error).__name__}: {error}"
+                failures.setdefault(complaint, []).append(f"{name}{where}")
     if failures:
-        count = "1 check" if len(failures) == 1 else f"{len(failures)} checks"
-        raise ConformanceError("\n".join([f"{count} failed", *failures]))
+        n_failed = sum(map(len, failures.values()))
+        count = "1 check" if n_failed == 1 else f"{n_failed} checks"
+        told = [f"- {_first_of(places)}: {text}" for text, places in failures.items()]
+        raise ConformanceError("\n".join([f"{count} failed", *told]))
+    if not n_passed:
+        raise ConformanceError("\n- ".join(["nothing could be checked", *skipped]))
+
+
+def _first_of(places: Sequence[str]) -> str:
+    """The first check that has failed in one way, and how many others have."""
+    others = len(places) - 1
+    return places[0] + (f", and in the same way {others} more" if others else "")

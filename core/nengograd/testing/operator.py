@@ -14,7 +14,6 @@ from .conformance import (
     OTHER_DT,
     Conformance,
     ConformanceError,
-    assert_same,
     make_suite,
     run_checks,
 )
@@ -75,7 +74,7 @@ class OperatorConformance(Conformance):
         expected = self.reference(net, self.steps, dt)
         actual = self.simulate(net, backend, self.steps, dt=dt)
         for probe in net.all_probes:
-            assert_same(actual[probe], expected[probe], f"{probe} {what}", 1e-9, 1e-7)
+            self.compare(backend, actual[probe], expected[probe], f"{probe} {what}", 1e-9, 1e-7)
 
     def test_step_leaves_its_arguments_as_they_are(self) -> None:
         self.assert_arguments_are_left(self._network(), self.operator)
@@ -88,7 +87,9 @@ class OperatorConformance(Conformance):
             if actual[probe].dtype != np.float32:
                 raise ConformanceError(f"{probe} is {actual[probe].dtype} in float32")
             scale = float(np.abs(expected[probe]).max())
-            assert_same(actual[probe], expected[probe], str(probe), 1e-3 * scale + 1e-6, 1e-3)
+            self.compare(
+                backend, actual[probe], expected[probe], str(probe), 1e-3 * scale + 1e-6, 1e-3
+            )
 
     def test_two_of_it_put_out_what_they_do_apart(self, backend: str) -> None:
         with nengo.Network(seed=0) as both:
@@ -105,7 +106,9 @@ class OperatorConformance(Conformance):
         apart = self.runs(alone, backend, self.steps, inputs)
         for half, expected in zip(halves, apart, strict=True):
             for probe, original in zip(half.all_probes, alone.all_probes, strict=True):
-                assert_same(merged[probe], expected[original], f"merged {probe}", 1e-9, 1e-7)
+                self.compare(
+                    backend, merged[probe], expected[original], f"merged {probe}", 1e-9, 1e-7
+                )
 
     def test_each_item_of_a_minibatch_is_a_simulation_of_its_own(self, backend: str) -> None:
         net = self._network()
@@ -115,7 +118,7 @@ class OperatorConformance(Conformance):
         for item, alone in enumerate(self.runs(net, backend, self.steps, fed)):
             for probe in net.all_probes:
                 what = f"{probe} of item {item}"
-                assert_same(together[probe][item], alone[probe], what, 1e-9, 1e-7)
+                self.compare(backend, together[probe][item], alone[probe], what, 1e-9, 1e-7)
 
     def _feeds(self, network: nengo.Network, lead: tuple[int, ...], seed: int) -> dict[Any, Any]:
         """Random numbers for the nodes that drive a network."""
@@ -126,6 +129,7 @@ class OperatorConformance(Conformance):
         if not self.has_gradient:
             return
         self.need(backend, "differentiate")
+        self.need_dtype(backend, "float64")  # which finite differences need
         net = self._network()
         if any(ens.neuron_type.spiking for ens in net.all_ensembles):
             # A spike has no derivative: rates stand in for spiking neurons, as in training.
