@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..program.program import Array, Op, Role, reads_constants, reads_fixed
 from ..program.views import View
-from .keys import default_key
+from .fitting import why_it_does_not_fit
+from .keys import default_key, narrowed_key
 
 __all__ = ["Graph"]
 
@@ -94,13 +95,29 @@ class Graph:
         Raises
         ------
         TypeError
-            If ``operands`` are no sequence of views.
+            If ``kind`` is no class, ``operands`` are no sequence of views, or there is an argument
+            that is none.
+        ValueError
+            If operands, sizes and attributes of one of nengograd's own operators do not fit.
         """
-        operands = _views(kind, operands)
+        if not isinstance(kind, type):
+            raise TypeError(f"the kind of an operator is a class, such as Sum, not {kind!r}")
+        unknown = sorted(others.keys() - _OTHERS)
+        if unknown:
+            raise TypeError(
+                f"graph.add has no argument {unknown[0]!r}; what the builder has to know of a "
+                f"{kind.__name__} is given in attrs={{{unknown[0]!r}: ...}}"
+            )
+        operands, attrs = _views(kind, operands), attrs or {}
+        wrong = why_it_does_not_fit(kind, operands, sizes, attrs)
+        if wrong is not None:
+            raise ValueError(wrong)
         if key is ...:
-            key = default_key(kind, operands, sizes, attrs or {}, others.get("served"))
+            key = default_key(kind, operands, sizes, attrs, others.get("served"))
+        else:
+            key = narrowed_key(key, kind, operands, sizes, attrs)
         outputs = [self.value("block", size, label=label) for size in sizes]
-        op = Op(kind, key, operands, outputs, list(sizes), attrs or {}, label=label, **others)
+        op = Op(kind, key, operands, outputs, list(sizes), attrs, label=label, **others)
         self.ops.append(op)
         return [View.of(i, size) for i, size in zip(outputs, sizes, strict=True)]
 
@@ -158,6 +175,9 @@ class Graph:
         yield from self.updates.values()
         yield from self.outputs
 
+
+_OTHERS = frozenset({"position", "host", "operator", "mixes", "served", "call"})
+"""What else `Graph.add` hands on to `Op`."""
 
 _READS: dict[Role, str] = {
     "state": "a state",

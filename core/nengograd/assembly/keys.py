@@ -10,7 +10,7 @@ from ..program.operators import AddOuter, Detach, Dot, Outer, Product, Sum, Tota
 from ..program.program import Served
 from ..program.views import View
 
-__all__ = ["default_key"]
+__all__ = ["default_key", "narrowed_key"]
 
 
 def default_key(
@@ -45,6 +45,33 @@ def default_key(
     whose = None if served is None else (served.kind, served.gradient, by_content(served.surrogate))
     contents = tuple((name, by_content(attrs[name])) for name in sorted(attrs))
     return tuple(view.size for view in operands), tuple(sizes), contents, whose
+
+
+def narrowed_key(
+    key: Hashable,
+    kind: type,
+    operands: Sequence[View],
+    sizes: Sequence[int],
+    attrs: Mapping[str, Any],
+) -> Hashable:
+    """The merge key of an operator that is given one.
+
+    Of nengograd's own operators it can keep some apart, and not merge what their builders do not
+    merge.
+
+    Parameters
+    ----------
+    key : hashable
+        The given key.
+    kind, operands, sizes, attrs
+        As for `default_key`.
+    """
+    if kind not in _OWN:
+        return key
+    needed = _OWN[kind](operands, sizes, attrs)
+    if needed is None or key == needed or (kind is Sum and key == (len(operands), True)):
+        return key
+    return needed, key
 
 
 _Key = Callable[[Sequence[View], Sequence[int], Mapping[str, Any]], Hashable]

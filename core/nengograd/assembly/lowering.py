@@ -8,7 +8,7 @@ code and is always right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Any
@@ -146,7 +146,8 @@ class Lowering:
             the kind: of nengograd's own operators those merge that their builders can merge, and
             of any other kind those that agree in the sizes of operands and outputs and in
             ``attrs``. Numbers, text, classes and tuples of them are compared by what they hold;
-            any other object is equal to itself alone, whatever its ``__eq__`` says.
+            any other object is equal to itself alone, whatever its ``__eq__`` says. Of nengograd's
+            own operators a key can keep some apart, and merge none that their builders cannot.
         operands : sequence of View
             What it reads; by default nothing.
         sizes : sequence of int
@@ -162,11 +163,21 @@ class Lowering:
         -------
         outputs : list of View
             One view per output.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one of the arguments cannot be right; of nengograd's own operators operands, sizes
+            and attributes have to fit.
         """
         try:
             hash(key)
         except TypeError as error:
             raise TypeError(f"the key {key!r} has to be hashable, such as a tuple") from error
+        if isinstance(attrs.get("attrs"), Mapping):
+            raise TypeError(
+                "to.add takes attributes by name: to.add(..., **attrs) in place of attrs=attrs"
+            )
         return self.graph.add(
             kind,
             key if key is ... else by_content(key),

@@ -12,6 +12,7 @@ from ..plugin.registry import Registry
 from ..program.dependencies import followers_of, strong_components, topological
 from ..program.program import Op
 from ..program.views import ZERO, View
+from .fitting import why_it_does_not_fit
 from .graph import Graph
 
 __all__ = ["run_passes"]
@@ -106,6 +107,9 @@ def _faults(graph: Graph, before: _Before) -> Iterator[str]:
         yield from _faults_of_view(graph, reader, view, makers, before)
     for op in graph.ops:
         yield from _faults_of_sizes(op, before)
+        wrong = why_it_does_not_fit(op.kind, op.operands, op.sizes, op.attrs)
+        if wrong is not None:
+            yield f"leaves {_named(op)}, which cannot run: {wrong}"
     yield from _faults_of_states(graph)
     if [view.size for view in graph.outputs] != before.outputs:
         yield (
