@@ -100,7 +100,7 @@ class TensorNode(nengo.Node):
         able = plugins.able("tensor_functions", tensor_func)
         name = plugins.named(backend) or plugins.choose(able[0] if able else None)
         plugins.require(name, "tensor_functions", "compute functions on tensors")
-        engine = plugins.backends[name].load()
+        engine = plugins.load(name)
         engine.check_process()
         self.tensor_func = tensor_func
         self.shape_in = _shape(shape_in)

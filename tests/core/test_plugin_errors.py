@@ -8,6 +8,7 @@ from typing import Any
 import nengo
 import numpy as np
 import pytest
+from nengo.builder import Operator
 from nengo.builder.operator import Copy
 from nengo.exceptions import BuildError, NengoWarning
 
@@ -34,6 +35,10 @@ def plugin(**hooks: Any) -> Any:
         @hookimpl
         def nengograd_lowering(self) -> Any:
             return hooks.get("lowering")
+
+        @hookimpl
+        def nengograd_operators(self) -> Any:
+            return hooks.get("operators")
 
         @hookimpl
         def nengograd_passes(self) -> Any:
@@ -83,7 +88,10 @@ def filters(**methods: Any) -> dict[str, Any]:
         (filters(rows=lambda self, name: 1), ["Filters", "write rows(name, initial, shape)"]),
         (cells(key=lambda neurons: None), ["Cells", "'neurons', is the builder itself"]),
         ({"lowering": {Copy: boom}}, ["lowering rule of Copy", "KeyError: 'boom'"]),
-        ({"lowering": {Copy: lambda op, to: None}}, ["lowering rule of Copy", "has not written"]),
+        (
+            {"lowering": {Copy: lambda op, to: None}},
+            ["lowering rule of Copy", "has not written", ": call to.set(signal, view) for it"],
+        ),
         ({"passes": {"11-mine": boom}}, ["graph pass '11-mine'", "KeyError: 'boom'"]),
     ],
     ids=lambda case: "" if isinstance(case, dict) else "-".join(case).replace(" ", "_"),
@@ -453,3 +461,65 @@ def test_operators_of_one_key_and_different_numbers_of_operands_run_apart() -> N
         sim.run_steps(1)
         assert sorted(b.label for b in sim.program.blocks) == ["Added x1", "Added x1"]
         assert [sim.data[p][0].tolist() for p in net.probes] == [[2.0, 4.0], [3.0, 6.0, 9.0]]
+
+
+class Negate(Operator):
+    """What it computes is a builder's."""
+
+
+def negation(build: Any) -> dict[str, Any]:
+    """Hooks that run copies of signals by a builder."""
+
+    class Negation(OperatorBuilder):
+        pass
+
+    Negation.build = build
+    Negation.__abstractmethods__ = frozenset()
+
+    def lower(op: Any, to: Any) -> None:
+        (output,) = to.add(Negate, operands=[to.read(op.reads[0])], sizes=[op.reads[0].size])
+        (to.inc if op.incs else to.set)((op.incs or op.sets)[0], output)
+
+    return {"lowering": {Copy: lower}, "operators": {Negate: Negation()}}
+
+
+@pytest.mark.parametrize(
+    ("hooks", "words"),
+    [
+        (
+            negation(lambda self, block, ctx: None),
+            [
+                "Negation, the builder",
+                "`build`, which takes an array for each of 1 operands",
+                "None",
+            ],
+        ),
+        (
+            negation(lambda self, block, ctx: lambda: []),
+            ["Negation, the builder", "called with an array for each operand: 1 here."],
+        ),
+        (
+            cells(step=lambda self, xp, J, state: (J, state)),
+            ["Cells", "It is called as step(xp, J, state, params, dt)."],
+        ),
+        (
+            filters(step=lambda self, u: u),
+            ["Filters", "It is called as step(xp, u, state, params, dt)."],
+        ),
+    ],
+    ids=["build", "operands", "neurons", "process"],
+)
+def test_a_function_that_takes_something_else_is_told_what_it_gets(
+    backend: str, hooks: Any, words: list[str]
+) -> None:
+    with pytest.raises(BuildError) as caught:
+        run(backend, **hooks)
+    for word in ["plugin 'Mistaken #0'", *words]:
+        assert word in str(caught.value)
+    assert "NumPy's functions" not in str(caught.value)
+
+
+def test_an_argument_that_is_wrong_inside_of_a_step_is_no_matter_of_how_it_is_called() -> None:
+    with pytest.raises(BuildError) as caught:
+        run(**cells(step=lambda self, xp, J, state, params, dt: (xp.abs(J, J, J), state)))
+    assert "It is called as" not in str(caught.value)

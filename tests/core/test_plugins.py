@@ -51,7 +51,7 @@ class Point:
     dist: Any = field(default_factory=lambda: Distribution("nengograd"))
 
     def load(self) -> Any:
-        if isinstance(self.plugin, Exception):
+        if isinstance(self.plugin, BaseException):
             raise self.plugin
         return self.plugin
 
@@ -126,8 +126,11 @@ def test_a_broken_import_is_reported_with_its_distribution_and_leaves_the_others
     assert {info.name: info.error is None for info in plugins.plugins} == {"a": False, "b": True}
 
 
-@pytest.mark.parametrize("error", [SyntaxError("bad"), RuntimeError("bad"), AttributeError("bad")])
-def test_whatever_an_import_raises_is_reported(error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [SyntaxError("bad"), RuntimeError("bad"), AttributeError("bad"), SystemExit("bad")],
+)
+def test_whatever_an_import_raises_is_reported(error: BaseException) -> None:
     with pytest.warns(NengoWarning, match=f"{type(error).__name__}.*bad"):
         PluginManager(points=[point("a", "broken-dist", error)])
 
@@ -163,11 +166,60 @@ def test_a_hook_with_an_unknown_argument_is_reported(others: tuple[str, ...]) ->
         point("a", "broken-dist", Bad()),
         point("b", "good-dist", neurons={nengo.LIF: Named(1)}),
     ]
-    with pytest.warns(NengoWarning, match=r"(?s)broken-dist.*cannot be registered.*backed"):
+    complaint = (
+        r"broken-dist.*cannot be registered: nengograd_neurons asks for the argument 'backed'; "
+        r"those of the hook are \['backend', 'family'\], of which any may be left out"
+    )
+    with pytest.warns(NengoWarning, match=complaint):
         plugins = PluginManager(points=points)
     found = make_registry(plugins, "numpy")
     assert found.neurons == {nengo.LIF: Named(1)}
     assert found.lowering == found.passes == {}
+
+
+def test_a_hook_without_arguments_says_that_it_has_none() -> None:
+    class Bad:
+        @hookimpl
+        def nengograd_passes(self, graph: Any) -> Any:
+            return {}
+
+    with pytest.warns(NengoWarning, match="asks for the argument 'graph'; the hook has none"):
+        PluginManager([Bad()], points=[])
+
+
+def test_an_argument_with_a_default_is_the_plugins_own() -> None:
+    class Fine:
+        @hookimpl
+        def nengograd_neurons(self, backend: str, mine: int = 1) -> Any:
+            return {nengo.LIF: Named(mine)}
+
+    assert neurons(PluginManager([Fine()], points=[])) == {nengo.LIF: Named(1)}
+
+
+class InstanceNeeded:
+    @hookimpl
+    def nengograd_neurons(self) -> Any:
+        return {nengo.LIF: Named("good")}
+
+
+class NoInstanceNeeded:
+    @staticmethod
+    @hookimpl
+    def nengograd_neurons() -> Any:
+        return {nengo.LIF: Named("good")}
+
+
+def test_a_class_in_the_place_of_an_instance_is_told_to_be_one() -> None:
+    complaint = r"InstanceNeeded is a class, .*: give an instance, InstanceNeeded\(\)"
+    with pytest.warns(NengoWarning, match=complaint):
+        PluginManager([InstanceNeeded], points=[])
+    with pytest.warns(NengoWarning, match=complaint):
+        PluginManager(points=[point("a", "class-dist", InstanceNeeded)])
+    assert neurons(PluginManager([InstanceNeeded()], points=[])) == {nengo.LIF: Named("good")}
+
+
+def test_a_class_whose_hooks_need_no_instance_is_a_plugin() -> None:
+    assert neurons(PluginManager([NoInstanceNeeded], points=[])) == {nengo.LIF: Named("good")}
 
 
 def test_a_hook_that_raises_is_reported_once_and_its_plugin_left_out() -> None:

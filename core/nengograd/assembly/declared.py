@@ -12,10 +12,11 @@ from typing import Any
 
 from .order import memory_bounds
 
-__all__ = ["Effects", "why_not_before", "why_not_read", "why_not_written"]
+__all__ = ["CALLS", "Effects", "why_not_before", "why_not_read", "why_not_written"]
 
 _EFFECTS = ("sets", "incs", "updates")
-_CALLS = {"sets": "to.set", "incs": "to.inc", "updates": "to.update"}
+CALLS = {"sets": "to.set", "incs": "to.inc", "updates": "to.update"}
+"""What a rule calls to write a signal, by where the operator has it."""
 _DO = {"sets": "sets", "incs": "increments", "updates": "updates"}
 
 Effects = Mapping[Any, list[tuple[Any, Any]]]
@@ -146,7 +147,7 @@ def why_not_written(op: Any, signal: Any, effect: str, done: Iterable[Any]) -> s
     reason : str or None
         As of `why_not_read`.
     """
-    calls = f"calls {_CALLS[effect]}({signal.name})"
+    calls = f"calls {CALLS[effect]}({signal.name})"
     if _is_among(signal, getattr(op, effect)):
         if effect != "incs" and _is_among(signal, done):
             return f"{calls} twice: only increments add up; write a signal once, as a whole"
@@ -155,12 +156,12 @@ def why_not_written(op: Any, signal: Any, effect: str, done: Iterable[Any]) -> s
         if _is_among(signal, getattr(op, other)):
             return (
                 f"{calls}, and {_named(op)} {_DO[other]} {signal.name}: "
-                f"call {_CALLS[other]}(signal, view)"
+                f"call {CALLS[other]}(signal, view)"
             )
     for other in _EFFECTS:
         if _covers(getattr(op, other), signal):
             return (
                 f"{calls}, a part of what {_named(op)} {_DO[other]}: join the parts, as "
-                f"View.concat([...]), and write the whole signal with {_CALLS[other]}(signal, view)"
+                f"View.concat([...]), and write the whole signal with {CALLS[other]}(signal, view)"
             )
     return f"{calls}, which {_named(op)} does not write: name the signal in the operator's {effect}"

@@ -23,7 +23,7 @@ from ..program.operators import Detach, Sum, Total
 from ..program.program import Served
 from ..program.sources import ConstantSource, Source
 from ..program.views import View
-from .declared import Effects, why_not_before, why_not_read, why_not_written
+from .declared import CALLS, Effects, why_not_before, why_not_read, why_not_written
 from .graph import Graph
 from .memory import Memory, Selection, select
 from .trained import NO_TRAINING, Training
@@ -267,10 +267,17 @@ class Lowering:
         """Whether the rule that runs now, or the last one, has written a signal."""
         return bool(self._done)
 
-    def unwritten(self, op: Any) -> list[Any]:
-        """Signals that an operator changes and its rule, which has just run, has not written."""
-        changed = (*op.sets, *op.incs, *op.updates)
-        return [signal for signal in changed if signal.size and signal not in self._done]
+    def unwritten(self, op: Any) -> list[tuple[Any, str]]:
+        """Signals that an operator changes and its rule, which has just run, has not written.
+
+        Each comes with the call that writes it.
+        """
+        return [
+            (signal, call)
+            for effect, call in CALLS.items()
+            for signal in getattr(op, effect)
+            if signal.size and signal not in self._done
+        ]
 
     # -- inside
 

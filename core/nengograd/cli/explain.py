@@ -10,6 +10,7 @@ import nengo
 
 from ..assembly.assemble import assemble
 from ..config import Settings
+from ..plugin.backend import compile_program
 from ..plugin.executable import Options
 from ..plugin.manager import get_manager, get_registry
 from ..profile.cost import count_work
@@ -68,7 +69,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.source:
         options = _options(network)
-        print(plugins.backends[name].load().compile(program, builders, options).source())
+        print(compile_program(plugins.load(name), program, builders, options).source())
         return 0
     print(explain(program))
     if arguments.backend is None:

@@ -126,7 +126,7 @@ def _writer(folder: str) -> SummaryWriter:
     able = plugins.with_capability("write_summaries")
     name = able[0] if able else plugins.choose(None)
     plugins.require(name, "write_summaries", "write files for TensorBoard")
-    return plugins.backends[name].load().summary_writer(folder)
+    return plugins.load(name).summary_writer(folder)
 
 
 def _tag(obj: Any) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -29,6 +30,8 @@ __all__ = [
     "Capabilities",
     "SummaryWriter",
     "check_process",
+    "compile_program",
+    "load_backend",
 ]
 
 FIRST_PROCESS = os.getpid()
@@ -140,6 +143,61 @@ class BackendInfo(NamedTuple):
     def missing(self) -> list[str]:
         """Required modules that are not installed."""
         return [name for name in self.requires if importlib.util.find_spec(name) is None]
+
+
+def load_backend(name: str, info: BackendInfo) -> Backend:
+    """Load a backend, and see that it is one.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If ``load`` returns something else, or a class that lacks methods; it says what is needed.
+    """
+    with _lacks_no_method(name):
+        found: Any = info.load()
+    if isinstance(found, Backend):
+        return found
+    raise BuildError(
+        f"`load` in the BackendInfo of {name!r} has to return an instance of a subclass of "
+        f"nengograd.plugin.Backend; it returned {_described(found)}"
+    )
+
+
+def compile_program(
+    backend: Backend, program: Program, registry: Registry, options: Options
+) -> Executable:
+    """Compile a program, and see that what comes of it can be run.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If ``compile`` returns something else than an `Executable`, or its class lacks methods.
+    """
+    with _lacks_no_method(backend.name):
+        found: Any = backend.compile(program, registry, options)
+    if isinstance(found, Executable):
+        return found
+    raise BuildError(
+        f"`compile` of the backend {backend.name!r} has to return an instance of a subclass of "
+        f"nengograd.plugin.Executable; it returned {_described(found)}"
+    )
+
+
+@contextmanager
+def _lacks_no_method(name: str) -> Iterator[None]:
+    """Name the backend whose class lacks methods; Python names them."""
+    try:
+        yield
+    except TypeError as error:
+        if "abstract" not in str(error):
+            raise
+        raise BuildError(f"the backend {name!r} is not complete: {error}") from error
+
+
+def _described(found: Any) -> str:
+    if isinstance(found, type):
+        return f"the class {found.__name__}: make an instance, {found.__name__}()"
+    return "None" if found is None else f"a {type(found).__name__}"
 
 
 class SummaryWriter(Protocol):

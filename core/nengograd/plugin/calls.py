@@ -134,6 +134,11 @@ class HookCalls:
         if unknown:
             self._report(info, f"has hooks {unknown} that do not exist; there are {known}")
             return False
+        wrong = _what_is_no_instance(plugin)
+        wrong = wrong or next(filter(None, map(_unknown_arguments, found)), "")
+        if wrong:
+            self._report(info, f"cannot be registered: {wrong}")
+            return False
         unmarked = _unmarked(plugin, known)
         if unmarked or (not found and info.distribution == BY_HAND):
             self._report(info, _what_is_no_hook(unmarked, bool(found), known))
@@ -323,6 +328,45 @@ def _what_is_no_hook(unmarked: Sequence[str], has_hooks: bool, known: Sequence[s
         )
     lacks = f"{', '.join(unmarked)} lack{'s' if len(unmarked) == 1 else ''} @nengograd.hookimpl"
     return f"cannot be registered: {lacks}" if has_hooks else f"has no hooks; {lacks}"
+
+
+def _what_is_no_instance(plugin: Any) -> str:
+    """What is wrong with a class in place of an instance: its hooks would lack their self."""
+    if not isinstance(plugin, type):
+        return ""
+    hooks = [name for name in dir(plugin) if name.startswith("nengograd_")]
+    if not any(inspect.isfunction(inspect.getattr_static(plugin, name)) for name in hooks):
+        return ""
+    name = plugin.__name__
+    return (
+        f"{name} is a class, whose hooks are methods: give an instance, {name}(); an entry point "
+        f"names one that its module makes, such as plugin = {name}()"
+    )
+
+
+def _unknown_arguments(of: _Implementation) -> str:
+    """What is wrong with the arguments that a hook asks for."""
+    specification = getattr(hookspecs, of.hook, None)
+    if specification is None:
+        return ""
+    known = list(inspect.signature(specification).parameters)
+    try:
+        asked = inspect.signature(of.function).parameters.values()
+    except (TypeError, ValueError):
+        return ""  # a function of C code does not always tell
+    unknown = [
+        each.name
+        for each in asked
+        if each.kind is each.POSITIONAL_OR_KEYWORD
+        and each.default is each.empty
+        and each.name not in known
+    ]
+    if not unknown:
+        return ""
+    takes = f"those of the hook are {known}, of which any may be left out"
+    return (
+        f"{of.hook} asks for the argument {unknown[0]!r}; {takes if known else 'the hook has none'}"
+    )
 
 
 def _returns_mapping(hook: str) -> bool:

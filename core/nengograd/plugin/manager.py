@@ -13,7 +13,7 @@ from nengo.exceptions import NengoWarning, ValidationError
 
 from ..collector import without_collector
 from . import hookspecs
-from .backend import BackendInfo
+from .backend import Backend, BackendInfo, load_backend
 from .calls import BY_HAND, HookCalls, HookResult, PluginInfo
 from .libraries import libraries_of
 from .registry import Registry
@@ -82,7 +82,8 @@ class PluginManager:
             return
         try:
             plugin = point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            # A module that ends the program would end everybody's.
             self._fail(info, f"cannot be imported: {type(error).__name__}: {error}")
             return
         self._register(plugin, info)
@@ -226,6 +227,16 @@ class PluginManager:
         """
         able = self.with_capability(capability)
         return sorted(able, key=lambda name: not self.takes(name, given))
+
+    def load(self, name: str) -> Backend:
+        """Load a backend.
+
+        Raises
+        ------
+        nengo.exceptions.BuildError
+            If what its plugin gives is none.
+        """
+        return load_backend(name, self.backends[name])
 
     def takes(self, name: str, given: Any) -> bool:
         """Whether one of some objects is of the library that a backend computes with."""

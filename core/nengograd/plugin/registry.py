@@ -190,9 +190,11 @@ class Registry:
         if done is not False and not lowering.training.differentiate:
             forgotten = lowering.unwritten(operator)
             if forgotten:
+                signal, call = forgotten[0]
                 raise BuildError(
-                    f"{self.who_lowers(operator)} has not written {forgotten[0]}, which "
-                    f"{operator} changes: call set, inc or update for it, or return False"
+                    f"{self.who_lowers(operator)} has not written {signal.name}, which "
+                    f"{type(operator).__name__} changes: call {call}(signal, view) for it, or "
+                    "return False before writing anything"
                 )
         return done is not False
 

@@ -16,6 +16,7 @@ from ..program.program import Program
 from ..program.sources import ConstantSource
 from .inputs import NO_FEEDS, Feeds, check_feeds
 from .nan_search import HostLog, NanSearch, Ran
+from .runcheck import check_run
 from .runtime import Runtime, feedable_nodes
 
 __all__ = ["INPUTS", "RUN", "Recorded", "Runner"]
@@ -82,6 +83,7 @@ class Runner:
         self.unroll = build.options.unroll
         self.build = build
         self._stop_at_nan = stop_at_nan
+        self._checked: Executable | None = None
         self.feedable = feedable_nodes(program)
         self.start_over(seed)
 
@@ -208,6 +210,9 @@ class Runner:
             host = log.call
         try:
             after = self.executable.run(self.state, inputs, len(inputs), first, host)
+            if self.executable is not self._checked:
+                check_run(self.executable, after, len(inputs))
+                self._checked = self.executable
             ran = Ran(*after, len(inputs))
         except PartialRun as stopped:
             ran = Ran.partly(stopped)

@@ -96,6 +96,12 @@ class CheckedStep:
     """
 
     def __init__(self, step: Step, block: Block, sizes: Sequence[int], context: Context, who: str):
+        if not callable(step):
+            raise BuildError(
+                f"{who} has to return a function from `build`, which takes an array for each of "
+                f"{len(block.operands)} operands; it returned "
+                f"{'None' if step is None else 'a ' + type(step).__name__}"
+            )
         self._step = step
         self._block = block
         self._sizes = sizes
@@ -129,7 +135,9 @@ class CheckedStep:
         except NengoException:
             raise
         except Exception as error:
-            advice = _advice(error, behind(self._context.builder), self._states)
+            advice = self._called_as(error, operands) or _advice(
+                error, behind(self._context.builder), self._states
+            )
             raise BuildError(
                 f"{self._who} failed: {type(error).__name__}: {error}\n{advice}".rstrip()
             ) from error
@@ -137,6 +145,17 @@ class CheckedStep:
             self._check(operands, outputs)
             self._is_checked = True
         return outputs
+
+    def _called_as(self, error: Exception, operands: Sequence[Any]) -> str:
+        """How the function of an operator is called, where it takes other arguments; else nothing."""
+        if not isinstance(error, TypeError) or "argument" not in str(error):
+            return ""
+        if str(error).startswith(f"{getattr(self._step, '__qualname__', None)}()"):
+            return (
+                "The function that `build` returns is called with an array for each operand: "
+                f"{len(operands)} here."
+            )
+        return ""
 
     def _check(self, operands: Sequence[Any], outputs: Any) -> None:
         if not isinstance(outputs, (list, tuple)):

@@ -12,6 +12,7 @@ from nengo.exceptions import SimulatorClosed
 from numpy.typing import NDArray
 
 from ..assembly.build import Build
+from ..plugin.backend import compile_program
 from ..plugin.executable import Executable, Options
 from ..plugin.manager import PluginManager
 from ..program.program import Program
@@ -69,7 +70,7 @@ class SimulatorBase:
     def _compiled(self, program: Program, build: Build) -> Executable:
         """A program, compiled by the backend of a build."""
         begin = time.perf_counter()
-        executable = build.engine.compile(program, build.registry, build.options)
+        executable = compile_program(build.engine, program, build.registry, build.options)
         self._event("compiled", begin, backend=build.registry.backend)
         return executable
 

@@ -117,7 +117,7 @@ class Moving(SimulatorBase):
 
     def _build_of(self, name: str, order: Sequence[Any]) -> Build:
         """The model, with the builders of a backend."""
-        engine = self._plugins.backends[name].load()
+        engine = self._plugins.load(name)
         engine.check_process()
         registry = registry_for(self._plugins, name)
         return Build(self.model, order, registry, engine, self.options, self.optimize)

@@ -147,7 +147,7 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
         if options.is_shared:
             self._plugins.require(self.backend, "share", "share a minibatch out over devices")
         self._plugins.require_dtype(self.backend, options.dtype.name)
-        self._plugins.backends[self.backend].load().check_process()
+        self._plugins.load(self.backend).check_process()
 
         self.model = new_model(network, dt) if model is None else model
         tracker = ProgressTracker(progress_bar, Progress("Building", "Build"))

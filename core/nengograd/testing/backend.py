@@ -126,7 +126,7 @@ class BackendConformance(TrainingChecks):
         return [get_manager(cls.plugins).choose(cls.name)]
 
     def _backend(self) -> Backend:
-        return get_manager(self.plugins).backends[self.name].load()
+        return get_manager(self.plugins).load(self.name)
 
     def _largest(self) -> float:
         """The largest number of the dtype that the backend is checked in."""
