@@ -64,6 +64,93 @@ def test_a_script_is_measured_in_turn_without_the_plugin(model, capsys):
     assert "SparseLIFBuilder -> Mine" in capsys.readouterr().out
 
 
+TYPE = """
+import nengo, nengograd
+from nengograd.builtin.neurons import NEURONS
+
+class {name}(nengo.LIF):
+    pass
+
+class Builder(type(NEURONS[nengo.LIF])):
+    pass
+
+class Plugin:
+    @nengograd.hookimpl
+    def nengograd_neurons(self, backend):
+        return {{{name}: Builder()}}
+
+plugin = Plugin()
+
+@nengograd.hookimpl
+def nengograd_neurons(backend):
+    return {{{name}: Builder()}}
+"""
+IMPORTING = """
+import nengo
+from {module} import {name}
+with nengo.Network(seed=0) as model:
+    nengo.Probe(nengo.Ensemble(20, 1, neuron_type={name}()).neurons)
+"""
+
+
+def all_commands(script, plugin, folder):
+    """Run each command that takes a model; where a builder is missing, there is a warning."""
+    given = ["--plugin", str(plugin)]
+    run = ["--no-progress", "--backend", "numpy"]
+    for command in (
+        ["explain", str(script)],
+        ["graph", str(script), "-o", str(folder / "a.svg")],
+        ["run", str(script), "--time", "0.01", *run],
+        ["profile", str(script), "--steps", "10", "-o", str(folder / "p.json"), *run],
+    ):
+        assert main([*command, *given]) == 0, command
+
+
+@pytest.mark.filterwarnings("error:.*has no builder")
+def test_a_script_imports_from_a_plugin_that_lies_elsewhere(tmp_path):
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "scripts").mkdir()
+    plugin = tmp_path / "plugins" / "plugin_elsewhere.py"
+    plugin.write_text(TYPE.format(name="Elsewhere"))
+    script = tmp_path / "scripts" / "model.py"
+    script.write_text(IMPORTING.format(module="plugin_elsewhere", name="Elsewhere"))
+    all_commands(script, plugin, tmp_path)
+
+
+@pytest.mark.filterwarnings("error:.*has no builder")
+@pytest.mark.parametrize("source", ["", "src"])
+@pytest.mark.parametrize("point", ["{package}", "{package}.own", "{package}.own:plugin"])
+def test_a_folder_that_can_be_installed_is_loaded_by_its_entry_points(tmp_path, source, point):
+    package = "plugin_project_" + "".join(c for c in source + point if c.isalpha())
+    folder = tmp_path / "project" / source / package
+    folder.mkdir(parents=True)
+    (folder / "own.py").write_text(TYPE.format(name="Projected"))
+    (folder / "__init__.py").write_text("from .own import Projected, nengograd_neurons\n")
+    (tmp_path / "project" / "pyproject.toml").write_text(
+        f'[project.entry-points.nengograd]\nmine = "{point.format(package=package)}"\n'
+    )
+    script = tmp_path / "model.py"
+    script.write_text(IMPORTING.format(module=package, name="Projected"))
+    all_commands(script, tmp_path / "project", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "names no plugin: [project.entry-points.nengograd] has a line for each"),
+        ('[project.entry-points.other]\na = "b"', "names no plugin"),
+        ('[project.entry-points.nengograd]\na = "b.c:d"', "has no 'b', which its pyproject.toml"),
+        ("[project", "pyproject.toml"),
+    ],
+)
+def test_a_project_without_a_plugin_is_told_what_it_lacks(model, capsys, text, complaint):
+    folder = model.parent / "project"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(text)
+    assert main(["explain", str(model), "--plugin", str(folder)]) == 2
+    assert complaint in capsys.readouterr().err
+
+
 def test_what_is_no_plugin_file_is_named(model, capsys):
     (model.parent / "empty").mkdir()
     for path, complaint in (("none.py", "there is no"), ("empty", "has no __init__.py")):

@@ -55,9 +55,9 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Print how a model was assembled."""
+    extra = load_plugins(arguments.plugin)  # first: the script may import them
     network = load_network(arguments.script, arguments.network)
     name = arguments.backend or "numpy"
-    extra = load_plugins(arguments.plugin)
     builders, plugins = get_registry(name, extra), get_manager(extra)
     if arguments.source:
         plugins.require(name, "source", "show the source of a step")

@@ -64,11 +64,12 @@ def _run(arguments: argparse.Namespace) -> int:
     check_output(path, "output", arguments.script)
     check_installed()
     profile = load_profile(arguments.profile) if arguments.profile else None
+    extra = load_plugins(arguments.plugin)  # first: the script may import them
     network = load_network(arguments.script, arguments.network)
     backend = arguments.backend or (profile.backend if profile else "numpy")
     model = nengo.builder.Model(dt=arguments.dt)
     model.build(network)
-    program = assemble(model, get_registry(backend, load_plugins(arguments.plugin)))
+    program = assemble(model, get_registry(backend, extra))
     title = network.label or Path(arguments.script).name
     picture = draw(program, model, profile=profile, title=title, most=arguments.most)
     place, problem = write_somewhere(path, lambda p: _write(picture, p))

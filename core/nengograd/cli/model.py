@@ -28,8 +28,8 @@ def add_model(parser: argparse.ArgumentParser, backend: str = "numpy") -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="a plugin that is not installed: a .py file or the folder of a package; may be given "
-        "several times",
+        help="a plugin that is not installed: a .py file, the folder of a package, or one that "
+        "new-plugin has written; may be given several times",
     )
     parser.add_argument("--backend", help=f"the backend, by default {backend}")
 

@@ -110,10 +110,11 @@ def _run(arguments: argparse.Namespace) -> int:
     old = load_profile(against) if against and not is_script else None
     with contextlib.ExitStack() as stack:
         # The other script first, so that "before" is measured before "now" in each round.
+        extra = load_plugins(arguments.plugin)  # before any script, which may import them
         others: list[tuple[str, Sequence[Any]]] = [(against, [])] if is_script else []
         runs = [
             _open(stack, script, plugins, arguments)
-            for script, plugins in (*others, (arguments.script, load_plugins(arguments.plugin)))
+            for script, plugins in (*others, (arguments.script, extra))
         ]
         found: list[list[Profile]] = [[] for _ in runs]
         for _ in range(arguments.repeat):

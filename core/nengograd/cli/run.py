@@ -59,10 +59,11 @@ def add(commands: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     """Run, save, draw and print."""
     _check_outputs(arguments)
+    taken = options(arguments)  # plugins are loaded first: the script may import them
     network = load_network(arguments.script, arguments.network)
     _check_probes(arguments, bool(network.all_probes))
     problems: list[str] = []
-    with Simulator(network, **options(arguments)) as sim:
+    with Simulator(network, **taken) as sim:
         begin = time.perf_counter()
         try:
             sim.run(arguments.time)
