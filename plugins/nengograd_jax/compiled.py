@@ -95,6 +95,7 @@ class CompiledFunction:
         if self._compiled is not None:
             options = called_one_by_one(self._options)
             self._measured = self._lowered.compile(compiler_options=options)
+            self.warm_up()  # the first call of a compiled function takes longer
 
     def stop_measuring(self) -> None:
         """Go back to the quick version."""

@@ -14,6 +14,7 @@ from jax import lax
 from numpy.typing import NDArray
 
 from nengograd.plugin.namespace import Namespace
+from nengograd_xla.hlo import RECORDS
 from nengograd_xla.primitives import Compiled, Fenced, LoopStep, Primitives
 
 from . import flags
@@ -113,7 +114,7 @@ class JaxPrimitives(Primitives):
         def recorded(i: Any, carry: Any) -> Any:
             state, records = carry
             state, outputs = step(i, state)
-            with jax.named_scope("records"):
+            with self.part_scope(RECORDS):
                 records = [
                     lax.dynamic_update_index_in_dim(r, o, i, 0)
                     for r, o in zip(records, outputs, strict=True)

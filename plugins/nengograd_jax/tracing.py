@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ class JaxTracer(Tracer):
     errors = (RuntimeError,)
 
     def begin(self, folder: str) -> None:
-        """Start JAX's profiler."""
-        jax.profiler.start_trace(folder)
+        """Start JAX's profiler, without notes of Python's functions: they take long."""
+        options = jax.profiler.ProfileOptions()
+        options.python_tracer_level = 0
+        jax.profiler.start_trace(folder, profiler_options=options)
 
     def end(self) -> None:
         """Stop it."""
@@ -39,12 +42,16 @@ class JaxTracer(Tracer):
             _profile_state.reset()
             raise
 
+    def annotation(self, name: str) -> AbstractContextManager[object]:
+        """An event of JAX's."""
+        return jax.profiler.TraceAnnotation(name)
+
     def events(self, path: Path) -> Iterator[Event]:
         """What happened on each thread of the host."""
         data = jax.profiler.ProfileData.from_file(str(path))
-        for plane in data.planes:
-            for number, line in enumerate(plane.lines):
-                for event in line.events:
-                    module = str(dict(event.stats).get("hlo_module", ""))
-                    start, seconds = event.start_ns * 1e-9, event.duration_ns * 1e-9
-                    yield Event(event.name, start, seconds, number, module)
+        lines = (line for plane in data.planes for line in plane.lines)
+        for number, line in enumerate(lines):
+            for event in line.events:
+                module = str(dict(event.stats).get("hlo_module", ""))
+                start, seconds = event.start_ns * 1e-9, event.duration_ns * 1e-9
+                yield Event(event.name, start, seconds, number, module)

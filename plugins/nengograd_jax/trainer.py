@@ -27,8 +27,10 @@ from nengograd.program.nan import what_is_not_finite
 from nengograd.program.program import Program
 from nengograd.tensor_node import SimTensorNode
 from nengograd_xla.attribution import Traced
+from nengograd_xla.hlo import LOSSES, NAN, OPTIMIZER, part_scope
 from nengograd_xla.interrupts import deferred_interrupts
 from nengograd_xla.overtime import OverTime
+from nengograd_xla.tracer import ARGUMENTS, LAUNCH, RESULTS, part
 
 from .allocation import keep_freed_memory
 from .cache import cached_compilations
@@ -206,13 +208,16 @@ class JaxTrainer(Trainer):
         with self._context():
             if self._placement.is_shared:
                 put, along = self._placement.put, self._placement.along
-                inputs, targets = put(inputs, along(1)), [put(x, along(0)) for x in targets]
+                with part(self._tracer, ARGUMENTS):
+                    inputs, targets = put(inputs, along(1)), [put(x, along(0)) for x in targets]
             update = self._go_on if self._carry else self._update
-            parameters, state, (figures, outputs, carry), slopes, is_finite = update(
-                self._parameters, state, inputs, targets, self._carry
-            )
-            losses, weights = np.asarray(figures)
-            seen = [self._placement.numpy(x) for x in outputs]
+            with part(self._tracer, LAUNCH):
+                parameters, state, (figures, outputs, carry), slopes, is_finite = update(
+                    self._parameters, state, inputs, targets, self._carry
+                )
+            with part(self._tracer, RESULTS):
+                losses, weights = np.asarray(figures)
+                seen = [self._placement.numpy(x) for x in outputs]
             problem = ""
             if not is_finite:
                 by_id = {i: np.asarray(x) for i, x in slopes.items()}
@@ -236,10 +241,11 @@ class JaxTrainer(Trainer):
             seen = [
                 jnp.moveaxis(x[term.steps], 0, 1) for term, x in zip(terms, recorded, strict=True)
             ]
-            found = [
-                term.loss(self._xp, x, target)
-                for term, x, target in zip(terms, seen, targets, strict=True)
-            ]
+            with jax.named_scope(part_scope(LOSSES)):
+                found = [
+                    term.loss(self._xp, x, target)
+                    for term, x, target in zip(terms, seen, targets, strict=True)
+                ]
             losses = jnp.stack([jnp.asarray(loss, self._dtype) for loss, _ in found])
             weights = jnp.stack([jnp.asarray(weight, self._dtype) for _, weight in found])
             kept = seen if options.keep_outputs else []
@@ -248,11 +254,13 @@ class JaxTrainer(Trainer):
         def update(parameters: Any, state: Any, inputs: Any, targets: Any, carry: Any) -> Any:
             gradient = jax.grad(total_loss, has_aux=True)
             slopes, figures = gradient(parameters, inputs, targets, carry)
-            changes, after = optimizer.update(slopes, state, parameters)
-            changed = optax.apply_updates(parameters, changes)
+            with jax.named_scope(part_scope(OPTIMIZER)):
+                changes, after = optimizer.update(slopes, state, parameters)
+                changed = optax.apply_updates(parameters, changes)
             if not options.stop_at_nan:
                 return changed, after, figures, slopes, True
-            is_finite = _all_finite((figures[0], slopes, changed))
+            with jax.named_scope(part_scope(NAN)):
+                is_finite = _all_finite((figures[0], slopes, changed))
 
             def chosen(new: Any, old: Any) -> Any:
                 return jnp.where(is_finite, new, old)

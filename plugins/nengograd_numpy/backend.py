@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -19,6 +20,9 @@ from nengograd.program.program import Program
 from .step_source import StepSource
 
 State = dict[int, NDArray[Any]]
+
+LOOP = "loop over steps, and the clock"
+"""What the blocks of a step do not take of it, of which most is to look at the clock."""
 
 
 def _lenient() -> np.errstate:
@@ -58,6 +62,7 @@ class NumpyExecutable(Executable):
         self._rows = [(*options.batch, view.size) for view in program.outputs]
         # Entering this takes as long as two calls of NumPy's; copies alone need none of it.
         self._floats: Any = _lenient if program.blocks else nullcontext
+        self._seconds = 0.0  # in loops over steps
         self.set_parameters({})
 
     def source(self) -> str:
@@ -84,6 +89,7 @@ class NumpyExecutable(Executable):
         source, steps = self._source, self._steps
         source.load(state)
         i = 0
+        begin = time.perf_counter()
         with self._floats():
             try:
                 for i in range(n):
@@ -91,6 +97,7 @@ class NumpyExecutable(Executable):
             except BaseException as error:
                 # The state that this step has read is still there.
                 raise PartialRun(source.state(i), [r[:i] for r in recorded], i) from error
+        self._seconds += time.perf_counter() - begin
         return source.state(n), recorded
 
     def values(
@@ -114,7 +121,7 @@ class NumpyExecutable(Executable):
 
     def start_measuring(self, folder: str | None = None) -> None:
         """Time each block from here on."""
-        self._watch = Stopwatch()
+        self._watch, self._seconds = Stopwatch(), 0.0
         self._steps = self._source.timed(self._part)
 
     def stop_measuring(self) -> Measured:
@@ -122,9 +129,10 @@ class NumpyExecutable(Executable):
         watch, self._watch = self._watch, None
         self._steps = self._source.steps
         assert watch is not None
+        between = max(self._seconds - sum(watch.seconds.values()), 0.0)
         return Measured(
             watch.blocks,
-            watch.rest,
+            {**watch.rest, LOOP: between},
             self._source.build_seconds,
             spans=watch.spans,
             method="Each block is timed by the clock, in each step.",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nengograd.plugin.namespace import Namespace
+from nengograd_xla.hlo import RECORDS
 from nengograd_xla.primitives import Compiled, Fenced, LoopStep, Primitives
 
 from .compiled import CompiledFunction
@@ -118,7 +119,7 @@ class TensorFlowPrimitives(Primitives):
 
         def recorded(i: Any, state: Any, records: Any) -> tuple[Any, Any, Any]:
             state, outputs = step(i, state)
-            with tf.name_scope("records"):
+            with self.part_scope(RECORDS):
                 records = [r.write(i, o) for r, o in zip(records, outputs, strict=True)]
             return i + 1, list(state), records
 

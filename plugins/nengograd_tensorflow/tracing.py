@@ -7,6 +7,8 @@ program runs as it always does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +48,22 @@ class TensorFlowTracer(Tracer):
         """Stop it."""
         tf.profiler.experimental.stop()
 
+    def annotation(self, name: str) -> AbstractContextManager[object]:
+        """An event of TensorFlow's."""
+        event: AbstractContextManager[object] = tf.profiler.experimental.Trace(name)
+        return event
+
     def events(self, path: Path) -> Iterator[Event]:
         """What happened on each thread of the host."""
         from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
         space = xplane_pb2.XSpace()
         space.ParseFromString(path.read_bytes())
+        numbers = count()
         for plane in space.planes:
             names = plane.event_metadata
             modules = [i for i, stat in plane.stat_metadata.items() if stat.name == "hlo_module"]
-            for number, line in enumerate(plane.lines):
+            for number, line in zip(numbers, plane.lines, strict=False):
                 begin = line.timestamp_ns * 1e-9
                 for event in line.events:
                     start = begin + event.offset_ps * 1e-12

@@ -23,6 +23,7 @@ from nengograd.plugin.trainer import (
 from nengograd.program.nan import what_is_not_finite
 from nengograd.program.program import Program
 from nengograd_xla.overtime import OverTime
+from nengograd_xla.tracer import ARGUMENTS, RESULTS, part
 
 from .devices import on_device
 from .finite import Kept
@@ -37,6 +38,9 @@ from .tensor_nodes import outside_of_compiler, warn_of_nodes
 from .tracing import TensorFlowTracer, named_block
 
 __all__ = ["TensorFlowTrainer"]
+
+_UPDATE = "optimizer, and launch of compiled code"
+"""The row of what TensorFlow's graph runtime does between functions that XLA has compiled."""
 
 
 class TensorFlowTrainer(Trainer):
@@ -126,16 +130,19 @@ class TensorFlowTrainer(Trainer):
     def step(self, inputs: NDArray[Any], targets: list[NDArray[Any]]) -> StepResult:
         """Change the parameters by one minibatch; see `Trainer.step`."""
         with on_device(self._device):
-            given = tf.constant(inputs), [tf.constant(t) for t in targets]
-            if self._carry:
-                figures, is_applied, gradients, (outputs, end) = self._go_on(
-                    (given[0], self._carry), given[1]
-                )
-            else:
-                figures, is_applied, gradients, (outputs, end) = self._update(*given)
+            with part(self._tracer, ARGUMENTS):
+                given = tf.constant(inputs), [tf.constant(t) for t in targets]
+            with part(self._tracer, _UPDATE):
+                if self._carry:
+                    figures, is_applied, gradients, (outputs, end) = self._go_on(
+                        (given[0], self._carry), given[1]
+                    )
+                else:
+                    figures, is_applied, gradients, (outputs, end) = self._update(*given)
             self._carry = end
-            losses, weights = figures.numpy()
-            seen = [x.numpy() for x in outputs]
+            with part(self._tracer, RESULTS):
+                losses, weights = figures.numpy()
+                seen = [x.numpy() for x in outputs]
             if self._kept is None:
                 return StepResult(losses, weights, outputs=seen)
             if is_applied.numpy():

@@ -15,7 +15,7 @@ from nengograd.plugin.builders import Step
 from nengograd.plugin.namespace import Namespace
 
 from .attribution import Traced
-from .hlo import block_scope
+from .hlo import block_scope, part_scope
 from .tracer import Tracer
 
 __all__ = ["Compiled", "Fenced", "LoopStep", "Primitives"]
@@ -165,6 +165,16 @@ class Primitives(ABC):
     def block_scope(self, index: int) -> AbstractContextManager[Any]:
         """The context in which a block is traced."""
         return self.scope(block_scope(index))
+
+    def part_scope(self, row: str) -> AbstractContextManager[Any]:
+        """The context in which something is traced that belongs to no block.
+
+        Parameters
+        ----------
+        row : str
+            What profiles call it; see `nengograd_xla.hlo`.
+        """
+        return self.scope(part_scope(row))
 
     @abstractmethod
     def materialize(self, x: Any, true: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from nengograd.plugin.executable import Executable, Host, Options, PartialRun
 from nengograd.plugin.manager import make_registry
-from nengograd.plugin.measuring import Measured, Stopwatch
+from nengograd.plugin.measuring import Measured
 from nengograd.plugin.registry import Registry
 from nengograd.program.nan import has_nan
 from nengograd.program.operators import AddOuter
@@ -20,8 +21,10 @@ from nengograd.program.segments import Segment
 from nengograd.program.views import View
 
 from .executable import State, XlaExecutable
+from .hlo import INPUTS, NAN, RECORDS, STATES
 from .primitives import Primitives
 from .segments import SegmentedStep
+from .tracer import ARGUMENTS, LAUNCH, RESULTS, STEPS, noted, part
 
 __all__ = ["LoopExecutable", "SegmentExecutable"]
 
@@ -64,6 +67,7 @@ class LoopExecutable(XlaExecutable):
             self._no_row = self._array(np.zeros((1, *self._input_shape[1:])), 1)
             self._no_rows = self._array(np.zeros(self._input_shape), 1)
         self._is_first = True
+        self._unnoted = self._parts = (self._given, self._steps, self._read)
 
     def _loop(
         self, parameters: Mapping[int, Any], n: Any, row: Any, rows: Any, *state: Any
@@ -71,16 +75,23 @@ class LoopExecutable(XlaExecutable):
         options, outputs = self.options, self.program.outputs
         fixed = self.fixed(parameters)
         where = self.function.xp.where
+
+        def inputs(i: Any) -> Any:
+            with self.primitives.part_scope(INPUTS):
+                return where(n == 1, row[0], rows[i])
+
         with self.predicate(n > 0):
             carried, records = self.primitives.loop(
-                lambda i, carried: self._step(fixed, where(n == 1, row[0], rows[i]), carried),
+                lambda i, carried: self._step(fixed, partial(inputs, i), carried),
                 n,
                 self._shaped(state, self._carried_shapes),
                 [(self.chunk, *options.batch, view.size) for view in outputs],
                 options.unroll,
             )
         end = self._shaped(carried, self._flat_shapes)
-        return [*end, self._any_nan(end), *records]
+        with self.primitives.part_scope(NAN):
+            found = self._any_nan(end)
+        return [*end, found, *records]
 
     def _shaped(self, state: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[Any]:
         """State arrays in the shapes in which blocks see them, or the loop carries them.
@@ -91,18 +102,18 @@ class LoopExecutable(XlaExecutable):
         return [reshape(x, shape) for x, shape in zip(state, shapes, strict=True)]
 
     def _step(
-        self, fixed: dict[Any, Any], inputs: Any, carried: Sequence[Any]
+        self, fixed: dict[Any, Any], inputs: Callable[[], Any], carried: Sequence[Any]
     ) -> tuple[list[Any], list[Any]]:
         state = self._shaped(carried, self._flat_shapes)
         arrays = {**fixed, **dict(zip(self.state_ids, state, strict=True))}
         if self.input_id is not None:
-            arrays[self.input_id] = inputs
+            arrays[self.input_id] = inputs()
         for index in range(len(self.program.blocks)):
             self.function.run_block(index, arrays)
-        with self.primitives.scope("states"):
+        with self.primitives.part_scope(STATES):
             after = self._shaped([read(arrays) for read in self._updates], self._carried_shapes)
         # What is probed is the memory at the end of the step.
-        with self.primitives.scope("records"):
+        with self.primitives.part_scope(RECORDS):
             views = zip(self._outputs, self.program.outputs, strict=True)
             outputs = [self._record(read(arrays), view.size) for read, view in views]
         return after, outputs
@@ -124,13 +135,31 @@ class LoopExecutable(XlaExecutable):
             self.primitives.check_same("inputs of a run", [inputs])
             self._is_first = False
         is_part = n < self._input_shape[0]
+        arguments, call, results = self._parts
         with self.primitives.context():
-            results = self._steps(*self._given(inputs, n), *state.arrays)
+            given = arguments(inputs, n)
+            found = call(*given, *state.arrays)
         count = len(state.arrays)
-        after = State(tuple(results[:count]), results[count])
-        rows = [self.primitives.numpy(output)[:n] for output in results[count + 1 :]]
+        after = State(tuple(found[:count]), found[count])
+        return after, results(found[count + 1 :], n, is_part)
+
+    def start_measuring(self, folder: str | None = None) -> None:
+        """Note each instruction from here on, and what is done on the host around a call."""
+        super().start_measuring(folder)
+        assert self._tracer is not None
+        names = (ARGUMENTS, LAUNCH, RESULTS)
+        self._parts = tuple(map(partial(noted, self._tracer), names, self._unnoted))
+
+    def stop_measuring(self) -> Measured:
+        """What each block has taken."""
+        self._parts = self._unnoted
+        return super().stop_measuring()
+
+    def _read(self, outputs: Sequence[Any], n: int, is_part: bool) -> list[NDArray[Any]]:
+        """What n steps have put out, as arrays of NumPy."""
+        rows = [self.primitives.numpy(output)[:n] for output in outputs]
         # A view would keep the memory of the whole chunk, for each step() of a closed loop.
-        return after, [x.copy() for x in rows] if is_part else rows
+        return [x.copy() for x in rows] if is_part else rows
 
     def _given(self, inputs: NDArray[Any], n: int) -> tuple[Any, Any, Any]:
         """The arguments for n steps: their number, the inputs of a single one, those of several."""
@@ -208,7 +237,7 @@ class SegmentExecutable(XlaExecutable):
         if self._numpy is not None:
             return self._run_on_numpy(self._numpy, state, inputs, n, first, host)
         begin = dict(zip(self.state_ids, state.arrays, strict=True))
-        with self.primitives.context():
+        with self.primitives.context(), part(self._tracer, STEPS):
             return self._step.run(begin, inputs, n, first, host, self._state)
 
     def _run_on_numpy(
@@ -233,23 +262,17 @@ class SegmentExecutable(XlaExecutable):
         return State(made, any(has_nan(self.primitives.numpy(x)) for x in made))
 
     def start_measuring(self, folder: str | None = None) -> None:
-        """Note each instruction of compiled segments, and time what runs on the host."""
+        """Note each instruction of compiled segments, and what runs on the host."""
         super().start_measuring(folder)
+        self._step.tracer = self._tracer
         if self._numpy is not None:
             self._numpy.start_measuring()
-        else:
-            self._step.watch = Stopwatch()
 
     def stop_measuring(self) -> Measured:
         """What each block has taken."""
-        watch, self._step.watch = self._step.watch, None
+        self._step.tracer = None
         measured = super().stop_measuring()
-        timed = watch if self._numpy is None else self._numpy.stop_measuring()
-        assert timed is not None
-        for index, seconds in timed.blocks.items():
-            measured.blocks[index] = measured.blocks.get(index, 0.0) + seconds
-        measured.spans += timed.spans
-        return measured
+        return measured if self._numpy is None else self._numpy.stop_measuring()
 
 
 def _on_numpy(program: Program, registry: Registry, options: Options) -> Executable | None:

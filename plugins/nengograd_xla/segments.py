@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from nengograd.plugin.executable import Host, Options, PartialRun
 from nengograd.plugin.manager import make_registry
-from nengograd.plugin.measuring import Stopwatch
 from nengograd.plugin.namespace import make_namespace
 from nengograd.plugin.registry import Registry
 from nengograd.program.program import Block, Program
 from nengograd.program.segments import Segment, split
 from nengograd.run.step_function import StepFunction
+
+from .attribution import block_note
+from .tracer import LAUNCH, Tracer, noted
 
 __all__ = ["Compile", "SegmentedStep"]
 
@@ -52,25 +54,15 @@ class _Visit(NamedTuple):
         Index of the block that it runs, if it is one alone and not compiled.
     run : callable
         See `_Run`.
-    label : str
-        What measurements call it.
     """
 
     block: int | None
     run: _Run
-    label: str = ""
 
-    def timed(self, watch: Stopwatch) -> _Visit:
-        """The same, timed if it is one block."""
-        index, plain, label = self.block, self.run, self.label
-        if index is None:
-            return self
-
-        def run(table: dict[Any, Any], step: int, host: Host) -> None:
-            with watch.part(index, label):
-                plain(table, step, host)
-
-        return self._replace(run=run)
+    def noted(self, tracer: Tracer) -> _Run:
+        """The same, noted as work of its block, or as a call."""
+        what = LAUNCH if self.block is None else block_note(self.block)
+        return noted(tracer, what, self.run)
 
 
 class SegmentedStep:
@@ -114,7 +106,7 @@ class SegmentedStep:
         self._options = options
         self._function = function
         self._fixed = fixed
-        self.watch: Stopwatch | None = None
+        self.tracer: Tracer | None = None
         self.segments = split(program, outside)
         self._input_id = next((a.id for a in program.by_role("input")), None)
         self._readers = [function.reader(view) for view in program.outputs]
@@ -222,9 +214,8 @@ class SegmentedStep:
         ]
         if self._ends_on_host:
             state = {i: np.asarray(x) for i, x in state.items()}
-        watch = self.watch
-        visits = self._visits if watch is None else [v.timed(watch) for v in self._visits]
-        runs = [visit.run for visit in visits]
+        tracer = self.tracer
+        runs = [v.run if tracer is None else v.noted(tracer) for v in self._visits]
         for i in range(n):
             try:
                 state, outputs = self._step(runs, state, inputs[i], first + i, host)
@@ -268,7 +259,7 @@ class SegmentedStep:
                 foreign.update(segment.gives)
             if segment.host is not None:
                 run = self._on_host.call(segment.host, n_hosts, compiled is not None)
-                visits.append(self._on_host.visit(segment.host, run))
+                visits.append(_Visit(segment.host, run))
                 n_hosts += 1
         return visits
 
@@ -326,13 +317,9 @@ class _HostSide:
         self._constants.update({i: np.array(x, self._dtype) for i, x in values.items()})
         self.fixed = {**self._constants, **self._function.hoist(self._constants)}
 
-    def visit(self, index: int, run: _Run) -> _Visit:
-        """A visit that belongs to a block."""
-        return _Visit(index, run, self._program.blocks[index].label)
-
     def visits(self, segment: Segment, crossing: Sequence[int]) -> list[_Visit]:
         """A segment's blocks; before them, arrays of the backend that they need cross over."""
-        made = [self.visit(i, self._block(i)) for i in segment.blocks]
+        made = [_Visit(i, self._block(i)) for i in segment.blocks]
         if not crossing:
             return made
 

@@ -5,16 +5,26 @@ from __future__ import annotations
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TypeVar
 
 from nengo.exceptions import SimulationError
 
 from nengograd.plugin.measuring import Measured
 
-from .attribution import Event, Traced, attribute
+from .attribution import NOTE, Event, Traced, attribute
 
-__all__ = ["Tracer"]
+__all__ = ["ARGUMENTS", "LAUNCH", "RESULTS", "STEPS", "Tracer", "noted", "part"]
+
+ARGUMENTS = "arguments: arrays from NumPy"
+LAUNCH = "launch of compiled code"
+RESULTS = "results: waiting, and arrays for NumPy"
+STEPS = "Python between calls"
+"""Rows of what is done on the host around compiled functions."""
+
+_T = TypeVar("_T")
 
 
 class Tracer(ABC):
@@ -51,6 +61,20 @@ class Tracer(ABC):
     def events(self, path: Path) -> Iterator[Event]:
         """What stands in a file."""
 
+    @abstractmethod
+    def annotation(self, name: str) -> AbstractContextManager[object]:
+        """Let the trace have an event of that name for what is done inside."""
+
+    def part(self, what: str) -> AbstractContextManager[object]:
+        """Note that what is done inside is for a row of the profile, where nothing finer is known.
+
+        Parameters
+        ----------
+        what : str
+            The row, or what `block_note` says of a block.
+        """
+        return self.annotation(NOTE + what)
+
     def _files(self) -> list[Path]:
         return list(Path(self._folder).rglob("*.xplane.pb"))
 
@@ -81,3 +105,18 @@ class Tracer(ABC):
             if self._kept is None:
                 shutil.rmtree(self._folder, ignore_errors=True)
         return attribute(events, list(functions), build)
+
+
+def part(tracer: Tracer | None, what: str) -> AbstractContextManager[object]:
+    """`Tracer.part` while one traces, else nothing."""
+    return nullcontext() if tracer is None else tracer.part(what)
+
+
+def noted(tracer: Tracer, what: str, call: Callable[..., _T]) -> Callable[..., _T]:
+    """A function whose calls are noted; see `Tracer.part`."""
+
+    def called(*arguments: object) -> _T:
+        with tracer.part(what):
+            return call(*arguments)
+
+    return called

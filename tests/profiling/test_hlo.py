@@ -3,7 +3,7 @@
 import pytest
 
 pytest.importorskip("tensorflow")
-from nengograd_xla.hlo import OTHER, block_scope, owner, owners
+from nengograd_xla.hlo import COPIES, block_scope, owner, owners
 
 TEXT = """\
 HloModule a_inference_steps_1__.2, is_scheduled=true
@@ -20,7 +20,7 @@ ENTRY %main (x.0: f32[4]) -> f32[4] {
   %both = f32[4]{0} fusion(%x.0), kind=kLoop, calls=%fused, metadata={op_name="while"}
   %dot.7 = f32[4]{0} dot(%both, %both), metadata={op_name="gradient_tape/block_3_end/MatMul"}
   %copy.2 = f32[4]{0} copy(%dot.7)
-  ROOT %r = f32[4]{0} add(%copy.2, %x.0), metadata={op_name="while/records/add"}
+  ROOT %r = f32[4]{0} add(%copy.2, %x.0), metadata={op_name="while/part_records_end/add"}
 }
 """
 
@@ -36,7 +36,7 @@ def test_an_instruction_belongs_to_the_scope_in_its_name():
 
 
 def test_what_has_no_scope_belongs_to_no_block():
-    assert owners(TEXT)["copy.2"] == {OTHER: 1.0}
+    assert owners(TEXT)["copy.2"] == {COPIES: 1.0}
 
 
 def test_a_number_added_by_tensorflow_is_not_the_blocks():

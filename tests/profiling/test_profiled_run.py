@@ -59,6 +59,51 @@ def test_blocks_and_rest_add_up_to_the_measured_step(profiled):
     assert sim.profile.whole == pytest.approx(sim.profile.profiled_seconds_per_step, rel=1e-6)
 
 
+def alone():
+    with nengo.Network(seed=0) as net:
+        nengo.Probe(nengo.Ensemble(20, 1), synapse=0.01)
+    return net
+
+
+def with_python():
+    """Small enough for all of it to run on NumPy, whatever the backend."""
+    with nengo.Network(seed=0) as net:
+        node = nengo.Node(lambda t, x: x + 1, size_in=1)
+        nengo.Probe(nengo.Connection(node, nengo.Ensemble(20, 1)).post)
+    return net
+
+
+def large_with_python():
+    """Large enough for a compiled part between calls of Python."""
+    with nengo.Network(seed=0) as net:
+        node = nengo.Node(lambda t, x: x + 1, size_in=1)
+        ens = nengo.Ensemble(50_000, 1, encoders=np.ones((50_000, 1)), gain=np.ones(50_000))
+        ens.bias = np.ones(50_000)
+        nengo.Connection(node, ens)
+        nengo.Probe(ens.neurons[:2])
+    return net
+
+
+def that_learns():
+    with nengo.Network(seed=0) as net:
+        pre, post = nengo.Ensemble(20, 1), nengo.Ensemble(20, 1)
+        learned = nengo.Connection(pre, post, learning_rule_type=nengo.PES())
+        nengo.Connection(post, learned.learning_rule)
+    return net
+
+
+@pytest.mark.parametrize("make", [alone, with_python, large_with_python, that_learns])
+def test_the_rows_of_a_file_add_up_to_the_time_that_was_measured(backend, make, tmp_path):
+    with nengograd.Simulator(make(), progress_bar=False, backend=backend) as sim:
+        sim.run_steps(20, profile=tmp_path / "p.json")
+    data = json.loads((tmp_path / "p.json").read_text())
+    rows = [block["seconds_per_step"] for block in data["blocks"]] + list(data["rest"].values())
+    assert sum(rows) == pytest.approx(data["profiled_seconds_per_step"], rel=1e-6)
+    assert min(rows) >= 0
+    assert "unattributed" in data["rest"]
+    assert all(block["seconds_per_step"] > 0 for block in data["blocks"])
+
+
 def test_a_block_has_the_bytes_of_its_states_values_and_constants(profiled):
     _, sim, _ = profiled
     (lif,) = [b for b in sim.profile.blocks if b.name == "LIF"]

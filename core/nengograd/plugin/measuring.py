@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -99,16 +98,13 @@ class Stopwatch:
     ----------
     seconds : dict of str or int to float
         Time spent in each part: blocks by index, the rest by name.
-    spans : list of Span
-        Each time by itself, up to `MOST_SPANS`.
     """
 
     def __init__(self) -> None:
         self.seconds: dict[int | str, float] = defaultdict(float)
-        self.spans: list[Span] = []
+        self._spans: list[tuple[str, float, float, int | str]] = []
 
-    @contextmanager
-    def part(self, key: int | str, name: str) -> Iterator[None]:
+    def part(self, key: int | str, name: str) -> AbstractContextManager[None]:
         """Time what is done inside.
 
         Parameters
@@ -118,15 +114,15 @@ class Stopwatch:
         name : str
             What the trace calls it.
         """
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - begin
-            self.seconds[key] += spent
-            if len(self.spans) < MOST_SPANS:
-                block = key if isinstance(key, int) else None
-                self.spans.append(Span(name, begin, spent, block))
+        return _Part(self.seconds, self._spans, key, name)
+
+    @property
+    def spans(self) -> list[Span]:
+        """Each time by itself, up to `MOST_SPANS`."""
+        return [
+            Span(name, begin, spent, key if isinstance(key, int) else None)
+            for name, begin, spent, key in self._spans
+        ]
 
     @property
     def blocks(self) -> dict[int, float]:
@@ -137,3 +133,27 @@ class Stopwatch:
     def rest(self) -> dict[str, float]:
         """Seconds by name, of what is no block."""
         return {key: spent for key, spent in self.seconds.items() if isinstance(key, str)}
+
+
+class _Part(AbstractContextManager[None]):
+    """A part that is timed. It does little, as all that it does is time that belongs to none."""
+
+    __slots__ = ("_begin", "_key", "_name", "_seconds", "_spans")
+
+    def __init__(
+        self,
+        seconds: dict[int | str, float],
+        spans: list[tuple[str, float, float, int | str]],
+        key: int | str,
+        name: str,
+    ):
+        self._seconds, self._spans, self._key, self._name = seconds, spans, key, name
+
+    def __enter__(self) -> None:
+        self._begin = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        spent = time.perf_counter() - self._begin
+        self._seconds[self._key] += spent
+        if len(self._spans) < MOST_SPANS:
+            self._spans.append((self._name, self._begin, spent, self._key))

@@ -20,6 +20,9 @@ __all__ = ["BlockCost", "BuilderCost", "Profile", "load_profile", "save_profile"
 FORMAT = "nengograd-profile"
 VERSION = 2
 
+UNATTRIBUTED = "unattributed"
+"""The row of what a backend has taken without saying for what."""
+
 
 @dataclass(frozen=True)
 class BlockCost:

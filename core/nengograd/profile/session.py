@@ -21,7 +21,7 @@ from ..run.inputs import NO_FEEDS, Feeds
 from ..run.runner import INPUTS, RUN, Recorded, Runner
 from .cost import bytes_moved, memory, operations
 from .machine import this_machine
-from .report import BlockCost, Profile, save_profile
+from .report import UNATTRIBUTED, BlockCost, Profile, save_profile
 
 __all__ = [
     "DEFAULT_PATH",
@@ -141,7 +141,7 @@ class ProfiledRun:
         inside = _accounted(seen.measured)
         seen.rest = {
             "nodes and processes ahead of time": spent[INPUTS],
-            "calls of the backend, and measuring": max(spent[RUN] - inside, 0.0),
+            UNATTRIBUTED: max(spent[RUN] - inside, 0.0),
             "probe data and progress": max(seen.seconds - spent[RUN] - spent[INPUTS], 0.0),
         }
         build, assembled = runner.build, self._assemble_seconds
@@ -235,7 +235,7 @@ class ProfiledTraining:
         measured = within(self._trainer.stop_measuring(), end - times[middle])
         seen.measured, seen.steps = measured, len(times) - middle
         seen.seconds = end - times[middle]
-        seen.rest = {"data, optimizer and calls": max(seen.seconds - _accounted(measured), 0.0)}
+        seen.rest = {"data, callbacks and calls": max(seen.seconds - _accounted(measured), 0.0)}
         if middle > 0:
             seen.compile_seconds = times[1] - times[0]
         if middle > 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..arguments.table import check_arguments
 from .compare import comparison, differences
 from .repeat import quartiles
-from .report import BlockCost, Profile
+from .report import UNATTRIBUTED, BlockCost, Profile
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -153,7 +153,9 @@ def _summary(profile: Profile) -> list[str]:
         f"machine: copies {_amount(machine['bytes_per_second'])}B/s, multiplies "
         f"{_amount(machine['flops_per_second'])}flop/s",
         profile.method,
-        f"Blocks add up to {profile.explained:.0%} of a measured {profile.unit}.",
+        f"Blocks add up to {profile.explained:.0%} of a measured {profile.unit}, all rows to the "
+        f"whole of it; {_share(profile.rest.get(UNATTRIBUTED, 0.0), profile.whole)} are of unknown "
+        "cause.",
     ]
     if plain is None:
         lines.append(f"Too few were run for an unprofiled figure: run two or more {profile.unit}s.")
