@@ -32,9 +32,10 @@ TRACER = "notes of the tracer"
 _BLOCK = "block "
 _METHOD = (
     "The compiler's tracer notes each instruction of the compiled program while it runs, which "
-    "takes longer than a small instruction does. A fusion that computes for several blocks is "
-    "shared out by the number of its operations, a moment in which several threads compute by "
-    "their number, and the time to compile by the number of instructions."
+    "takes longer than a small instruction does. A fusion that computes for several blocks, and a "
+    "small loop that is one function, are shared out by the size of their operations, a moment in "
+    "which several threads compute by their number, and the time to compile by the number of "
+    "instructions."
 )
 
 

@@ -7,9 +7,11 @@ scope is told apart by its operation: what XLA adds is control of loops, and cop
 
 from __future__ import annotations
 
+import math
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 __all__ = [
     "CONTROL",
@@ -58,13 +60,23 @@ _KINDS = {
 """What operations are for that stand in no scope."""
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
 _SHAPE = r"(?:\((?:[^()]|\([^()]*\))*\)|\S+)"  # that of a tuple has comments in it, /*index=5*/
-_INSTRUCTION = re.compile(rf"^\s+(?:ROOT )?%?([\w.\-]+) = {_SHAPE} ([\w\-]+)\(")
-_CALLED = re.compile(r"(?:calls|to_apply)=%?([\w.\-]+)")
-_COUNTER = re.compile(r" = (?:pred|[su]\d+)\[\] ")
+_INSTRUCTION = re.compile(
+    rf"^\s+(?:ROOT )?%?([\w.\-]+) = ({_SHAPE}) ([\w\-]+)\(((?:[^()]|\([^()]*\))*)\)"
+)
+_CALLED = re.compile(
+    r"(?:calls|to_apply|body|condition|(?:branch|true|false)_computations?)=(\{[^}]*\}|%?[\w.\-]+)"
+)
+_OPERAND = re.compile(r"%([\w.\-]+)")
+_WORD = re.compile(r"[\w.\-]+")
+_AXES = re.compile(r"^\w+\[([\d,]*)\]")
+_COUNTER = re.compile(r"^(?:pred|[su]\d+)\[\]$")
 """An integer or a truth value by itself, which counts steps or ends a loop."""
 _NAME = re.compile(r'op_name="([^"]*)"')
 _SCOPE = re.compile(rf"block_(\d+)_end|part_({'|'.join(_PARTS)})_end")
 _WITHOUT_WORK = frozenset({"parameter", "constant", "broadcast", "get-tuple-element", "tuple"})
+_READ_ALL = frozenset({"dot", "reduce", "convolution", "reduce-window"})
+_CALLS = frozenset({"call", "while", "conditional"})
+_LOOSE = frozenset({CONTROL, COPIES, OTHER})
 
 
 def block_scope(index: int) -> str:
@@ -89,44 +101,107 @@ def owners(text: str) -> dict[str, dict[Owner, float]]:
     -------
     owners : dict
         For each instruction, by name, its owners with weights that sum to 1. A fusion is
-        shared by the operations that are in it.
+        shared by the operations that are in it, and so is a loop that XLA has compiled as one
+        function: by the size of what each computes, or of what it adds up.
     """
-    scoped: dict[str, Counter[Owner]] = {}
-    loose: dict[str, Counter[Owner]] = {}
-    lines = list(_lines(text))
-    for computation, _, operation, line in lines:
-        if operation in _WITHOUT_WORK:
-            continue
-        whose = _owner(line)
-        if whose == OTHER:
-            loose.setdefault(computation, Counter())[_unscoped(operation, line)] += 1
-        else:
-            scoped.setdefault(computation, Counter())[whose] += 1
+    work = _Work(_instructions(text))
     found: dict[str, dict[Owner, float]] = {}
-    for _, name, operation, line in lines:
-        called = _CALLED.search(line) if operation in ("fusion", "call") else None
-        body = called[1] if called else ""
-        whose = _owner(line)
-        if body in scoped:
-            counts = scoped[body]
-        elif whose != OTHER:
-            counts = Counter({whose: 1})
-        elif body in loose and not _COUNTER.search(line):
-            counts = loose[body]
-        else:
-            counts = Counter({_unscoped(operation, line): 1})
+    for instruction in work.all:
+        counts = work.of(instruction)
         total = sum(counts.values())
-        found[name] = {whose: n / total for whose, n in counts.items()}
+        found[instruction.name] = {whose: n / total for whose, n in counts.items()}
     return found
 
 
-def _unscoped(operation: str, line: str) -> Owner:
-    """What an operation is for that stands in no scope."""
-    return CONTROL if _COUNTER.search(line) else _KINDS.get(operation, OTHER)
+class _Instruction(NamedTuple):
+    """An instruction, with the name of the computation that it stands in."""
+
+    computation: str
+    name: str
+    shape: str
+    operation: str
+    operands: list[str]
+    line: str
+
+    @property
+    def owner(self) -> Owner:
+        """What it works for; without a scope, what its operation is for."""
+        name = _NAME.search(self.line)
+        whose = owner(name[1]) if name else OTHER
+        if whose != OTHER:
+            return whose
+        return CONTROL if _COUNTER.match(self.shape) else _KINDS.get(self.operation, OTHER)
+
+    @property
+    def called(self) -> list[str]:
+        """The computations that it calls."""
+        return [name for names in _CALLED.findall(self.line) for name in _WORD.findall(names)]
+
+    @property
+    def size(self) -> int:
+        """Elements of its result; 1 for what is no array."""
+        axes = _AXES.match(self.shape)
+        return math.prod(int(n) for n in axes[1].split(",") if n) if axes else 1
 
 
-def _lines(text: str) -> Iterator[tuple[str, str, str, str]]:
-    """Computation, name, operation and text of each instruction."""
+class _Work:
+    """Whom the instructions of a program work for, and how much."""
+
+    def __init__(self, instructions: Iterable[_Instruction]):
+        self.all = list(instructions)
+        self._by_name = {(x.computation, x.name): x for x in self.all}
+        self._bodies: dict[str, list[_Instruction]] = defaultdict(list)
+        for x in self.all:
+            self._bodies[x.computation].append(x)
+        self._known: dict[str, Counter[Owner]] = {}
+
+    def of(self, x: _Instruction) -> Counter[Owner]:
+        """What an instruction computes by itself, as far as a tracer does not see its parts."""
+        if x.operation == "fusion":
+            return self._fused(x)
+        inside = self._all_inside(x) if x.operation == "call" else None
+        return inside or Counter({x.owner: 1})
+
+    def _fused(self, x: _Instruction) -> Counter[Owner]:
+        """What is in a fusion; if anything in it has a scope, then that alone."""
+        inside, own = self._all_inside(x), x.owner
+        scoped = Counter({whose: n for whose, n in inside.items() if whose not in _LOOSE})
+        if scoped or own in (CONTROL, OTHER):
+            return scoped or (Counter({own: 1}) if own == CONTROL else inside or Counter({own: 1}))
+        return Counter({own: sum(inside.values()) or 1})
+
+    def _all_inside(self, x: _Instruction) -> Counter[Owner]:
+        """What all computations that an instruction calls compute."""
+        found: Counter[Owner] = Counter()
+        for name in x.called:
+            found.update(self._inside(name))
+        return found
+
+    def _inside(self, computation: str) -> Counter[Owner]:
+        if computation not in self._known:
+            found: Counter[Owner] = Counter()
+            for x in self._bodies[computation]:
+                if x.operation in _CALLS:
+                    found.update(self._all_inside(x))
+                elif x.operation == "fusion":
+                    found.update(self._fused(x))
+                elif x.operation not in _WITHOUT_WORK:
+                    found[x.owner] += self._size(x)
+            self._known[computation] = found
+        return self._known[computation]
+
+    def _size(self, x: _Instruction) -> int:
+        """Elements that an instruction computes, adds up or writes in place."""
+        operands = [self._by_name.get((x.computation, name)) for name in x.operands]
+        sizes = [operand.size for operand in operands if operand is not None]
+        if x.operation in _READ_ALL:
+            return max([x.size, *sizes])
+        if x.operation == "dynamic-update-slice" and len(sizes) > 1:
+            return sizes[1]
+        return x.size
+
+
+def _instructions(text: str) -> Iterator[_Instruction]:
     computation = ""
     for line in text.splitlines():
         head = _COMPUTATION.match(line)
@@ -135,12 +210,9 @@ def _lines(text: str) -> Iterator[tuple[str, str, str, str]]:
             continue
         match = _INSTRUCTION.match(line)
         if match:
-            yield computation, match[1], match[2], line
-
-
-def _owner(line: str) -> Owner:
-    name = _NAME.search(line)
-    return owner(name[1]) if name else OTHER
+            name, shape, operation, operands = match.groups()
+            given = _OPERAND.findall(operands)
+            yield _Instruction(computation, name, shape, operation, given, line)
 
 
 def owner(name: str) -> Owner:
