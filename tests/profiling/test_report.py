@@ -113,6 +113,25 @@ def test_a_replaced_builder_is_paired_with_the_one_before():
     assert comparison(old, new)[0] == Change("LIF x3 (LIFBuilder -> Mine)", 2e-6, 1e-6)
 
 
+def test_operators_that_run_in_other_blocks_are_paired_by_their_names():
+    host = "Python on the host"
+    old = profile([cost(0, 8e-6, name="Mine + Yours", operators=4, builder=host), cost(1)])
+    new = profile(
+        [
+            cost(0, 1e-6, name="Mine", operators=3, builder="MyBuilder"),
+            cost(1),
+            cost(2, 3e-6, name="Yours", operators=1, builder=host),
+            cost(3, 2e-6, name="Dot"),
+        ]
+    )
+    found = {c.name: (c.before, c.after) for c in comparison(old, new) if "x" in c.name}
+    assert found == {
+        f"Mine + Yours x4 -> Mine x3, Yours x1 ({host} -> MyBuilder, {host})": (8e-6, 4e-6),
+        "LIF x3 (LIFBuilder)": (1e-6, 1e-6),
+        "Dot x3 (LIFBuilder)": (0.0, 2e-6),
+    }
+
+
 def test_blocks_of_the_same_operators_are_paired_in_order():
     old = profile([cost(0, 1e-6), cost(1, 5e-6)])
     new = profile([cost(0, 4e-6), cost(1, 5e-6)])
@@ -182,7 +201,7 @@ def test_a_comparison_says_where_the_old_profile_is_of_something_else():
         ("[" * 100_000, "cannot be read"),
         ("[1]", "is no profile"),
         ('{"format": "nengograd-profile", "version": 99}', "version 99"),
-        ('{"format": "nengograd-profile", "version": 2, "blocks": []}', "is damaged"),
+        ('{"format": "nengograd-profile", "version": 3, "blocks": []}', "is damaged"),
     ],
 )
 def test_a_file_that_is_no_profile_is_named_with_what_is_wrong(tmp_path, text, complaint):

@@ -236,6 +236,10 @@ class Lowering:
         written = [*op.sets, *op.incs, *op.updates]
         node = self._feedable.get(written[0]) if written else None
         call = HostCall.of(op, self.is_time, node)
+        called = called_by(op)
+        # So texts and profiles call it the same, whether it has a builder or not.
+        is_served = called is getattr(op, "process", None) or called is getattr(op, "neurons", None)
+        named = {"name": type(called).__name__} if is_served else {}
         operands = [self.read(s) for s in call.reads]
         operands += [self.before(s) for s in call.sets_before]
         operands += [self.read(s) for s in call.updates]
@@ -246,7 +250,7 @@ class Lowering:
             self.alone() if layout is None else layout,
             operands,
             [s.size for s in results],
-            {"function": called_by(op)},
+            {"function": called, **named},
             label=operator_label(op),
             position=self._position,
             host=True,

@@ -155,7 +155,7 @@ def _check_profile(program: Program, profile: Profile) -> None:
             "it was measured while training, which runs another program: measure without --train",
             attr="profile",
         )
-    here = [(block.ops[0].name, len(block.ops)) for block in program.blocks]
+    here = [(block.name, len(block.ops)) for block in program.blocks]
     there = [(cost.name, cost.operators) for cost in profile.blocks]
     if here != there:
         raise ValidationError(

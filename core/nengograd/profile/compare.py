@@ -39,8 +39,10 @@ class Change:
 def comparison(old: Profile, new: Profile) -> list[Change]:
     """Compare two profiles of one model: what has become slower or faster.
 
-    Blocks are paired by their operators, whichever builder runs them: by order, where both profiles
-    have as many blocks of these operators, else they are added up.
+    Blocks are paired by their operators, whichever builder runs them, or the host: by order, where
+    both profiles have as many blocks of these operators, else they are added up. Operators that
+    run in other blocks now, since a builder merges them differently, are one row with all blocks of
+    their names.
 
     Parameters
     ----------
@@ -55,8 +57,14 @@ def comparison(old: Profile, new: Profile) -> list[Change]:
     check_arguments("profile.comparison", locals())
     changes = []
     before, after = _by_label(old), _by_label(new)
-    for label in dict.fromkeys([*before, *after]):
-        changes += _paired(label, before.get(label, []), after.get(label, []))
+    for label in before:
+        if label in after:
+            changes += _paired(label, before[label], after[label])
+    alone = [
+        [block for label, blocks in one.items() if label not in other for block in blocks]
+        for one, other in ((before, after), (after, before))
+    ]
+    changes += [_regrouped(*group) for group in _groups(*alone)]
     for cause in dict.fromkeys([*old.rest, *new.rest]):
         repeats = (old.rest_repeats.get(cause, []), new.rest_repeats.get(cause, []))
         seconds = (old.rest.get(cause, 0.0), new.rest.get(cause, 0.0))
@@ -77,6 +85,25 @@ def _paired(label: str, old: Sequence[BlockCost], new: Sequence[BlockCost]) -> l
     if len(old) == 1:
         return [_change(label, old, new)]
     return [_change(f"{label}, block {b.block}", [a], [b]) for a, b in zip(old, new, strict=True)]
+
+
+def _groups(
+    old: Sequence[BlockCost], new: Sequence[BlockCost]
+) -> list[tuple[list[BlockCost], list[BlockCost]]]:
+    """Blocks of either profile that have names of operators in common, one with the next."""
+    groups: list[tuple[set[str], list[BlockCost], list[BlockCost]]] = []
+    for side, block in [*((0, b) for b in old), *((1, b) for b in new)]:
+        names, before, after = set(block.names), [block][side:], [block][:side]
+        for group in [g for g in groups if g[0] & names]:
+            groups.remove(group)
+            names, before, after = names | group[0], group[1] + before, group[2] + after
+        groups.append((names, before, after))
+    return [(before, after) for _, before, after in groups]
+
+
+def _regrouped(old: Sequence[BlockCost], new: Sequence[BlockCost]) -> Change:
+    labels = [", ".join(dict.fromkeys(b.label for b in side)) for side in (old, new) if side]
+    return _change(" -> ".join(labels), old, new)
 
 
 def _change(name: str, old: Sequence[BlockCost], new: Sequence[BlockCost]) -> Change:

@@ -18,7 +18,7 @@ from .chrome import trace_events
 __all__ = ["BlockCost", "BuilderCost", "Profile", "load_profile", "save_profile"]
 
 FORMAT = "nengograd-profile"
-VERSION = 2
+VERSION = 3
 
 UNATTRIBUTED = "unattributed"
 """The row of what a backend has taken without saying for what."""
@@ -51,6 +51,8 @@ class BlockCost:
     state_bytes, value_bytes, constant_bytes : int
         Memory of the states that it reads, of the values that it makes, and of the constants and
         parameters that it reads.
+    objects : str
+        The objects of the network that it writes for: the first of them, and how many more.
     repeats : tuple of float
         ``seconds_per_step`` of each repetition; ``seconds_per_step`` is then their median. Empty
         for one measurement.
@@ -70,12 +72,18 @@ class BlockCost:
     state_bytes: int = 0
     value_bytes: int = 0
     constant_bytes: int = 0
+    objects: str = ""
     repeats: tuple[float, ...] = ()
 
     @property
     def label(self) -> str:
         """Name and number of operators."""
         return f"{self.name} x{self.operators}"
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its operators, of which there may be several on the host."""
+        return self.name.split(" + ")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ..run.inputs import NO_FEEDS, Feeds
 from ..run.runner import INPUTS, RUN, Recorded, Runner
 from .cost import bytes_moved, memory, operations
 from .machine import this_machine
+from .objects import Objects
 from .report import UNATTRIBUTED, BlockCost, Profile, save_profile
 
 __all__ = [
@@ -272,6 +273,7 @@ def summarize(
     steps = max(seen.steps, 1)
     counting = make_registry(build.registry.manager, "numpy")
     factor = 1 if steps_per_minibatch is None else 3 * steps_per_minibatch
+    objects = Objects(build.model)
     costs = []
     code = max(sum(measured.code.values()), 1)
     for index, block in enumerate(program.blocks):
@@ -281,7 +283,7 @@ def summarize(
         costs.append(
             BlockCost(
                 index,
-                block.ops[0].name,
+                block.name,
                 builder,
                 distribution,
                 len(block.ops),
@@ -292,6 +294,7 @@ def summarize(
                 written * factor,
                 None if flops is None else flops * factor,
                 *memory(program, index, options),
+                objects=objects.text(block),
             )
         )
     rest = {**measured.rest, **(seen.rest or {})}

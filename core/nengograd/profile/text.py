@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["print_comparison", "print_profile", "table"]
 
 
-_WIDE = 130
+_WIDE = 160
 """Characters from which on a table has all its columns."""
+
+_ROOM = 30
+"""Characters of the objects of a block that a table shows."""
 
 
 def _duration(seconds: float | None) -> str:
@@ -73,6 +76,11 @@ def _spread(repeats: Sequence[float]) -> str:
     return f"{_duration(low)} to {_duration(high)}"
 
 
+def _shortened(text: str) -> str:
+    """As much of a text as a column has room for."""
+    return text if len(text) <= _ROOM else f"{text[: _ROOM - 3]}..."
+
+
 def _plain_table(title: str, columns: list[str]) -> Table:
     from rich.box import SIMPLE
     from rich.table import Table
@@ -100,6 +108,7 @@ def _blocks(profile: Profile, is_wide: bool) -> Table:
         cells["memory"] = lambda b: _amount(b.state_bytes + b.value_bytes + b.constant_bytes) + "B"
     else:
         cells |= {
+            "objects": lambda b: _shortened(b.objects),
             "states": lambda b: _amount(b.state_bytes) + "B",
             "values": lambda b: _amount(b.value_bytes) + "B",
             "constants": lambda b: _amount(b.constant_bytes) + "B",

@@ -36,9 +36,7 @@ def explain(program: Program) -> str:
         size = sum(program.arrays[i].size for i in block.outputs)
         reads = ", ".join(_reading(program, view) for view in block.operands)
         where = " (on the host)" if block.host else ""
-        lines.append(
-            f"{number:>5}  {block.ops[0].name + where:24}{len(block.ops):>10}{size:>10}  {reads}"
-        )
+        lines.append(f"{number:>5}  {block.name + where:24}{len(block.ops):>10}{size:>10}  {reads}")
     gathers = sum(
         len(view.runs) > 1 and not program.is_constant(view)
         for block in program.blocks
@@ -65,7 +63,7 @@ def _reading(program: Program, view: View) -> str:
 def _reasons(program: Program) -> list[str]:
     by_kind: dict[str, list[int]] = defaultdict(list)
     for number, block in enumerate(program.blocks):
-        by_kind[block.ops[0].name].append(number)
+        by_kind[block.name].append(number)
     lines = []
     for kind, numbers in by_kind.items():
         for first, second in pairwise(numbers):
@@ -76,7 +74,9 @@ def _reasons(program: Program) -> list[str]:
 
 def _reason(program: Program, first: Block, second: Block) -> str:
     """The reason why two blocks of a kind are not one."""
-    if first.host or second.host:
+    if first.host != second.host:
+        return "one runs on the host, because there is no builder for it that takes it"
+    if first.host:
         return (
             "the host runs operators in Nengo's order, and another operator comes between, or the "
             "second needs results of the first"

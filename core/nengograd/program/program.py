@@ -171,7 +171,12 @@ class Block:
     @property
     def label(self) -> str:
         """Kind and number of operators."""
-        return f"{self.ops[0].name} x{len(self.ops)}"
+        return f"{self.name} x{len(self.ops)}"
+
+    @property
+    def name(self) -> str:
+        """The name of its operators; on the host they may be of several types."""
+        return " + ".join(dict.fromkeys(op.name for op in self.ops))
 
 
 @dataclass(eq=False)

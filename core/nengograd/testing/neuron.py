@@ -198,7 +198,7 @@ class NeuronConformance(NeuronDraws):
         net = self._network(self._neuron, other)
         with self.open(net, backend) as sim:
             name = type(self._neuron).__name__
-            blocks = [b for b in sim.program.blocks if b.ops[0].name == name]
+            blocks = [b for b in sim.program.blocks if b.name == name and not b.host]
             if len(blocks) != 1:
                 raise ConformanceError(
                     f"two ensembles of {name} became {len(blocks)} blocks; what they may differ "
