@@ -71,9 +71,7 @@ def called_builders(
     function = StepFunction(program, registry, options, make_namespace(dtype))
     fixed = {a.id: np.asarray(a.initial, dtype) for a in program.arrays.values() if a.is_fixed}
     fixed.update(function.hoist(fixed))
-    state = {
-        i: np.broadcast_to(x, (*batch, x.size)) for i, x in program.initial_state(dtype).items()
-    }
+    state: Mapping[int, np.ndarray] = program.initial_state(dtype, batch)
     run_host = host_of(program, batch)
     records: list[list[np.ndarray]] = [[] for _ in program.outputs]
     with np.errstate(all="ignore"):
@@ -88,6 +86,12 @@ def called_builders(
     return [np.array(record) for record in records], state
 
 
+def first_state(executable: NumpyExecutable) -> dict[int, np.ndarray]:
+    options = executable.options
+    arrays = executable.program.initial_state(options.dtype, options.batch, executable.parameters())
+    return executable.make_state(arrays)
+
+
 def of_both(
     program: Program, registry: Any, options: Options
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], NumpyExecutable]:
@@ -97,7 +101,7 @@ def of_both(
     executable = NumpyExecutable(program, registry, options)
     with np.errstate(all="ignore"):
         after, found = executable.run(
-            executable.initial_state(), inputs, STEPS, 1, host_of(program, options.batch)
+            first_state(executable), inputs, STEPS, 1, host_of(program, options.batch)
         )
     assert after.keys() == state.keys()
     pairs = list(zip(found, expected, strict=True))
@@ -230,7 +234,7 @@ def assert_same(one: Mapping[int, np.ndarray], other: Mapping[int, np.ndarray]) 
 
 def test_a_run_leaves_what_it_was_given_and_what_it_returned_alone() -> None:
     executable, run_host, inputs = executable_of(loop())
-    begin = executable.initial_state()
+    begin = first_state(executable)
     kept = copied(begin)
     middle, first = executable.run(begin, inputs[:7], 7, 1, run_host)
     kept_middle, kept_first = copied(middle), [x.copy() for x in first]
@@ -252,7 +256,7 @@ def test_the_host_may_keep_what_it_gets() -> None:
         kept.extend((x, x.copy()) for x in operands)
         return run_host(number, step, operands)
 
-    executable.run(executable.initial_state(), inputs, STEPS, 1, keeping)
+    executable.run(first_state(executable), inputs, STEPS, 1, keeping)
     assert kept
     for found, expected in kept:
         assert_array_equal(found, expected)
@@ -264,7 +268,7 @@ class Stop(BaseException):
 
 def test_a_step_that_is_broken_off_at_any_line_leaves_the_state_before_it() -> None:
     executable, run_host, inputs = executable_of(loop(8))
-    begin = executable.initial_state()
+    begin = first_state(executable)
     before, _ = executable.run(begin, inputs[:3], 3, 1, run_host)
     _, whole = executable.run(begin, inputs, STEPS, 1, run_host)
     lines = 0
@@ -306,7 +310,7 @@ def test_a_step_that_is_broken_off_at_any_line_leaves_the_state_before_it() -> N
 
 def test_values_are_those_of_the_step_and_states_those_before_it() -> None:
     executable, run_host, inputs = executable_of(loop(), minibatch_size=2)
-    state, _ = executable.run(executable.initial_state(), inputs[:3], 3, 1, run_host)
+    state, _ = executable.run(first_state(executable), inputs[:3], 3, 1, run_host)
     values = executable.values(state, inputs[3], 4, run_host)
     after, outputs = executable.run(state, inputs[3:4], 1, 4, run_host)
     program = executable.program
@@ -340,8 +344,8 @@ def test_parameters_change_and_the_source_stays(size: int | None) -> None:
         array.initial = values[array.id]
     fresh = NumpyExecutable(program, registry, options)
     inputs, run_host = inputs_for(program, options.batch), host_of(program, options.batch)
-    state = executable.initial_state()
-    assert_same(state, fresh.initial_state())
+    state = first_state(executable)
+    assert_same(state, first_state(fresh))
     one, other = (x.run(state, inputs, STEPS, 1, run_host) for x in (executable, fresh))
     assert_same(one[0], other[0])
     assert (executable.source(), executable.compilations) == (source, compilations)

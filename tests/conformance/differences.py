@@ -81,7 +81,9 @@ class DifferenceTrainer(Trainer):
 
     def record(self, values, inputs):
         self.executable.set_parameters(values)
-        state = self.executable.initial_state()
+        program, options = self.executable.program, self.executable.options
+        arrays = program.initial_state(options.dtype, options.batch, values)
+        state = self.executable.make_state(arrays)
         try:
             return self.executable.run(state, inputs, len(inputs), 1, None)[1]
         except PartialRun as partial:

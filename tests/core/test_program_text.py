@@ -139,6 +139,15 @@ def test_a_program_can_be_asked_for_its_parts() -> None:
     np.testing.assert_array_equal(state[2], [0, 1, 2, 3])
 
 
+def test_the_first_state_has_the_axes_that_are_asked_for_and_is_no_part_of_the_program() -> None:
+    program = small_program()
+    for batch in ((), (2,)):
+        state = program.initial_state(batch=batch)
+        np.testing.assert_array_equal(state[2], np.broadcast_to([0, 1, 2, 3], (*batch, 4)))
+        state[2] += 1
+    np.testing.assert_array_equal(program.arrays[2].initial, [0, 1, 2, 3])
+
+
 def test_the_text_says_which_states_begin_with_parameters() -> None:
     arrays = {
         0: Array(0, "parameter", 2, np.ones(2), "weights"),

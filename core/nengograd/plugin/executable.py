@@ -107,14 +107,6 @@ class Executable(Measurable, ABC):
     compilations: int = 0
     """Number of times that this program has been compiled."""
 
-    def initial_state(self) -> Any:
-        """The state before the first step: what `make_state` makes of the initial values."""
-        batch = self.options.batch
-        initial = self.program.initial_state(self.options.dtype, self.parameters())
-        return self.make_state(
-            {i: np.broadcast_to(value, (*batch, value.size)) for i, value in initial.items()}
-        )
-
     def parameters(self) -> Mapping[int, NDArray[Any]]:
         """The parameter arrays, by id, of which training may make initial values of states.
 
@@ -124,7 +116,10 @@ class Executable(Measurable, ABC):
 
     @abstractmethod
     def make_state(self, arrays: Mapping[int, NDArray[Any]]) -> Any:
-        """Make a state of arrays such as `read` returns."""
+        """Make a state of arrays ``([minibatch,] size)``, by id.
+
+        They are what `Program.initial_state` or `read` has returned, and stay the caller's.
+        """
 
     @abstractmethod
     def run(
@@ -135,7 +130,7 @@ class Executable(Measurable, ABC):
         Parameters
         ----------
         state : object
-            The state that `initial_state` or an earlier call returned. It stays valid.
+            The state that `make_state` or an earlier call returned. It stays valid.
         inputs : (n, ..., size) array
             Inputs of each step.
         n : int

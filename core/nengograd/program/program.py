@@ -284,16 +284,26 @@ class Program:
         return self.arrays[source].name
 
     def initial_state(
-        self, dtype: Any = np.float64, parameters: Mapping[int, NDArray[Any]] | None = None
+        self,
+        dtype: Any = np.float64,
+        batch: tuple[int, ...] = (),
+        parameters: Mapping[int, NDArray[Any]] | None = None,
     ) -> dict[int, NDArray[Any]]:
-        """The state before the first step, without a batch axis.
+        """The state before the first step.
 
         Parameters
         ----------
         dtype : dtype
             Of the arrays.
+        batch : tuple of int
+            Leading axes of the arrays: ``(minibatch_size,)``, or ``()`` for none.
         parameters : mapping, optional
-            Parameter arrays, by id; by default as the program was made.
+            Parameter arrays, by id, of which `starts` reads; by default as the program was made.
+
+        Returns
+        -------
+        state : dict of (*batch, size) arrays
+            New arrays, by id.
         """
         state = {}
         for array in self.by_role("state"):
@@ -303,7 +313,7 @@ class Program:
                 known = {s: self.arrays[s].initial for s in view.sources} | dict(parameters or {})
                 value = view.gather(known, dtype=dtype)  # type: ignore[arg-type]
             assert value is not None
-            state[array.id] = np.asarray(value, dtype=dtype)
+            state[array.id] = np.array(np.broadcast_to(value, (*batch, array.size)), dtype=dtype)
         return state
 
     def shared_states(self) -> set[Any]:

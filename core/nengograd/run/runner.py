@@ -89,10 +89,14 @@ class Runner:
 
     def start_over(self, seed: int) -> None:
         """Go back to the state before the first step."""
-        self.state = self.executable.initial_state()
+        self.reset_state()
         self.runtime = Runtime(self.program, self.build, seed, self.build.options)
         self.n_steps = 0
         self._nan_search = NanSearch(self.build, self._stop_at_nan)
+
+    def reset_state(self) -> None:
+        """Let states hold what they do before the first step, with the parameters of now."""
+        self.state = self.executable.make_state(_first_state(self.executable))
 
     # -- running
 
@@ -245,7 +249,7 @@ class Runner:
 
     def write_states(self, written: Mapping[Any, NDArray[Any]]) -> None:
         """Change what states hold, by signal: (..., size) arrays."""
-        arrays = self._own(self.state)
+        arrays = self._own_state()
         for signal, values in written.items():
             self.program.signals[signal].scatter(values, arrays)
         self.state = self.executable.make_state(arrays)
@@ -262,7 +266,7 @@ class Runner:
         parameters : mapping
             Parameter arrays of the old program, by id: in the other one, they may be states.
         """
-        state = self._own(executable.initial_state(), executable)
+        state = _first_state(executable)
         program.carry_over(self.program, self.arrays(parameters), state)
         self.runtime.follow(program)
         self.state = executable.make_state(state)
@@ -307,7 +311,7 @@ class Runner:
         seed : int
             Of random processes.
         """
-        state = self._own(executable.initial_state(), executable)
+        state = _first_state(executable)
         program.carry_over(self.program, self.arrays(parameters), state)
         self.build, self.program, self.executable = build, program, executable
         self.feedable = feedable_nodes(program)
@@ -318,19 +322,17 @@ class Runner:
         """Change parameter arrays, by id; and, before the first step, states that begin as they."""
         self.executable.set_parameters(values)
         if self.program.starts and not self.n_steps:
-            state = dict(self.executable.read(self.state))
-            first = self.executable.read(self.executable.initial_state())
+            state, first = dict(self.executable.read(self.state)), _first_state(self.executable)
             state.update((i, first[i]) for i in self.program.starts)
             self.state = self.executable.make_state(state)
 
-    def _own(self, state: Any, executable: Executable | None = None) -> dict[int, NDArray[Any]]:
-        """Arrays of a state that may be written to."""
-        arrays = (executable or self.executable).read(state)
-        return {i: np.array(x) for i, x in arrays.items()}
+    def _own_state(self) -> dict[int, NDArray[Any]]:
+        """Copies of the state's arrays, by id, which may be written to."""
+        return {i: np.array(x) for i, x in self.executable.read(self.state).items()}
 
     def go_on_from(self, other: Runner) -> None:
         """Take over where another simulation of the same program is; that one stays there."""
-        self.state = self.executable.make_state(other._own(other.state))
+        self.state = self.executable.make_state(other._own_state())
         self.runtime.write(other.runtime.read())
         self.n_steps = other.n_steps
 
@@ -342,6 +344,13 @@ class Runner:
         """Go back to where the simulation was."""
         vars(self).update(remembered)
         self.runtime.follow(self.program)
+
+
+def _first_state(executable: Executable) -> dict[int, NDArray[Any]]:
+    """The state before the first step, as new arrays, with the parameters of an executable."""
+    program, options = executable.program, executable.options
+    parameters = executable.parameters() if program.starts else None
+    return program.initial_state(options.dtype, options.batch, parameters)
 
 
 def _timed(stopwatch: Stopwatch, part: str, call: Callable[..., _T]) -> Callable[..., _T]:

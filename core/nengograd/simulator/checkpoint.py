@@ -109,7 +109,7 @@ def load_file(
             if state:
                 _put_state(sim, parts, file, allow_nonfinite)
             elif not sim.n_steps:
-                parts.runner.state = parts.runner.executable.initial_state()
+                parts.runner.reset_state()
         except BaseException:
             undo()
             raise
