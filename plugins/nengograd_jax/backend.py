@@ -17,7 +17,7 @@ from nengograd.plugin.registry import Registry
 from nengograd.plugin.tensor_function import TensorFunction
 from nengograd.plugin.trainer import Trainer
 from nengograd.program.program import Program
-from nengograd_xla.running import LoopExecutable, SegmentExecutable
+from nengograd_xla.running import make_executable
 
 from . import flags, processes
 from .devices import device_names, find_devices
@@ -54,11 +54,10 @@ class JaxBackend(Backend):
                 "processes cannot do together: choose a device of this process instead of "
                 f"device={options.device!r}, and each simulates all items by itself"
             )
-        kind = SegmentExecutable if program.host_blocks else LoopExecutable
         most = max((array.size for array in program.arrays.values()), default=0)
         in_parallel = most * placement.items_of(options.n_items) > _MANY
         primitives = JaxPrimitives(options.dtype, placement, in_parallel)
-        return kind(program, registry, options, primitives)
+        return make_executable(program, registry, options, primitives)
 
     def trainer(self, program: Program, registry: Registry, options: Options) -> Trainer:
         """Prepare a program for training."""

@@ -14,7 +14,7 @@ from nengograd.plugin.registry import Registry
 from nengograd.plugin.tensor_function import TensorFunction
 from nengograd.plugin.trainer import Trainer
 from nengograd.program.program import Program
-from nengograd_xla.running import LoopExecutable, SegmentExecutable
+from nengograd_xla.running import make_executable
 
 from .devices import device_names, find_device
 from .executable import TensorFlowPrimitives
@@ -43,12 +43,10 @@ class TensorFlowBackend(Backend):
         device, jit = find_device(options.device), options.jit is not False
         primitives = TensorFlowPrimitives(options.dtype, device, jit)
         outside = outside_of_compiler(program, options.jit)
-        if not program.host_blocks and not outside:
-            return LoopExecutable(program, registry, options, primitives)
         warn_of_nodes(
             program, outside, "TensorFlow runs it by itself, between compiled parts of each step"
         )
-        return SegmentExecutable(program, registry, options, primitives, outside)
+        return make_executable(program, registry, options, primitives, outside)
 
     def trainer(self, program: Program, registry: Registry, options: Options) -> Trainer:
         """Prepare a program for training."""

@@ -20,10 +20,26 @@ from nengograd.run.step_function import StepFunction
 from .primitives import Compiled, Fenced, Primitives
 from .tracer import Tracer
 
-__all__ = ["State", "XlaExecutable"]
+__all__ = ["State", "XlaExecutable", "steps_per_call"]
 
 _CHUNK = 256
 _CHUNK_BYTES = 2**24
+
+
+def steps_per_call(program: Program, options: Options) -> int:
+    """Steps for one call: as many as make calls cheap, but inputs and records not large.
+
+    Parameters
+    ----------
+    program : Program
+        What is run.
+    options : Options
+        dtype, minibatch and unrolling, of which it is a multiple.
+    """
+    row = sum(a.size for a in program.by_role("input")) + sum(v.size for v in program.outputs)
+    row_bytes = max(row, 1) * options.n_items * options.dtype.itemsize
+    chunk = max(min(_CHUNK, _CHUNK_BYTES // row_bytes), 1)
+    return -(-chunk // options.unroll) * options.unroll
 
 
 class State(NamedTuple):
@@ -54,6 +70,11 @@ class XlaExecutable(Executable):
         How to run it.
     primitives : Primitives
         The library.
+
+    Attributes
+    ----------
+    one : int32 array
+        A 1 on the device, for compiled functions that take what the compiler must not know.
     """
 
     def __init__(
@@ -76,19 +97,13 @@ class XlaExecutable(Executable):
                 a.id: primitives.new_parameter(np.asarray(a.initial))
                 for a in program.by_role("parameter")
             }
+            self.one = primitives.array(np.ones((), np.int32))
         initial = [a.initial for a in program.arrays.values() if a.initial is not None]
         primitives.check_same("models", initial)
         self.state_ids = [a.id for a in program.by_role("state")]
         self.input_id = next((a.id for a in program.by_role("input")), None)
         self.input_size = sum(a.size for a in program.by_role("input"))
-        self.chunk = self._chunk()
-
-    def _chunk(self) -> int:
-        """Steps for one call: as many as make calls cheap, but inputs and records not large."""
-        row = max(self.input_size + sum(view.size for view in self.program.outputs), 1)
-        row *= self.options.n_items * self.options.dtype.itemsize
-        chunk = max(min(_CHUNK, _CHUNK_BYTES // row), 1)
-        return -(-chunk // self.options.unroll) * self.options.unroll
+        self.chunk = steps_per_call(program, options)
 
     def _array(self, x: Any, batch_axis: int | None = None) -> Any:
         return self.primitives.array(np.asarray(x, self.options.dtype), batch_axis)

@@ -1,32 +1,31 @@
-"""The two ways of running a program: one compiled loop, or compiled segments of each step."""
+"""The ways of running a program: one compiled loop, or each step part by part."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nengograd.plugin.executable import Executable, Host, Options, PartialRun
-from nengograd.plugin.manager import make_registry
+from nengograd.plugin.executable import Executable, Host, Options
 from nengograd.plugin.measuring import Measured
 from nengograd.plugin.registry import Registry
 from nengograd.program.nan import has_nan
 from nengograd.program.operators import AddOuter
 from nengograd.program.program import Program
-from nengograd.program.segments import Segment
+from nengograd.program.segments import Segment, split
 from nengograd.program.views import View
 
 from .executable import State, XlaExecutable
 from .hlo import INPUTS, NAN, RECORDS, STATES
+from .on_numpy import NumpyStepExecutable, compiled_parts
 from .primitives import Primitives
 from .segments import SegmentedStep
 from .tracer import ARGUMENTS, LAUNCH, RESULTS, STEPS, noted, part
 
-__all__ = ["LoopExecutable", "SegmentExecutable"]
+__all__ = ["LoopExecutable", "SegmentExecutable", "make_executable"]
 
 
 class LoopExecutable(XlaExecutable):
@@ -63,7 +62,6 @@ class LoopExecutable(XlaExecutable):
         ]
         self._steps = self.compiled(self._loop, "steps", specs)
         with primitives.context():
-            self._one = primitives.array(np.ones((), np.int32))
             self._no_row = self._array(np.zeros((1, *self._input_shape[1:])), 1)
             self._no_rows = self._array(np.zeros(self._input_shape), 1)
         self._is_first = True
@@ -165,7 +163,7 @@ class LoopExecutable(XlaExecutable):
         """The arguments for n steps: their number, the inputs of a single one, those of several."""
         if n == 1:
             # A copy: a library may read the memory of what it is given after the call.
-            return self._one, np.array(inputs, self.options.dtype), self._no_rows
+            return self.one, np.array(inputs, self.options.dtype), self._no_rows
         if n < self._input_shape[0]:
             padded = np.empty(self._input_shape, dtype=self.options.dtype)  # the rest is not read
             padded[:n] = inputs
@@ -180,8 +178,10 @@ class SegmentExecutable(XlaExecutable):
     ----------
     program, registry, options, primitives
         As for `XlaExecutable`.
-    outside : collection of int
-        Indices of blocks that the library computes without XLA.
+    segments : sequence of Segment
+        The parts of a step.
+    compiled : collection of int
+        Numbers of those that are compiled; the others run on NumPy.
     """
 
     def __init__(
@@ -190,11 +190,10 @@ class SegmentExecutable(XlaExecutable):
         registry: Registry,
         options: Options,
         primitives: Primitives,
-        outside: Collection[int] = (),
+        segments: Sequence[Segment],
+        compiled: Collection[int],
     ):
         super().__init__(program, registry, options, primitives)
-        with primitives.context():
-            self._one = primitives.array(np.ones((), np.int32))
         self._step = SegmentedStep(
             program,
             registry,
@@ -202,13 +201,9 @@ class SegmentExecutable(XlaExecutable):
             self.function,
             self.fixed,
             self._compile_segment,
-            primitives.call_seconds,
-            outside,
+            segments,
+            compiled,
         )
-        # Where nothing is compiled, NumPy's own backend takes least for a step.
-        self._numpy: Executable | None = None
-        if self._step.is_on_numpy:
-            self._numpy = _on_numpy(program, registry, options)
 
     def _compile_segment(
         self, function: Callable[..., Any], name: str, segment: Segment
@@ -221,41 +216,20 @@ class SegmentExecutable(XlaExecutable):
 
         specs = [self.primitives.spec((), np.dtype(np.int32)), *map(self.spec, segment.needs)]
         run = self.compiled(fenced, name, specs, segment.compiles)
-        return lambda *arrays: run(self._one, *arrays)
+        return lambda *arrays: run(self.one, *arrays)
 
     def set_parameters(self, values: Mapping[int, NDArray[Any]]) -> None:
         """Change parameter arrays, by id, without compiling anew."""
         super().set_parameters(values)
         self._step.set_parameters(values)
-        if self._numpy is not None:
-            self._numpy.set_parameters(values)
 
     def run(
         self, state: State, inputs: NDArray[Any], n: int, first: int, host: Host
     ) -> tuple[State, list[NDArray[Any]]]:
         """Run n steps; see `Executable.run`."""
-        if self._numpy is not None:
-            return self._run_on_numpy(self._numpy, state, inputs, n, first, host)
         begin = dict(zip(self.state_ids, state.arrays, strict=True))
         with self.primitives.context(), part(self._tracer, STEPS):
             return self._step.run(begin, inputs, n, first, host, self._state)
-
-    def _run_on_numpy(
-        self,
-        numpy: Executable,
-        state: State,
-        inputs: NDArray[Any],
-        n: int,
-        first: int,
-        host: Host,
-    ) -> tuple[State, list[NDArray[Any]]]:
-        begin = numpy.make_state(self.read(state))
-        try:
-            after, records = numpy.run(begin, inputs, n, first, host)
-        except PartialRun as part:
-            made = self._state(numpy.read(part.state))
-            raise PartialRun(made, part.outputs, part.steps) from part.__cause__
-        return self._state(numpy.read(after)), records
 
     def _state(self, arrays: Mapping[int, Any]) -> State:
         made = tuple(arrays[i] for i in self.state_ids)
@@ -265,23 +239,42 @@ class SegmentExecutable(XlaExecutable):
         """Note each instruction of compiled segments, and what runs on the host."""
         super().start_measuring(folder)
         self._step.tracer = self._tracer
-        if self._numpy is not None:
-            self._numpy.start_measuring()
 
     def stop_measuring(self) -> Measured:
         """What each block has taken."""
         self._step.tracer = None
-        measured = super().stop_measuring()
-        return measured if self._numpy is None else self._numpy.stop_measuring()
+        return super().stop_measuring()
 
 
-def _on_numpy(program: Program, registry: Registry, options: Options) -> Executable | None:
-    """The program on the backend `numpy`, if there is one."""
-    found = registry.manager.usable.get("numpy")
-    if found is None:
-        return None
-    builders = make_registry(registry.manager, "numpy")
-    return found.load().compile(program, builders, replace(options, device=None))
+def make_executable(
+    program: Program,
+    registry: Registry,
+    options: Options,
+    primitives: Primitives,
+    outside: Collection[int] = (),
+) -> Executable:
+    """Prepare a program for running, in the way that takes least time for a step.
+
+    Parameters
+    ----------
+    program, registry, options, primitives
+        As for `XlaExecutable`.
+    outside : collection of int
+        Indices of blocks that the library computes without XLA.
+
+    Returns
+    -------
+    executable : Executable
+        One compiled loop, if XLA compiles all blocks. Otherwise each step is run part by part, or
+        as a whole on NumPy where `compiled_parts` finds that no part is worth a call.
+    """
+    if not program.host_blocks and not outside:
+        return LoopExecutable(program, registry, options, primitives)
+    segments = split(program, outside)
+    compiled = compiled_parts(program, registry, options, segments, primitives.call_seconds)
+    if not compiled and "numpy" in registry.manager.usable:
+        return NumpyStepExecutable(program, registry, options, primitives)
+    return SegmentExecutable(program, registry, options, primitives, segments, compiled)
 
 
 def _matrix_states(program: Program) -> dict[int, tuple[int, ...]]:

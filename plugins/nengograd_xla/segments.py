@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,8 +12,8 @@ from nengograd.plugin.executable import Host, Options, PartialRun
 from nengograd.plugin.manager import make_registry
 from nengograd.plugin.namespace import make_namespace
 from nengograd.plugin.registry import Registry
-from nengograd.program.program import Block, Program
-from nengograd.program.segments import Segment, split
+from nengograd.program.program import Program
+from nengograd.program.segments import Segment
 from nengograd.run.step_function import StepFunction
 
 from .attribution import block_note
@@ -25,18 +24,6 @@ __all__ = ["Compile", "SegmentedStep"]
 Compile = Callable[[Callable[..., Any], str, Segment], Callable[..., Sequence[Any]]]
 """``compile(function, name, segment)``: a function of the arrays that the segment needs, compiled;
 ``function`` takes the values of parameters before them, by id."""
-
-_CROSSING = 2e-6
-_BLOCK = 2e-6
-_NEURONS = 20e-6
-_ELEMENT = 0.7e-9
-"""Seconds: of an array that goes to a compiled function or comes back, of a block
-and of neurons on NumPy, and of an element beyond what the compiled function takes. They were
-measured once; a rule decides by them, so that a script gives the same numbers wherever it runs."""
-
-
-_FLAT = 0.5
-"""What a step takes as one function of the NumPy backend, over what its blocks take alone."""
 
 _RESULTS = "results"
 """Where the table has what a compiled segment returns beside the arrays that it gives."""
@@ -68,8 +55,6 @@ class _Visit(NamedTuple):
 class SegmentedStep:
     """Runs one step after the other: each segment compiled or on NumPy, host blocks in Python.
 
-    Where a segment is small, calling a compiled function takes longer than NumPy needs for it.
-
     Parameters
     ----------
     program : Program
@@ -84,10 +69,10 @@ class SegmentedStep:
         ``fixed(parameters)`` returns the table of what is the same in all steps, while tracing.
     compile : callable
         See `Compile`.
-    call : float
-        Seconds that calling a compiled function takes.
-    outside : collection of int
-        Indices of blocks that are compiled each by itself, since XLA does not take them.
+    segments : sequence of Segment
+        The parts of a step, in order.
+    compiled : collection of int
+        Numbers of those that are compiled; see `nengograd_xla.on_numpy.compiled_parts`.
     """
 
     def __init__(
@@ -98,65 +83,27 @@ class SegmentedStep:
         function: StepFunction,
         fixed: Callable[[Mapping[int, Any]], dict[Any, Any]],
         compile: Compile,
-        call: float,
-        outside: Collection[int] = (),
+        segments: Sequence[Segment],
+        compiled: Collection[int],
     ):
         self._program = program
-        self._registry = registry
         self._options = options
         self._function = function
         self._fixed = fixed
         self.tracer: Tracer | None = None
-        self.segments = split(program, outside)
+        self.segments = segments
         self._input_id = next((a.id for a in program.by_role("input")), None)
         self._readers = [function.reader(view) for view in program.outputs]
         self._updates = {i: function.updater(view) for i, view in program.updates.items()}
         self._compiled: dict[int, Callable[..., Sequence[Any]]] = {}
+        for number in sorted(compiled):
+            segment, name = segments[number], f"segment{number}_of_step"
+            self._compiled[number] = compile(self._runner(segment), name, segment)
+        indices = {i for number in self._compiled for i in segments[number].blocks}
         numpy = make_registry(registry.manager, "numpy")
-        for number, segment in enumerate(self._large(numpy, call)):
-            if segment is not None:
-                name = f"segment{number}_of_step"
-                self._compiled[number] = compile(self._runner(segment), name, segment)
-        compiled = {i for number in self._compiled for i in self.segments[number].blocks}
-        self._on_host = _HostSide(program, numpy, options, compiled)
-        self._ends_on_host = len(self.segments) - 1 not in self._compiled
+        self._on_host = _HostSide(program, numpy, options, indices)
+        self._ends_on_host = len(segments) - 1 not in self._compiled
         self._visits = self._plan()
-
-    @property
-    def is_on_numpy(self) -> bool:
-        """Whether nothing is compiled, since all segments are small."""
-        return not self._compiled
-
-    def _large(self, numpy: Registry, call: float) -> list[Segment | None]:
-        """The segments that are compiled, with None for those that NumPy runs in less time."""
-        costs = [self._compiled_seconds(segment, call) for segment in self.segments]
-        times = [self._numpy_seconds(segment, numpy) for segment in self.segments]
-        large = [time >= cost for time, cost in zip(times, costs, strict=True)]
-        calls = sum(cost for cost, is_large in zip(costs, large, strict=True) if is_large)
-        if _FLAT * sum(times) < calls:
-            return [None] * len(times)
-        return [x if is_large else None for x, is_large in zip(self.segments, large, strict=True)]
-
-    def _compiled_seconds(self, segment: Segment, call: float) -> float:
-        """What calling a compiled segment takes, beside what it computes."""
-        crossing = len(segment.needs) + len(segment.gives)
-        if segment is self.segments[-1]:
-            crossing += len(self._program.updates) + len(self._program.outputs)
-        return call + _CROSSING * crossing
-
-    def _numpy_seconds(self, segment: Segment, numpy: Registry) -> float:
-        """What NumPy takes for a segment; infinity where it has no builders for it."""
-        blocks = [self._program.blocks[i] for i in segment.blocks]
-        if not segment.compiles or not all(_has_builder(numpy, block) for block in blocks):
-            return math.inf
-        return sum(map(self._seconds, blocks))
-
-    def _seconds(self, block: Block) -> float:
-        items = int(np.prod(self._options.batch))
-        sizes = [view.size for view in block.operands]
-        sizes += [self._program.arrays[i].size for i in block.outputs]
-        call = _NEURONS if self._registry.operators[block.kind].fenced else _BLOCK
-        return call + _ELEMENT * items * sum(sizes)
 
     def _runner(self, segment: Segment) -> Callable[..., list[Any]]:
         """The function of a segment, to be traced."""
@@ -360,10 +307,3 @@ class _HostSide:
         """The next state, and what is recorded."""
         state = {i: read(table) for i, read in self._updates.items()}
         return state, [read(table) for read in self._outputs]
-
-
-def _has_builder(registry: Registry, block: Block) -> bool:
-    """Whether a registry can run a block."""
-    served = block.served
-    known = {*registry.neurons, *registry.processes}
-    return block.kind in registry.operators and (served is None or served.kind in known)

@@ -411,3 +411,18 @@ def test_what_tensorflow_has_traced_is_left_for_tensorboard(tmp_path):
     ) as sim:
         sim.run_steps(20, profile=tmp_path / "p.json")
     assert list(tmp_path.rglob("*.xplane.pb"))
+
+
+@pytest.mark.needs("write_graph")
+def test_a_run_of_which_nothing_is_compiled_is_traced_for_tensorboard_as_well(backend, tmp_path):
+    with nengo.Network() as net:
+        doubled = nengo.Node(lambda t, x: 2 * x, size_in=1)
+        nengo.Connection(nengo.Node(lambda t: t), doubled, synapse=None)
+        probe = nengo.Probe(doubled)
+    options = {"backend": backend, "tensorboard": str(tmp_path), "progress_bar": False}
+    with nengograd.Simulator(net, dtype="float64", **options) as sim:
+        sim.run_steps(20, profile=tmp_path / "p.json")
+        assert sim.compilations == 0
+        np.testing.assert_allclose(sim.data[probe][:, 0], 2 * sim.trange(), rtol=1e-12)
+        assert all(block.seconds_per_step > 0 for block in sim.profile.blocks)
+    assert list(tmp_path.rglob("*.xplane.pb"))

@@ -147,7 +147,7 @@ class CheckedStep:
         return outputs
 
     def _called_as(self, error: Exception, operands: Sequence[Any]) -> str:
-        """How the function of an operator is called, where it takes other arguments; else nothing."""
+        """How an operator's function is called, where it takes other arguments; else nothing."""
         if not isinstance(error, TypeError) or "argument" not in str(error):
             return ""
         if str(error).startswith(f"{getattr(self._step, '__qualname__', None)}()"):
