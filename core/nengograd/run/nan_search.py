@@ -147,7 +147,19 @@ class NanSearch:
         self._model = build.model
         self._options = build.options
 
-    def check(
+    def is_clean(self, executable: Executable, ran: Ran) -> bool:
+        """Whether steps that have been run made no NaN.
+
+        Parameters
+        ----------
+        executable : Executable
+            What ran.
+        ran : Ran
+            What came of it.
+        """
+        return not isinstance(ran.error, _NanOperand) and not _is_nan(executable, ran)
+
+    def find(
         self,
         program: Program,
         executable: Executable,
@@ -157,14 +169,14 @@ class NanSearch:
         log: HostLog,
         ran: Ran,
     ) -> Ran:
-        """Look at steps that have been run, one for each row of the inputs.
+        """Find the step that has made a NaN, among some that are not clean.
 
         Parameters
         ----------
         program : Program
             What was run.
         executable, state, inputs, first
-            See `Executable.run`: what ran, and where it began.
+            See `Executable.run`: what ran, one step for each row of the inputs, and where it began.
         log : HostLog
             What has called the host blocks.
         ran : Ran
@@ -173,12 +185,10 @@ class NanSearch:
         Returns
         -------
         ran : Ran
-            The same, or where a step has made a NaN, what was complete before that step, with a
-            `nengo.exceptions.SimulationError`.
+            What was complete before the step that has made a NaN, with a
+            `nengo.exceptions.SimulationError`; the same, or all of them, where it was given.
         """
         is_broken_off = isinstance(ran.error, _NanOperand)
-        if not is_broken_off and not _is_nan(executable, ran):
-            return ran
         clean = self._before_nan(executable, state, inputs, ran, first, log)
         error = self._examine(program, executable, clean, inputs[clean.steps :], first, log)
         if error is not None:

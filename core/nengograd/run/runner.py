@@ -208,21 +208,24 @@ class Runner:
 
     def _advance(self, inputs: NDArray[Any], first: int, host: Host) -> Ran:
         """Run a step for each row of the inputs, up to an error or to a step that makes a NaN."""
-        search, log = self._nan_search, None
-        if search.enabled:
-            log = HostLog(self.program, self.build.options.batch, host)
+        program, executable, search = self.program, self.executable, self._nan_search
+        log = None
+        if search.enabled and program.host_blocks:
+            log = HostLog(program, self.build.options.batch, host)
             host = log.call
         try:
-            after = self.executable.run(self.state, inputs, len(inputs), first, host)
-            if self.executable is not self._checked:
-                check_run(self.executable, after, len(inputs))
-                self._checked = self.executable
+            after = executable.run(self.state, inputs, len(inputs), first, host)
+            if executable is not self._checked:
+                check_run(executable, after, len(inputs))
+                self._checked = executable
             ran = Ran(*after, len(inputs))
         except PartialRun as stopped:
             ran = Ran.partly(stopped)
-        if log is None:
+        if not search.enabled or search.is_clean(executable, ran):
             return ran
-        return search.check(self.program, self.executable, self.state, inputs, first, log, ran)
+        if log is None:
+            log = HostLog(program, self.build.options.batch, host)
+        return search.find(program, executable, self.state, inputs, first, log, ran)
 
     # -- what it computes with
 
