@@ -40,6 +40,8 @@ class JaxPrimitives(Primitives):
         Whether to share out each large operation to the cores of a CPU.
     """
 
+    single_steps_pay = True
+
     def __init__(self, dtype: np.dtype[Any], placement: Placement, in_parallel: bool):
         super().__init__(dtype)
         self._placement = placement

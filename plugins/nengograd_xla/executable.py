@@ -230,8 +230,9 @@ class XlaExecutable(Executable):
 
     def has_nan(self, state: State) -> bool:
         """Whether a state has a NaN."""
+        found = state.has_nan
         # bool() of an array of JAX's takes ten times as long as NumPy's view of it.
-        return bool(np.asarray(state.has_nan))
+        return found if isinstance(found, bool) else bool(np.asarray(found))
 
     def values(
         self, state: State, inputs: NDArray[Any], step: int, host: Host

@@ -92,10 +92,13 @@ class Primitives(ABC):
         Whether XLA compiles. It does not if the user has switched it off.
     call_seconds : float
         What calling a compiled function takes. It was measured once, as a rule decides by it.
+    single_steps_pay : bool
+        Whether single steps gain enough from a program of their own to compile one.
     """
 
     compiles = True
     call_seconds = 30e-6
+    single_steps_pay = False
 
     def __init__(self, dtype: np.dtype[Any]):
         self.dtype = dtype

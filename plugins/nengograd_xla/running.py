@@ -23,6 +23,7 @@ from .hlo import INPUTS, NAN, RECORDS, STATES
 from .on_numpy import NumpyStepExecutable, compiled_parts
 from .primitives import Primitives
 from .segments import SegmentedStep
+from .single_steps import SingleSteps
 from .tracer import ARGUMENTS, LAUNCH, RESULTS, STEPS, noted, part
 
 __all__ = ["LoopExecutable", "SegmentExecutable", "make_executable"]
@@ -66,30 +67,41 @@ class LoopExecutable(XlaExecutable):
             self._no_rows = self._array(np.zeros(self._input_shape), 1)
         self._is_first = True
         self._unnoted = self._parts = (self._given, self._steps, self._read)
+        self._single_steps = SingleSteps(self, self._repeat)
 
     def _loop(
         self, parameters: Mapping[int, Any], n: Any, row: Any, rows: Any, *state: Any
     ) -> list[Any]:
-        options, outputs = self.options, self.program.outputs
-        fixed = self.fixed(parameters)
         where = self.function.xp.where
 
-        def inputs(i: Any) -> Any:
+        def inputs_of(i: Any) -> Any:
             with self.primitives.part_scope(INPUTS):
                 return where(n == 1, row[0], rows[i])
 
-        with self.predicate(n > 0):
-            carried, records = self.primitives.loop(
-                lambda i, carried: self._step(fixed, partial(inputs, i), carried),
-                n,
-                self._shaped(state, self._carried_shapes),
-                [(self.chunk, *options.batch, view.size) for view in outputs],
-                options.unroll,
-            )
-        end = self._shaped(carried, self._flat_shapes)
+        end, records = self._repeat(parameters, n, inputs_of, self.chunk, state)
         with self.primitives.part_scope(NAN):
             found = self._any_nan(end)
         return [*end, found, *records]
+
+    def _repeat(
+        self,
+        parameters: Mapping[int, Any],
+        n: Any,
+        inputs_of: Callable[[Any], Any],
+        most: int,
+        state: Sequence[Any],
+    ) -> tuple[list[Any], Sequence[Any]]:
+        options, outputs = self.options, self.program.outputs
+        fixed = self.fixed(parameters)
+        with self.predicate(n > 0):
+            carried, records = self.primitives.loop(
+                lambda i, carried: self._step(fixed, partial(inputs_of, i), carried),
+                n,
+                self._shaped(state, self._carried_shapes),
+                [(most, *options.batch, view.size) for view in outputs],
+                options.unroll,
+            )
+        return self._shaped(carried, self._flat_shapes), records
 
     def _shaped(self, state: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[Any]:
         """State arrays in the shapes in which blocks see them, or the loop carries them.
@@ -132,6 +144,8 @@ class LoopExecutable(XlaExecutable):
         if self._is_first:
             self.primitives.check_same("inputs of a run", [inputs])
             self._is_first = False
+        if self._tracer is None and self._single_steps.take(n):
+            return self._single_steps.run(state, inputs)
         is_part = n < self._input_shape[0]
         arguments, call, results = self._parts
         with self.primitives.context():
