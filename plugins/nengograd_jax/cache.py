@@ -38,8 +38,10 @@ _lock = threading.Lock()
 def cache_folder() -> Path | None:
     """Where compiled programs of this machine are kept, or None if they are not.
 
-    What is compiled uses all that a processor can. In a home folder that several machines share,
-    each kind of processor has a folder of its own.
+    What is compiled uses all that a processor can, and is cut into parts for as many cores as the
+    process may use, of which JAX's key knows nothing. In a home folder that several machines share,
+    each kind of processor and number of cores has a folder of its own. XLA's flags, options of the
+    compilation and the number of devices are in JAX's key.
     """
     setting = os.environ.get(CACHE, "")
     if setting.lower() == "off" or jax.config.values[_FOLDER] is not None:
@@ -62,7 +64,15 @@ def _machine() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         wanted = ("flags", "Features", "model name")
         able += "".join(sorted({line for line in lines if line.startswith(wanted)}))
+    able += f" {_cores()}"
     return hashlib.sha256(able.encode()).hexdigest()[:16]
+
+
+def _cores() -> int | None:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 @contextmanager

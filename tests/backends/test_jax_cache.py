@@ -79,3 +79,42 @@ def test_a_cache_that_jax_was_given_is_left_as_it_is(tmp_path: Path) -> None:
     given = {"JAX_COMPILATION_CACHE_DIR": str(own), "XDG_CACHE_HOME": str(tmp_path / "ours")}
     assert run(**given)[1] == str(own)
     assert not (tmp_path / "ours").exists()
+
+
+USED = "\n    import jax; jax.numpy.ones(3).sum()"
+"""JAX has started before, without what nengograd tells XLA."""
+
+ONE_CORE = "\n    import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that a plain process has filled."""
+    folder = tmp_path_factory.mktemp("cache")
+    run(NENGOGRAD_CACHE=str(folder))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("before", "variables"),
+    [
+        ("", {"XLA_FLAGS": "--xla_cpu_enable_fast_math=true"}),
+        ("", {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}),
+        (USED, {}),
+        pytest.param(
+            ONE_CORE,
+            {},
+            marks=pytest.mark.skipif(
+                len(getattr(os, "sched_getaffinity", lambda _: [0])(0)) < 2,
+                reason="this process has one core, or cannot choose one",
+            ),
+        ),
+    ],
+    ids=["a flag", "two devices", "jax used before", "one core"],
+)
+def test_processes_that_compile_in_other_ways_do_not_share_programs(
+    filled: Path, before: str, variables: dict[str, str]
+) -> None:
+    known = len(entries(filled))
+    assert run(before, NENGOGRAD_CACHE=str(filled), **variables)[0] == "0"
+    assert len(entries(filled)) > known
