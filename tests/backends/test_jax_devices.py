@@ -112,6 +112,25 @@ def test_each_item_is_that_of_nengo(device: Any, function: Any) -> None:
 
 
 @on_four
+def test_many_single_steps_give_the_numbers_of_a_run() -> None:
+    found = []
+    for by_step in (False, True):
+        net = learner()
+        with make_sim(net) as sim:
+            many = 130 * len(sim.program.blocks)
+            values = np.zeros((SIZE, many, 2)) + np.linspace(-1, 1, SIZE)[:, None, None]
+            if by_step:
+                compiled = sim.compilations
+                for _ in range(many):
+                    sim.step(input_feeds={net.drive: values[:, :1]})
+                assert sim.compilations == compiled + 2
+            else:
+                sim.run_steps(many, input_feeds={net.drive: values})
+            found.append(sim.data[net.out])
+    np.testing.assert_array_equal(*found)
+
+
+@on_four
 def test_devices_exchange_nothing_within_a_step(tmp_path: Path) -> None:
     with make_sim(learner(), tensorboard=str(tmp_path)):
         (path,) = tmp_path.rglob("steps.hlo.txt")
