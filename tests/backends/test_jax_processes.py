@@ -87,6 +87,27 @@ def test_two_processes_take_the_course_of_one(tmp_path: Path) -> None:
         np.testing.assert_allclose(two[name], value, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+def test_two_processes_go_on_with_the_optimizer_that_two_others_saved(tmp_path: Path) -> None:
+    train = """
+path = folder / "checkpoint"
+with nengograd.Simulator(net, **options) as sim:
+    if PART == "second":
+        sim.load_params(path, include_optimizer=True)
+    n_epochs = 4 if PART == "whole" else 2
+    history = sim.train(inputs, targets, "adam", n_epochs=n_epochs)
+    if PART == "first":
+        sim.save_params(path, include_optimizer=True)
+    say(loss=history["loss"])
+"""
+    losses = {
+        part: figures(run(tmp_path / "train.py", f"PART = '{part}'\n{MODEL}{train}", 2))["loss"]
+        for part in ("whole", "first", "second")
+    }
+    gone_on = [*losses["first"], *losses["second"]]
+    assert len(gone_on) == len(set(gone_on)) == 4
+    np.testing.assert_allclose(gone_on, losses["whole"], rtol=1e-9)
+
+
 def test_one_that_dies_ends_the_other_and_a_checkpoint_lets_both_go_on(tmp_path: Path) -> None:
     train = """
 path = folder / "checkpoint.npz"
