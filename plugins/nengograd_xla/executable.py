@@ -121,6 +121,8 @@ class XlaExecutable(Executable):
         made = self.primitives.compile(function, name, self._parameters, specs, by_xla)
         self._functions.append(made)
         arguments, parameters = self.primitives.arguments, self._parameters
+        if not parameters:
+            return made
         return lambda *arrays: made(*arguments(parameters), *arrays)
 
     def spec(self, identity: int) -> Any:

@@ -166,7 +166,9 @@ class Runner:
         """
         last, end = self.n_steps + steps, self.n_steps + self.executed(steps)
         chunk = max(self.executable.chunk // self.unroll, 1) * self.unroll
-        host = partial(self.runtime.run_host, feeds=feeds)
+        host = self.runtime.run_host
+        if feeds is not NO_FEEDS:
+            host = partial(host, feeds=feeds)
         read, advance = self.runtime.inputs.read, self._advance
         if stopwatch is not None:
             read, advance = _timed(stopwatch, INPUTS, read), _timed(stopwatch, RUN, advance)
