@@ -1,4 +1,4 @@
-"""Dense layers of Keras, and layers that wrap others."""
+"""Dense layers of Keras."""
 
 from __future__ import annotations
 
@@ -45,13 +45,4 @@ def convert_dense(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tens
     )
 
 
-@over_time
-def convert_time_distributed(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tensor:
-    """The layer inside, in each step of a temporal model."""
-    (x,) = inputs
-    if x.has_time or type(layer.layer).__name__ in ("Dense", "Activation", "ReLU", "LeakyReLU"):
-        return to.inner(layer.layer)
-    return to.fallback("it does the same along the first axis; temporal=True makes that time")
-
-
-DENSE = {"Dense": convert_dense, "TimeDistributed": convert_time_distributed}
+DENSE = {"Dense": convert_dense}

@@ -24,11 +24,13 @@ def nengograd_converters() -> Mapping[type | str, Callable[..., Any] | ModelRead
     from .recurrent import RECURRENT
     from .reshaping import RESHAPING
     from .statistics import STATISTICS
+    from .steps import STEPS
 
     found: dict[type | str, Any] = {
         f"keras.layers.{name}": converter
         for names in (
             ACTIVATIONS, CONVOLUTIONS, DENSE, MERGING, POOLING, RECURRENT, RESHAPING, STATISTICS,
+            STEPS,
         )
         for name, converter in names.items()
     }  # fmt: skip

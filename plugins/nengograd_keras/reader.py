@@ -37,6 +37,8 @@ class KerasReader(ModelReader):
         import keras
 
         node = call.details
+        if node is None:  # a layer in another one, of a single input
+            return call.layer
         first, *others = [*node.arguments.args, *node.arguments.kwargs.values()]
         is_plain = isinstance(call.layer, keras.layers.Layer) and all(x is None for x in others)
         if is_plain and isinstance(first, keras.KerasTensor):
@@ -49,6 +51,15 @@ class KerasReader(ModelReader):
             parts = dict(zip(map(id, node.input_tensors), _apart(given, shapes), strict=True))
         args, options = node.arguments.fill_in(parts)
         return keras.Model(given, call.layer(*args, **options), name=_name(call))
+
+    def steps(self, call: LayerCall, inference_only: bool) -> ModelGraph | None:
+        """The calls of a model in TimeDistributed; see `ModelReader.steps`."""
+        import keras
+
+        inner = getattr(call.layer, "layer", None)
+        if type(call.layer) is not keras.layers.TimeDistributed or not _is_graph(inner):
+            return None
+        return self.read(inner, inference_only)
 
     def trained(
         self, model: Any, inputs: Sequence[Any], targets: Sequence[Any], rate: float

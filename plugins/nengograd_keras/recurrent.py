@@ -8,6 +8,8 @@ from nengo.exceptions import ValidationError
 
 from nengograd.plugin.model_reader import over_time
 
+from .steps import layer_of_step
+
 if TYPE_CHECKING:
     from nengograd.conversion.layer import LayerConversion
     from nengograd.conversion.tensor import Tensor
@@ -27,16 +29,8 @@ def convert_recurrent(layer: Any, inputs: list[Tensor], to: LayerConversion) -> 
             "or returns states",
             attr="temporal",
         )
-    config = {
-        **layer.get_config(),
-        "stateful": True,
-        "return_sequences": False,
-        "name": f"{layer.name}_step",
-    }
-    one = type(layer).from_config(config)
-    one.build((1, 1, *x.shape))
-    one.set_weights(list(to.weights))
-    one.trainable = layer.trainable
+    changes = {"stateful": True, "return_sequences": False, "name": f"{layer.name}_step"}
+    one = layer_of_step(layer, (1, *x.shape), to, **changes)
     to.reasons.append("it is recurrent, and goes on from step to step")
     return to.tensor_node(one, to.same(x, (1, *x.shape)), to.call.shapes[0][-1:])
 

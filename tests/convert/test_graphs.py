@@ -25,7 +25,7 @@ def check(model: Any, converted: Any, backend: str = "numpy") -> None:
     expected = expected if isinstance(expected, (list, tuple)) else [expected]
     for found, wanted in zip(outputs(converted, inputs, backend), expected, strict=True):
         wanted = np.asarray(wanted)
-        found = found if wanted.ndim == found.ndim and found.shape[1] > 1 else found[:, -1]
+        found = found if found.size == wanted.size else found[:, -1]
         np.testing.assert_allclose(found, wanted.reshape(found.shape), rtol=1e-4, atol=1e-5)
 
 
@@ -162,6 +162,16 @@ def test_the_time_axis_of_a_model_is_that_of_the_simulation() -> None:
     check(model, converted)
 
 
+def test_normalization_is_folded_into_the_layer_before_it_over_time() -> None:
+    model = sequential(
+        [L.Dense(4, name="dense"), L.BatchNormalization(name="norm"), L.ReLU()], (6, 2)
+    )
+    converted = nengograd.convert(model, temporal=True, inference_only=True, allow_fallback=False)
+    assert converted.layers["norm"] is converted.layers["dense"]
+    check(model, converted)
+    assert converted.verify(backend="numpy")
+
+
 def test_a_layer_over_images_may_be_distributed_over_time() -> None:
     layers = [L.TimeDistributed(L.Conv2D(2, 2, activation="relu")), L.TimeDistributed(L.Flatten())]
     model = sequential([*layers, L.Dense(2)], (5, 3, 3, 1))
@@ -192,7 +202,7 @@ def test_a_recurrent_layer_that_is_given_its_sequence_at_once_is_a_tensor_node()
         (L.Conv1D(2, 3), (5, 2), "'conv1d.*', a Conv1D, does not do the same in each step"),
         (L.Flatten(), (5, 2), "a Flatten, does not do the same in each step"),
         (L.GlobalAveragePooling1D(), (5, 2), "would need all of it at once"),
-        (L.LayerNormalization(), (5, 2), "no converter for LayerNormalization"),
+        (L.GroupNormalization(1), (5, 2), "no converter for GroupNormalization"),
         (L.LSTM(2, go_backwards=True), (5, 2), "goes backwards"),
         (L.BatchNormalization(axis=1, trainable=False), (5, 2), "all of it at once"),
         (L.Rescaling(np.ones((5, 1))), (5, 2), "all of it at once"),
@@ -201,6 +211,107 @@ def test_a_recurrent_layer_that_is_given_its_sequence_at_once_is_a_tensor_node()
 def test_what_needs_all_steps_at_once_is_refused(layer: Any, shape: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         nengograd.convert(keras.Sequential([keras.Input(shape), layer]), temporal=True)
+
+
+@pytest.mark.needs("tensorflow")
+@pytest.mark.parametrize(
+    "layer",
+    [L.Dropout(0.5), L.Softmax(), L.MaxPooling1D(2), L.BatchNormalization(), L.GRU(2), L.PReLU()],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_layer_without_a_meaning_may_be_distributed_over_time(layer: Any) -> None:
+    kind = type(layer)
+    for temporal in (True, False):
+        each = L.TimeDistributed(kind.from_config(layer.get_config()), name="each")
+        model = sequential([each], (5, 4, 3))
+        with pytest.warns(NengoWarning, match="'each' .TimeDistributed., since"):
+            converted = nengograd.convert(model, temporal=temporal)
+        assert isinstance(converted.layers["each"], nengograd.TensorNode)
+        check(model, converted, "tensorflow")
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        L.AveragePooling2D(2),
+        L.GlobalAveragePooling2D(),
+        L.Flatten(),
+        L.UpSampling2D(2),
+        L.ZeroPadding2D(1),
+        L.Rescaling(2.0, 1.0),
+        L.BatchNormalization(axis=1, trainable=False),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_what_is_distributed_along_an_axis_that_is_no_time_is_connections(layer: Any) -> None:
+    model = sequential([L.TimeDistributed(layer)], (3, 4, 4, 2))
+    layer.trainable = False
+    check(model, nengograd.convert(model, allow_fallback=False))
+
+
+@pytest.mark.needs("tensorflow")
+@pytest.mark.parametrize(
+    "layer",
+    [L.Softmax(), L.LayerNormalization(axis=2), L.BatchNormalization(axis=2), L.ELU()],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_layer_that_does_the_same_in_each_step_is_a_tensor_node_of_a_step(layer: Any) -> None:
+    model = sequential([layer], (5, 4))
+    with pytest.warns(NengoWarning, match=f"'{layer.name}' .{type(layer).__name__}., since"):
+        converted = nengograd.convert(model, temporal=True)
+    check(model, converted, "tensorflow")
+
+
+@pytest.fixture(scope="module")
+def images_over_time() -> Any:
+    """A model with branches, in each step of another one."""
+    x = keras.Input((4, 4, 1))
+    y = L.BatchNormalization(name="norm")(L.Conv2D(3, 2, name="conv")(x))
+    y = L.AveragePooling2D(2, padding="same", name="pool")(L.ReLU(name="relu")(y))
+    merged = L.Concatenate(axis=3, name="both")([y, L.ZeroPadding2D(0, name="none")(y)])
+    inner = keras.Model(x, L.Dense(2, "tanh", name="end")(L.Flatten(name="flat")(merged)))
+    layers = [L.TimeDistributed(inner, name="each"), L.Dense(3, name="last")]
+    return sequential(layers, (5, 4, 4, 1))
+
+
+def test_a_model_may_be_distributed_over_time(images_over_time: Any) -> None:
+    model = images_over_time
+    converted = nengograd.convert(
+        model, temporal=True, inference_only=True, allow_fallback=False,
+        scale_firing_rates={"each/relu": 3.0},
+    )  # fmt: skip
+    check(model, converted)
+    assert converted.verify(backend="numpy")
+    each = model.get_layer("each")
+    assert converted.layers[each] is converted.layers["each/end"]
+    assert converted.layers[each.output] is converted.layers["each/end"]
+    rates = converted.report(converted.random_inputs(), backend="numpy").layers
+    assert [(layer.name, layer.scale) for layer in rates] == [("each/relu", 3), ("each/end", 1)]
+
+
+@pytest.mark.needs("tensorflow")
+def test_a_model_along_an_axis_that_is_no_time_is_a_tensor_node(images_over_time: Any) -> None:
+    with pytest.warns(NengoWarning, match="'each' .TimeDistributed., since"):
+        check(images_over_time, nengograd.convert(images_over_time), "tensorflow")
+
+
+@pytest.mark.needs("tensorflow")
+def test_a_model_in_a_model_over_time_goes_along_its_own_axis() -> None:
+    rows = keras.Sequential(
+        [keras.Input((3, 2)), L.TimeDistributed(L.Dense(4, "relu")), L.Flatten()]
+    )
+    model = sequential([L.TimeDistributed(rows, name="each"), L.Dense(2)], (5, 3, 2))
+    converted = nengograd.convert(model, temporal=True, allow_fallback=False)
+    check(model, converted)
+    assert converted.verify(training=True, backend="tensorflow")
+
+
+@pytest.mark.parametrize("layer", [L.SpatialDropout1D(0.5), L.Dropout(0.5, noise_shape=(1, 1, 3))])
+def test_what_drops_the_same_in_all_steps_cannot_run_step_by_step(layer: Any) -> None:
+    model = sequential([layer], (5, 3))
+    with pytest.raises(ValidationError, match=f"{layer.name}.*drops the same in all steps"):
+        nengograd.convert(model, temporal=True)
+    check(model, nengograd.convert(model, temporal=True, inference_only=True))
 
 
 def test_a_normalization_that_is_distributed_over_time_does_not_count_its_axis() -> None:

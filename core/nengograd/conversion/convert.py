@@ -16,6 +16,7 @@ from .converted import Converted, as_items
 from .lookup import Converters
 from .network import build_network
 from .options import Options, RateTarget
+from .steps import with_steps
 
 __all__ = ["convert"]
 
@@ -118,6 +119,8 @@ def convert(
         allow_fallback=bool(allow_fallback),
     )
     graph = reader.read(model, options.inference_only)
+    if options.temporal:
+        graph = with_steps(graph, reader, options.inference_only)
     if isinstance(scale_firing_rates, RateTarget):
         options.rates.update(_rates(graph, scale_firing_rates))
     network = build_network(graph, reader, converters, options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import nengo
@@ -19,7 +19,13 @@ from .lookup import Converters
 from .options import Options, scaled
 from .tensor import Activation, Tensor
 
-__all__ = ["LayerConversion"]
+__all__ = ["ALIKE_IN_STEPS", "LayerConversion"]
+
+ALIKE_IN_STEPS = (
+    "A layer that is meant for each step by itself, as one is in TimeDistributed of Keras, can be "
+    "a tensor node; without temporal=True any layer can"
+)
+"""What would be right where a layer cannot be converted step by step."""
 
 
 @dataclass
@@ -198,7 +204,7 @@ class LayerConversion:
         raise ValidationError(
             f"{self.call.name!r}, a {type(self.call.layer).__name__}, does not do the same in each "
             "step: with temporal=True the first axis of each tensor is time, and this layer would "
-            "need all of it at once",
+            f"need all of it at once. {ALIKE_IN_STEPS}",
             attr="temporal",
         )
 
@@ -224,12 +230,39 @@ class LayerConversion:
             together = self.select(self.inputs, np.arange(size), (size,))
         return self.tensor_node(function, together, self.shape)
 
-    def inner(self, layer: Any) -> Any:
-        """What the converter of a layer within the layer makes of the same inputs and weights."""
+    def inner(self, layer: Any, inputs: Sequence[Tensor] | None = None) -> Any:
+        """What the converter of a layer within the layer makes of the same weights.
+
+        Parameters
+        ----------
+        layer : object
+            The layer within, which does the same along the first axis of this layer's inputs.
+        inputs : sequence of Tensor, optional
+            What it gets: one element of that axis. By default the layer's own inputs, which in a
+            temporal model are those of one step, and otherwise all elements at once.
+        """
         found = self.converters.find(layer)
-        if found is None:
-            return self.fallback(f"there is no converter for {type(layer).__name__} in it")
-        return found[0](layer, self.inputs, self)
+        is_known = found is not None and not isinstance(found[0], ModelReader)
+        reason = f"there is no converter for {type(layer).__name__} in it"
+        if inputs is None and not any(x.has_time for x in self.inputs):
+            if found is None or not is_known:
+                return self.fallback(reason)
+            return found[0](layer, self.inputs, self)
+        call = replace(self.call, layer=layer, wrapper=self.call.layer, details=None)
+        given = self.inputs if inputs is None else list(inputs)
+        inside = replace(self, call=call, inputs=given).in_a_step()
+        if found is None or not is_known:
+            result = inside.fallback(reason)
+        else:
+            result = found[0](layer, inside.inputs, inside)
+        self.neurons, self.scale = inside.neurons, inside.scale
+        return result
+
+    def in_a_step(self) -> LayerConversion:
+        """The conversion of the same call as it is in one step, where there is no time."""
+        shapes = tuple(shape[1:] for shape in self.call.shapes)
+        inputs = [replace(x, has_time=False) for x in self.inputs]
+        return replace(self, call=replace(self.call, shapes=shapes), inputs=inputs)
 
     def connect(
         self, x: Tensor, target: Any, transform: Any = None, trainable: bool = True

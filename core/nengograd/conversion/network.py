@@ -15,7 +15,7 @@ from nengo.exceptions import BuildError, NengoException, NengoWarning, Validatio
 
 from ..config import configure_settings
 from ..plugin.model_reader import LayerCall, ModelGraph, ModelReader, is_over_time
-from .layer import LayerConversion
+from .layer import ALIKE_IN_STEPS, LayerConversion
 from .lookup import Converters
 from .options import Options
 from .tensor import Tensor
@@ -99,6 +99,8 @@ def build_network(
         for call in graph.calls:
             inputs = [made.tensors[key] for key in call.inputs]
             to = LayerConversion(call, inputs, options, reader, converters)
+            if call.is_by_step:
+                to = to.in_a_step()
             tensors = _convert(to, converters, is_shared=uses[id(call.layer)] > 1)
             made.tensors.update(zip(call.outputs, tensors, strict=True))
             made.layers.append(ConvertedLayer(call, tensors, to.neurons, to.scale, to.reasons))
@@ -112,13 +114,13 @@ def build_network(
 def _convert(to: LayerConversion, converters: Converters, is_shared: bool) -> list[Tensor]:
     """Convert one call, and check what its converter has returned."""
     call, options = to.call, to.options
-    if call.is_identity:
-        return [to.same(to.inputs[0])]
     found = converters.find(call.layer)
     kind = type(call.layer).__name__
     who = f"The converter of {kind} ({found[1] if found else ''}) for {call.name!r}"
-    if found is None or isinstance(found[0], ModelReader):
-        result: Any = _without(to, f"there is no converter for {kind}, see nengograd_converters")
+    if call.is_identity:
+        result: Any = to.same(to.inputs[0])
+    elif found is None or isinstance(found[0], ModelReader):
+        result = _without(to, f"there is no converter for {kind}, see nengograd_converters")
     elif options.temporal and not is_over_time(found[0]) and any(x.has_time for x in to.inputs):
         to.refuse_time()
     elif is_shared and not (options.split_shared_weights or options.inference_only):
@@ -138,22 +140,26 @@ def _convert(to: LayerConversion, converters: Converters, is_shared: bool) -> li
     if len(tensors) != len(call.shapes) or not all(isinstance(x, Tensor) for x in tensors):
         raise BuildError(f"{who} has returned {result!r}; {len(call.shapes)} Tensor are needed")
     return [
-        _checked(x, shape, who, options.temporal)
+        _checked(x, shape, who, options.temporal, call.is_by_step)
         for x, shape in zip(tensors, call.shapes, strict=True)
     ]
 
 
 def _without(to: LayerConversion, reason: str) -> Tensor:
     if any(x.has_time for x in to.inputs):
-        raise ValidationError(f"{to.call.name!r} cannot be converted: {reason}", attr="temporal")
+        raise ValidationError(
+            f"{to.call.name!r} cannot be converted: {reason}. {ALIKE_IN_STEPS}", attr="temporal"
+        )
     return to.fallback(reason)
 
 
-def _checked(x: Tensor, shape: tuple[int | None, ...], who: str, temporal: bool) -> Tensor:
+def _checked(
+    x: Tensor, shape: tuple[int | None, ...], who: str, temporal: bool, is_step: bool
+) -> Tensor:
     """A converter's tensor, which knows whether the model has a time axis there."""
     if x.shape == shape or (temporal and x.shape == shape[1:]):
         if x.obj.size_out == x.size:
-            return dataclasses.replace(x, has_time=len(x.shape) < len(shape))
+            return dataclasses.replace(x, has_time=is_step or len(x.shape) < len(shape))
         raise BuildError(f"{who} has returned {x.obj}, with {x.obj.size_out} outputs for {x.shape}")
     raise BuildError(f"{who} has returned a tensor of shape {x.shape}; it is {shape} in the model")
 

@@ -139,8 +139,10 @@ class Options:
 
 
 def _is_layer(key: Any, call: LayerCall) -> bool:
-    return key is call.layer or (
-        isinstance(key, str) and key in (call.name, call.name.partition("#")[0])
+    return (
+        key is call.layer
+        or (key is call.wrapper and key is not None)
+        or (isinstance(key, str) and key in (call.name, call.name.partition("#")[0]))
     )
 
 

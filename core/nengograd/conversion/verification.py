@@ -13,6 +13,7 @@ from ..plugin.model_reader import ModelGraph, ModelReader
 from ..simulator.simulator import Simulator
 from .network import ConvertedNetwork
 from .running import read_objects, with_probes
+from .steps import with_steps
 from .tensor import Tensor
 
 __all__ = ["verify_outputs", "verify_training"]
@@ -74,6 +75,8 @@ def verify_training(
         raise ValidationError(
             f"{type(reader).__name__} cannot train models", attr="training"
         ) from None
+    if any(call.is_by_step for call in graph.calls):
+        trained = with_steps(trained, reader, inference_only=False)
     steps = next(iter(feeds.values())).shape[1]
     wanted = {
         probe: _in_steps(y, x, steps)

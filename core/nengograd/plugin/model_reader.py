@@ -84,6 +84,11 @@ class LayerCall:
         Whether there is nothing left to do, as for a layer that has been folded into another.
     is_trainable : bool
         Whether training may change the weights; False for a frozen layer.
+    is_by_step : bool
+        Whether the layer does the same in each step of a temporal model, and is converted as what
+        it is in one of them. Its shapes have the axis of time in front nevertheless.
+    wrapper : object
+        The layer that this one is in, if it is the only one in there; users may mean it with that.
     """
 
     name: str
@@ -98,6 +103,8 @@ class LayerCall:
     is_folded: bool = False
     is_identity: bool = False
     is_trainable: bool = True
+    is_by_step: bool = False
+    wrapper: Any = None
 
 
 @dataclass(frozen=True)
@@ -172,6 +179,25 @@ class ModelReader(ABC):
             Shapes of its inputs for one item. Of several inputs the function gets one array
             ``(items, size)``, with the inputs flat, one after the other.
         """
+
+    def steps(self, call: LayerCall, inference_only: bool) -> ModelGraph | None:
+        """The calls that a call makes in each step, if it applies a model to each of them.
+
+        In a temporal model these take its place. By default there are none.
+
+        Parameters
+        ----------
+        call : LayerCall
+            The call, whose first axis is time.
+        inference_only : bool
+            See `read`.
+
+        Returns
+        -------
+        graph : ModelGraph or None
+            With one input and one output, whose shapes are those of one step.
+        """
+        return None
 
     def trained(
         self, model: Any, inputs: Sequence[Any], targets: Sequence[Any], rate: float
