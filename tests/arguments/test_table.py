@@ -144,6 +144,8 @@ WRONG: dict[rules.Rule, list[Any]] = {
     rules.VERBOSE: ["loud", -1, 3, 1.0, None, object(), [0]],
     rules.LIST_OR_DICT: [5, "accuracy", True, object(), {"a"}],
     rules.WEIGHTS: [5, "x", ["a"], [np.nan], {"a": "b"}, object(), True],
+    rules.BY_CLASS: [5, "x", [1.0], {"a": 1.0}, {0: "b"}, {0: np.nan}, {0.5: 1.0}, object()],
+    rules.SAMPLE_WEIGHTS: [5, "x", True, object(), {1}, 1.0],
     rules.PLUGINS: ["abc", 5, None, ["abc"], [5], {"a": 1}, True, b"abc", object()],
     rules.DEVICES: [5, True, b"x", [], [5], [None], {"a"}, object(), None],
     rules.NAMES: ["numpy", 5, [5], {"a"}, True],

@@ -319,6 +319,18 @@ def _are_weights(value: Any) -> bool:
 
 
 WEIGHTS = Rule("a list of finite numbers, or a dict of them by probe", _are_weights)
+BY_CLASS = Rule(
+    "a dict from numbers of classes to finite numbers",
+    lambda value: (
+        isinstance(value, Mapping)
+        and all(map(_is_whole, value))
+        and all(map(_is_finite, value.values()))
+    ),
+)
+SAMPLE_WEIGHTS = Rule(
+    "an array, or a list or dict of arrays",
+    lambda value: hasattr(value, "__array__") or isinstance(value, (Mapping, list, tuple)),
+)
 PLUGINS = Rule(
     "a list of plugins, which are modules or objects with hooks",
     lambda value: _is_sequence(value) and not any(isinstance(one, _PLAIN) for one in value),

@@ -36,17 +36,20 @@ class FittingMethods(simulator.Simulator):
         loss: Any = None,
         metrics: Any = None,
         loss_weights: Any = None,
+        weighted_metrics: Any = None,
+        **others: Any,
     ) -> None:
         """Say how `fit` trains and what `evaluate` computes; see `nengograd.Simulator.compile`.
 
         Parameters
         ----------
-        optimizer, loss, metrics, loss_weights : object, optional
+        optimizer, loss, metrics, loss_weights, weighted_metrics, **others : object, optional
             Dicts are by probe or name.
         """
-        loss, metrics, loss_weights = map(self._targets, (loss, metrics, loss_weights))
+        given = loss, metrics, loss_weights, weighted_metrics
+        loss, metrics, loss_weights, weighted_metrics = map(self._targets, given)
         self._names_in_histories = names_of(self.model.probes, "probe")
-        super().compile(optimizer, _losses(loss), metrics, loss_weights)
+        super().compile(optimizer, _losses(loss), metrics, loss_weights, weighted_metrics, **others)
 
     def fit(  # type: ignore[override]
         self,
@@ -79,10 +82,11 @@ class FittingMethods(simulator.Simulator):
         """
         _drop_batch_size(options)
         validation = options.get("validation_data")
-        if isinstance(validation, (tuple, list)) and len(validation) == 2:
+        if isinstance(validation, (tuple, list)) and len(validation) in (2, 3):
             held_out, _ = self._counted(validation[0], n_steps)
             wanted = _first(self._targets(validation[1]), self.model.probes, "probes")
-            options["validation_data"] = held_out, wanted
+            options["validation_data"] = held_out, wanted, *map(self._targets, validation[2:])
+        options["sample_weight"] = self._targets(options.get("sample_weight"))
         x, n_steps = self._counted(x, n_steps)
         y = _first(self._targets(y), self.model.probes, "probes")
         options["stateful"] = stateful and self._keeps_state
@@ -111,6 +115,7 @@ class FittingMethods(simulator.Simulator):
         _drop_batch_size(options)
         x, n_steps = self._counted(x, n_steps)
         options["return_dict"] = True
+        options["sample_weight"] = self._targets(options.get("sample_weight"))
         y = _first(self._targets(y), self.model.probes, "probes")
         with self._going_on(stateful):
             figures: dict[str, float] = super().evaluate(x, y, n_steps=n_steps, **options)

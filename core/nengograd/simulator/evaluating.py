@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # what trains is imported where it is called: most scripts do
     from ..training.minibatches import Data, TrainingData
     from ..training.samples import Samples
 
-__all__ = ["EvaluationMethods"]
+__all__ = ["EvaluationMethods", "refuse_others"]
 
 
 class EvaluationMethods(Moving):
@@ -36,9 +36,11 @@ class EvaluationMethods(Moving):
         y: Any = None,
         batch_size: int | None = None,
         verbose: Any = "auto",
+        sample_weight: Any = None,
         steps: int | None = None,
         return_dict: bool = False,
         n_steps: int | None = None,
+        **others: Any,
     ) -> Any:
         """Losses and metrics of all items, as the network runs, in the words of Keras.
 
@@ -47,7 +49,7 @@ class EvaluationMethods(Moving):
 
         Parameters
         ----------
-        x, y, batch_size, n_steps
+        x, y, batch_size, sample_weight, n_steps
             See `fit`.
         verbose : "auto", 0, 1 or 2
             Whether to show a progress bar.
@@ -55,6 +57,8 @@ class EvaluationMethods(Moving):
             Minibatches to take from an iterable; by default all.
         return_dict : bool
             Whether to return figures by name.
+        **others
+            None; see `compile`.
 
         Returns
         -------
@@ -63,13 +67,14 @@ class EvaluationMethods(Moving):
             else a list, in the order of the names in the dict.
         """
         self._check_open("compute a loss")
+        refuse_others("evaluate", others)
         check_arguments("Simulator.evaluate", locals())
         from ..training.fit_data import given_data
 
         self._check_batch_size(batch_size)
         self._take_writes()
         compiled = self._compiled_or_error("evaluate")
-        given = given_data(self._samples(n_steps), compiled, x, y, steps, "steps")
+        given = given_data(self._samples(n_steps), compiled, x, y, steps, "steps", sample_weight)
         if not compiled.is_named:
             self._move_for("differentiate", "compute a loss", compiled.objects())
         with (
@@ -90,6 +95,7 @@ class EvaluationMethods(Moving):
         steps: int | None = None,
         n_steps: int | None = None,
         stateful: bool = False,
+        **others: Any,
     ) -> dict[Any, NDArray[Any]]:
         """What probes record for each item, in the words of Keras.
 
@@ -106,6 +112,8 @@ class EvaluationMethods(Moving):
             Whether the simulation goes on from where it is, minibatch after minibatch, and stays
             where it has come to. Otherwise each minibatch begins at the first step, and a
             simulation in progress is not disturbed. Probe data of the simulator stay as they are.
+        **others
+            None; see `compile`.
 
         Returns
         -------
@@ -113,6 +121,7 @@ class EvaluationMethods(Moving):
             Probe -> array ``(n_items, n_samples, size)``.
         """
         self._check_open("predict")
+        refuse_others("predict", others)
         check_arguments("Simulator.predict", locals())
         from ..training.fit_data import check_steps
         from ..training.named_data import is_batch_of_arrays
@@ -124,11 +133,11 @@ class EvaluationMethods(Moving):
         samples = self._samples(n_steps)
         size = self.options.n_items
 
-        def items(x: Any, y: Any) -> TrainingData:
+        def items(x: Any, y: Any, weights: Any) -> TrainingData:
             return samples.items(samples.without_targets(x), size)
 
         data: Data = (
-            items(x, None)
+            items(x, None, None)
             if is_batch_of_arrays(x)
             else StreamedData(x, items, has_targets=False, steps_per_epoch=steps)
         )
@@ -171,13 +180,13 @@ class EvaluationMethods(Moving):
             )
         return self._compiled_for
 
-    def _check_batch_size(self, batch_size: int | None) -> None:
+    def _check_batch_size(self, batch_size: int | None, attr: str = "batch_size") -> None:
         size = self.options.n_items
         if batch_size not in (None, size):
             raise ValidationError(
-                f"the simulator was made for minibatches of {size}; leave batch_size out, or make "
+                f"the simulator was made for minibatches of {size}; leave {attr} out, or make "
                 f"a Simulator with minibatch_size={batch_size}",
-                attr="batch_size",
+                attr=attr,
             )
 
     def _samples(self, n_steps: int | None) -> Samples:
@@ -254,6 +263,41 @@ class EvaluationMethods(Moving):
             for index, (probe, steps) in enumerate(wanted):
                 found[probe].append(recorded[index][:count, steps])
         return {probe: np.concatenate(parts) for probe, parts in found.items()}
+
+
+_OF_THE_SIMULATOR = "what a simulator computes with is said where it is made, `Simulator(...)`"
+
+_INSTEAD = {
+    "callbacks": "only `fit` calls callbacks; verbose=1 shows a progress bar",
+    "run_eagerly": _OF_THE_SIMULATOR,
+    "jit_compile": _OF_THE_SIMULATOR,
+    "steps_per_execution": "a minibatch is one call of the backend in any case",
+    "auto_scale_loss": "the optimizer scales the loss, as LossScaleOptimizer of Keras does",
+    "workers": "an iterable, such as a loader, may prepare its batches as it likes",
+    "use_multiprocessing": "an iterable, such as a loader, may prepare its batches as it likes",
+    "max_queue_size": "an iterable, such as a loader, may prepare its batches as it likes",
+}
+"""Arguments of Keras' methods that a simulator does not have, with what to do instead."""
+
+
+def refuse_others(method: str, given: Mapping[str, Any]) -> None:
+    """Refuse arguments that a method does not have; those that Keras has with a sentence.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        For an argument of Keras.
+    TypeError
+        For any other, as Python itself does.
+    """
+    for name, value in given.items():
+        if name not in _INSTEAD:
+            raise TypeError(f"{method}() got an unexpected keyword argument {name!r}")
+        if value is not None:
+            raise ValidationError(
+                f"Simulator.{method} does not have this argument of Keras: {_INSTEAD[name]}",
+                attr=name,
+            )
 
 
 def _unseen() -> None:

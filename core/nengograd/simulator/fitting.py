@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..arguments.table import check_arguments
 from .activity import Activity
 from .base import ProfileTo
-from .evaluating import EvaluationMethods
+from .evaluating import EvaluationMethods, refuse_others
 
 if TYPE_CHECKING:  # what trains is imported where it is called: most scripts do without
     from ..plugin.trainer import FitOptions, LossTerm
@@ -33,6 +33,8 @@ class FittingMethods(EvaluationMethods):
         loss: Any = None,
         metrics: Any = None,
         loss_weights: Any = None,
+        weighted_metrics: Any = None,
+        **others: Any,
     ) -> None:
         """Say how `fit` trains and what `evaluate` computes, in the words of Keras.
 
@@ -42,19 +44,26 @@ class FittingMethods(EvaluationMethods):
             See `train`.
         loss : str, callable, list or dict
             What to minimize: one loss for all probes, one for each in a list, or a dict by probe or
-            by its label. A name of Keras' losses (``"mse"``, ``"mae"``, ``"huber"``,
-            ``"binary_crossentropy"``, ``"categorical_crossentropy"``,
-            ``"sparse_categorical_crossentropy"``, ``"kl_divergence"``), ``"nan_mse"``, a loss
-            object of Keras, or a function ``(y_true, y_pred)`` of arrays
-            ``(minibatch_size, n_samples, size)``, whose mean is taken over axes that it leaves.
+            by its label. A name of Keras' losses (``"mse"``, ``"mae"``, ``"mape"``, ``"msle"``,
+            ``"huber"``, ``"log_cosh"``, ``"poisson"``, ``"cosine_similarity"``,
+            ``"kl_divergence"``, hinges such as ``"categorical_hinge"``, cross entropies such as
+            ``"sparse_categorical_crossentropy"``), ``"nan_mse"``, a loss object of Keras, or a
+            function ``(y_true, y_pred)`` of arrays ``(minibatch_size, n_samples, size)``, whose
+            mean is taken over axes that it leaves.
             Cross entropies by name want probabilities. A target that is NaN asks for nothing.
         metrics : list or dict, optional
-            What else to count: names of losses, ``"accuracy"``, ``"binary_accuracy"``,
-            ``"categorical_accuracy"``, ``"sparse_categorical_accuracy"``, metric objects of Keras,
-            or functions as of ``loss``. A dict has them by probe or label.
+            What else to count: names of losses, ``"accuracy"`` and accuracies such as
+            ``"binary_accuracy"`` and ``"top_k_categorical_accuracy"``, ``"precision"``,
+            ``"recall"``, ``"root_mean_squared_error"``, metric objects of Keras, or functions as
+            of ``loss``. A dict has them by probe or label.
         loss_weights : list or dict, optional
             Factors of the losses in the sum over probes, by default 1. `train` takes the mean over
             probes instead.
+        weighted_metrics : list or dict, optional
+            Metrics that weigh samples by ``sample_weight`` or ``class_weight``, where these are
+            given; see ``metrics``, of which all samples count alike.
+        **others
+            None: arguments of Keras that there are not are answered with what there is instead.
 
         Raises
         ------
@@ -62,11 +71,14 @@ class FittingMethods(EvaluationMethods):
             If a name is not known, or an object is none of these.
         """
         self._check_open("compile")
+        refuse_others("compile", others)
         check_arguments("Simulator.compile", locals())
         from ..training.goals import Compiled
 
         probes, names = self.model.probes, self._names_in_histories
-        self._compiled_for = Compiled(optimizer, loss, metrics, loss_weights, probes, names)
+        self._compiled_for = Compiled(
+            optimizer, loss, metrics, loss_weights, probes, names, weighted_metrics
+        )
 
     def fit(
         self,
@@ -79,12 +91,17 @@ class FittingMethods(EvaluationMethods):
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int = 1,
         n_steps: int | None = None,
         stateful: bool = False,
         profile: ProfileTo = None,
+        **others: Any,
     ) -> History:
         """Train for what `compile` was given, in the words of Keras; see `train` for the rest.
 
@@ -95,8 +112,8 @@ class FittingMethods(EvaluationMethods):
             order of the network, or a dict by node or by label. Shapes are
             ``(n_items, n_steps, size_out)``, or ``(n_items, size_out)`` for what is the same in
             all steps. An iterable, such as a generator, a ``tf.data.Dataset`` or a loader, yields
-            batches ``(x, y)`` of any sizes; they are never in memory all at once, and not
-            shuffled. None where nothing is fed.
+            batches ``(x, y)`` or ``(x, y, sample_weight)`` of any sizes; they are never in memory
+            all at once, and not shuffled. None where nothing is fed.
         y : array, list or dict
             Targets of probes: ``(n_items, n_samples, size)``, where the probe gives that many
             samples, or fewer, for the last ones alone. ``(n_items, size)`` is for the last. Labels
@@ -114,14 +131,27 @@ class FittingMethods(EvaluationMethods):
             The share of the items, from the end, that are not trained on: `evaluate` computes
             figures of them after each epoch, under names that begin with ``"val_"``.
         validation_data : tuple or iterable, optional
-            ``(x, y)`` for that, or an iterable of such batches.
+            ``(x, y)`` or ``(x, y, sample_weight)`` for that, or an iterable of such batches.
         shuffle : bool
             Whether to deal out the items in random order.
+        class_weight : dict, optional
+            ``{class: weight}``: samples are weighted by the class that their target is for, its
+            label or its largest element. A class that is not among them weighs 1. It is for one
+            probe, and not for validation.
+        sample_weight : array, list or dict, optional
+            What the losses of samples are multiplied by: ``(n_items,)``, or
+            ``(n_items, n_samples)`` for each step that has a target. The sum is divided by the
+            number of samples, whatever they weigh. One array is for all probes; a list or a dict
+            has one for each.
         initial_epoch : int
             The epoch to begin with.
         steps_per_epoch, validation_steps : int, optional
             Minibatches of an epoch, and of validation, where they come from an iterable; by default
             as many as it gives.
+        validation_batch_size : int, optional
+            As ``batch_size``.
+        validation_freq : int
+            After how many epochs each validation comes.
         n_steps : int, optional
             Steps for which items are shown, where neither x nor y says so; for x without an axis of
             time 1 by default.
@@ -132,6 +162,8 @@ class FittingMethods(EvaluationMethods):
             time). Nothing is shuffled then. Validation is not stateful.
         profile : bool, str or path, optional
             See `train`.
+        **others
+            None; see `compile`.
 
         Returns
         -------
@@ -144,6 +176,7 @@ class FittingMethods(EvaluationMethods):
             If data do not fit, or the model cannot be trained; nothing has changed then.
         """
         self._check_open("train")
+        refuse_others("fit", others)
         check_arguments("Simulator.fit", locals())
         from ..profile.session import profile_path
         from ..training.fit_data import given_data, given_validation, validating
@@ -152,25 +185,27 @@ class FittingMethods(EvaluationMethods):
 
         path = profile_path(profile)
         self._check_batch_size(batch_size)
+        self._check_batch_size(validation_batch_size, "validation_batch_size")
         self._take_writes()
         compiled = self._compiled_or_error("fit")
-        given = given_data(self._samples(n_steps), compiled, x, y, steps_per_epoch)
+        weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+        given = given_data(self._samples(n_steps), compiled, x, y, steps_per_epoch, **weights)
         held_out: Given | None = None
         if validation_data is not None:
             held_out = given_validation(
                 self._samples(n_steps), compiled, validation_data, validation_steps
             )
         elif validation_split:
-            given, held_out = given.split(validation_split)
+            given, held_out = given.split(validation_split, class_weight is not None)
         given.check_fills(self.options.n_items)
         options = self._fit_options(
             given, epochs, initial_epoch, shuffle and not stateful, verbose, callbacks, stateful
         )
         self._move_for("differentiate", "train", [*compiled.objects(), callbacks])
 
-        def on_epoch_end() -> dict[str, float]:
+        def on_epoch_end(epoch: int) -> dict[str, float]:
             self._show_parameters()
-            if held_out is None:
+            if held_out is None or (epoch + 1) % validation_freq:
                 return {}
             with validating():
                 found = self._evaluate(held_out)
@@ -198,7 +233,7 @@ class FittingMethods(EvaluationMethods):
         terms: Sequence[LossTerm],
         optimizer: Any,
         options: FitOptions,
-        on_epoch_end: Callable[[], dict[str, float]] | None,
+        on_epoch_end: Callable[[int], dict[str, float]] | None,
         path: Path | None,
         metrics: Sequence[tuple[str, int, Any]] = (),
     ) -> dict[str, list[float]]:

@@ -119,7 +119,7 @@ class TrainingMethods(FittingMethods):
             held_out = self._training_data(*validation_data, objective)
         self._move_for("differentiate", "train", [optimizer, objective, callbacks])
 
-        def on_epoch_end() -> dict[str, float]:
+        def on_epoch_end(epoch: int) -> dict[str, float]:
             self._show_parameters()
             return {} if held_out is None else {"val_loss": self._loss(*held_out)}
 

@@ -27,7 +27,7 @@ def fit(
     optimizer: Any,
     options: FitOptions,
     seed: int,
-    on_epoch_end: Callable[[], Mapping[str, float]] | None = None,
+    on_epoch_end: Callable[[int], Mapping[str, float]] | None = None,
     profiler: ProfiledTraining | None = None,
     metrics: Sequence[tuple[str, int, Any]] = (),
 ) -> dict[str, list[float]]:
@@ -51,7 +51,8 @@ def fit(
     seed : int
         Of the order of the items, and of random processes.
     on_epoch_end : callable, optional
-        Called after each epoch, before the callbacks, when the model has the values of that epoch.
+        Called with the number of each epoch after it, before the callbacks, when the model has the
+        values of that epoch.
         Returns further figures of it.
     profiler : ProfiledTraining, optional
         Measures.
@@ -116,7 +117,7 @@ class _Training:
     def run(
         self,
         metrics: Sequence[tuple[str, int, Any]],
-        on_epoch_end: Callable[[], Mapping[str, float]] | None,
+        on_epoch_end: Callable[[int], Mapping[str, float]] | None,
         profiler: ProfiledTraining | None,
     ) -> None:
         """Train for all epochs; however that ends, the model gets the values reached."""
@@ -135,7 +136,7 @@ class _Training:
     def _epochs(
         self,
         metrics: Sequence[tuple[str, int, Any]],
-        on_epoch_end: Callable[[], Mapping[str, float]] | None,
+        on_epoch_end: Callable[[int], Mapping[str, float]] | None,
         profiler: ProfiledTraining | None,
     ) -> None:
         """Train for some epochs; see `fit`.
@@ -158,7 +159,7 @@ class _Training:
                 break
             if on_epoch_end is not None:
                 self._write_back()
-                logs = {**logs, **on_epoch_end()}
+                logs = {**logs, **on_epoch_end(epoch)}
             callbacks.on_epoch_end(epoch, logs)
             if callbacks.stop_training:
                 break

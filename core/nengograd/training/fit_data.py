@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,15 @@ class Given:
     goals: list[Goal]
     terms: list[LossTerm]
 
-    def split(self, share: float) -> tuple[Given, Given]:
+    def split(self, share: float, by_class: bool = False) -> tuple[Given, Given]:
         """All items but a share from the end, and those of that share.
+
+        Parameters
+        ----------
+        share : float
+            Of the items.
+        by_class : bool
+            Whether weights are those of classes, which count in training alone.
 
         Raises
         ------
@@ -60,8 +67,12 @@ class Given:
                 f"{whole.n_items - kept} to validate with; there have to be some of both",
                 attr="validation_split",
             )
-        parts = whole.part(slice(0, kept)), whole.part(slice(kept, None))
-        one, other = (Given(part, self.goals, self.terms) for part in parts)
+        rest = whole.part(slice(kept, None))
+        if by_class:
+            rest = replace(rest, weights={p: np.ones_like(x) for p, x in rest.weights.items()})
+        one, other = (
+            Given(part, self.goals, self.terms) for part in (whole.part(slice(0, kept)), rest)
+        )
         return one, other
 
     def check_fills(self, size: int) -> None:
@@ -98,6 +109,8 @@ def given_data(
     y: Any,
     steps: int | None,
     steps_attr: str = "steps_per_epoch",
+    sample_weight: Any = None,
+    class_weight: Mapping[int, float] | None = None,
 ) -> Given:
     """Check data, and find what is asked of them.
 
@@ -113,21 +126,42 @@ def given_data(
         Minibatches of an epoch, where x is an iterable of batches.
     steps_attr : str
         The argument ``steps`` was given as, for errors.
+    sample_weight, class_weight : object
+        See `nengograd.Simulator.fit`.
     """
     check_steps(x, steps, steps_attr)
     goals: list[Goal] = []
 
-    def convert(x: Any, y: Any) -> TrainingData:
+    def convert(x: Any, y: Any, weights: Any) -> TrainingData:
+        if class_weight is not None and weights is not None:
+            raise ValidationError(
+                "weights of samples and weights of classes cannot be given together; multiply them",
+                attr="class_weight",
+            )
+        has_weights = weights is not None or class_weight is not None
         if not goals:
-            goals.extend(compiled.goals(y))
-        return samples.data(x, y, goals)
+            goals.extend(compiled.goals(y, has_weights))
+            if class_weight is not None and len(goals) > 1:
+                raise ValidationError(
+                    "it is for one probe; with several give sample_weight", attr="class_weight"
+                )
+        elif goals[0].loss.is_weighted != has_weights:
+            raise ValidationError(
+                "either all batches have weights of samples, (x, y, sample_weight), or none has",
+                attr="x",
+            )
+        return samples.data(x, y, goals, weights, class_weight)
 
     data: Data
     if is_batch_of_arrays(x):
-        data = convert(x, y)
+        data = convert(x, y, sample_weight)
         _check_asks(data, goals)
-    elif y is not None:
-        raise ValidationError("with an iterable, its batches (x, y) have the targets", attr="y")
+    elif y is not None or sample_weight is not None:
+        raise ValidationError(
+            "with an iterable, its batches (x, y) have the targets, and (x, y, sample_weight) the "
+            "weights of samples",
+            attr="sample_weight" if y is None else "y",
+        )
     else:
         data = StreamedData(x, convert, steps_per_epoch=steps)
     targets = data.first(1).targets
@@ -158,7 +192,7 @@ def _check_asks(data: TrainingData, goals: list[Goal]) -> None:
 
 
 def given_validation(samples: Samples, compiled: Compiled, given: Any, steps: int | None) -> Given:
-    """Check what a training is validated with: a pair, or an iterable of pairs.
+    """Check what a training is validated with: a pair or triple, or an iterable of such.
 
     Parameters
     ----------
@@ -169,15 +203,16 @@ def given_validation(samples: Samples, compiled: Compiled, given: Any, steps: in
     steps : int or None
         Minibatches of a validation, where it is an iterable.
     """
-    pair = given if isinstance(given, (tuple, list)) else (given, None)
-    if len(pair) != 2:
+    parts = given if isinstance(given, (tuple, list)) else (given, None)
+    if len(parts) not in (2, 3):
         raise ValidationError(
-            f"has to be a pair (x, y) or an iterable, not {len(pair)} things",
+            "has to be a pair (x, y), with weights (x, y, sample_weight), or an iterable, not "
+            f"{len(parts)} things",
             attr="validation_data",
         )
-    x, y = pair
+    x, y, weights = (*parts, None)[:3]
     with validating():
-        return given_data(samples, compiled, x, y, steps, "validation_steps")
+        return given_data(samples, compiled, x, y, steps, "validation_steps", weights)
 
 
 @contextmanager
@@ -186,7 +221,7 @@ def validating() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        if error.attr not in ("x", "y"):
+        if error.attr not in ("x", "y", "sample_weight"):
             raise
         raise ValidationError(
             f"{error.attr} of it: {error.args[0]}", attr="validation_data"

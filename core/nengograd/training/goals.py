@@ -12,6 +12,7 @@ from ..run.recording import probe_names
 from .losses import Loss, find_loss
 from .metrics import find_metric, metric_name
 from .named_data import find_object, per_object
+from .weights import WeightedMetric, weighted_loss
 
 __all__ = ["Compiled", "Goal", "all_metrics"]
 
@@ -53,6 +54,8 @@ class Compiled:
     names : sequence of str, optional
         What histories call the probes, also where there is only one; by default a single one has
         no name there.
+    weighted_metrics
+        See `nengograd.Simulator.compile`.
 
     Attributes
     ----------
@@ -73,6 +76,7 @@ class Compiled:
         loss_weights: Any,
         probes: Sequence[Any],
         names: Sequence[str] | None = None,
+        weighted_metrics: Any = None,
     ):
         self.optimizer = optimizer
         self._probes = list(probes)
@@ -91,8 +95,13 @@ class Compiled:
         if not self._given_losses:
             raise ValidationError("a loss is needed for one probe at least", attr="loss")
         self._losses = {p: _loss(given) for p, given in self._given_losses.items()}
+        self._weighted_losses = {p: weighted_loss(loss) for p, loss in self._losses.items()}
         self._metrics = _metrics_by_probe(metrics, self._probes)
         self._found = {p: [find_metric(m) for m in ms] for p, ms in self._metrics.items()}
+        self._weighted = _metrics_by_probe(weighted_metrics, self._probes, "weighted_metrics")
+        self._found_weighted = {
+            p: [find_metric(m, "weighted_metrics") for m in ms] for p, ms in self._weighted.items()
+        }
         weights = 1.0 if loss_weights is None else loss_weights
         self._weights = per_object(weights, self._probes, "loss_weights")
 
@@ -103,16 +112,19 @@ class Compiled:
 
     def objects(self) -> list[Any]:
         """The optimizer, losses and metrics as they were given."""
-        metrics = [metric for each in self._metrics.values() for metric in each]
+        both = (*self._metrics.values(), *self._weighted.values())
+        metrics = [metric for each in both for metric in each]
         return [self.optimizer, *self._given_losses.values(), *metrics]
 
-    def goals(self, y: Any) -> list[Goal]:
+    def goals(self, y: Any, has_weights: bool = False) -> list[Goal]:
         """What is asked of the probes that have targets, in the order of the network.
 
         Parameters
         ----------
         y : object
             Targets: a dict has those of some probes; anything else those of all with a loss.
+        has_weights : bool
+            Whether samples have weights, which stand behind the targets then.
         """
         if y is None or (isinstance(y, Mapping) and not y):
             raise ValidationError("targets are needed", attr="y")
@@ -131,16 +143,30 @@ class Compiled:
             Goal(
                 probe,
                 self._names[probe],
-                self._losses[probe],
+                (self._weighted_losses if has_weights else self._losses)[probe],
                 float(self._weights.get(probe, 1.0)),
-                self._named_metrics(probe, f"{self._names[probe]}_" if is_named else ""),
+                self._named_metrics(
+                    probe, f"{self._names[probe]}_" if is_named else "", has_weights
+                ),
             )
             for probe in probes
         ]
 
-    def _named_metrics(self, probe: Any, prefix: str) -> list[tuple[str, Any]]:
-        pairs = zip(self._metrics.get(probe, ()), self._found.get(probe, ()), strict=True)
-        return [(f"{prefix}{metric_name(given)}", found) for given, found in pairs]
+    def _named_metrics(self, probe: Any, prefix: str, has_weights: bool) -> list[tuple[str, Any]]:
+        """Metrics by the names that Keras gives them."""
+        found: dict[str, Any] = {}
+        for uses_weights, given, metrics in (
+            (False, self._metrics, self._found),
+            (True, self._weighted, self._found_weighted),
+        ):
+            for one, metric in zip(given.get(probe, ()), metrics.get(probe, ()), strict=True):
+                name = f"{prefix}{metric_name(one)}"
+                if uses_weights and name in found:
+                    name = f"{prefix}weighted_{metric_name(one)}"
+                number = sum(known == name or known.startswith(f"{name}_#") for known in found)
+                key = f"{name}_#{number}" if number else name
+                found[key] = WeightedMetric(metric, uses_weights) if has_weights else metric
+        return [(key.replace("_#", "_"), metric) for key, metric in found.items()]
 
 
 def _loss(given: Any) -> Loss:
@@ -153,13 +179,13 @@ def _loss(given: Any) -> Loss:
     return found
 
 
-def _metrics_by_probe(metrics: Any, probes: Sequence[Any]) -> dict[Any, list[Any]]:
+def _metrics_by_probe(
+    metrics: Any, probes: Sequence[Any], attr: str = "metrics"
+) -> dict[Any, list[Any]]:
     if metrics is None:
         return {}
     is_by_probe = isinstance(metrics, Mapping) or any(isinstance(m, (list, tuple)) for m in metrics)
-    by_probe = (
-        per_object(metrics, probes, "metrics") if is_by_probe else dict.fromkeys(probes, metrics)
-    )
+    by_probe = per_object(metrics, probes, attr) if is_by_probe else dict.fromkeys(probes, metrics)
     return {
         probe: list(each) if isinstance(each, (list, tuple)) else [each]
         for probe, each in by_probe.items()

@@ -41,8 +41,11 @@ TARGET_WORDS = frozenset({"target", "targets", "label", "labels", "y_true"})
 class Tally(Protocol):
     """A loss or metric of one probe, over as many minibatches as are added."""
 
-    def add(self, output: Any, target: Any) -> None:
-        """Take in a minibatch of ``(minibatch, n_samples, size)`` arrays of the backend."""
+    def add(self, output: Any, target: Any, weights: Any = None) -> None:
+        """Take in a minibatch of ``(minibatch, n_samples, size)`` arrays of the backend.
+
+        Weights are ``(minibatch, n_samples)``.
+        """
 
     def result(self) -> float:
         """The figure of all that has been added."""
@@ -65,6 +68,11 @@ class Loss:
         Whether it is a mean over those targets alone that are not NaN.
     takes_labels : bool or None
         Whether targets are numbers of classes; None if they may have any width.
+    sums : callable or None
+        ``f(xp, output, target, weights) -> (total, number, weight)`` with weights of samples
+        ``(minibatch, n_samples)``: the weighted sum, of how many numbers, and of which weight.
+    is_weighted : bool
+        Whether targets have the weights of samples as a last column.
     """
 
     name: str
@@ -72,6 +80,8 @@ class Loss:
     function: Callable[[Any, Any, Any], tuple[Any, Any]]
     needs_targets: bool = False
     takes_labels: bool | None = None
+    sums: Callable[[Any, Any, Any, Any], tuple[Any, Any, Any]] | None = None
+    is_weighted: bool = False
 
     def __call__(self, xp: Any, output: Any, target: Any) -> tuple[Any, Any]:
         """Compute it for a minibatch, in a backend's namespace; see ``function``."""
@@ -93,12 +103,12 @@ class Metric:
     given : object
         The user's object, with ``reset_state``, ``update_state`` and ``result``.
     update : callable
-        Its ``update_state``, as ``f(output, target)``.
+        Its ``update_state``, as ``f(output, target)``, or ``f(output, target, sample_weight=...)``.
     """
 
     name: str
     given: Any
-    update: Callable[[Any, Any], Any]
+    update: Callable[..., Any]
 
     def tally(self, xp: Any) -> Tally:
         """Begin to compute it over minibatches; forgets what the object has counted before."""
@@ -111,9 +121,14 @@ class _WeightedMean:
         self._loss, self._xp = loss, xp
         self._total = self._weight = 0.0
 
-    def add(self, output: Any, target: Any) -> None:
-        loss, weight = (float(np.asarray(x)) for x in self._loss(self._xp, output, target))
-        self._total += loss * weight
+    def add(self, output: Any, target: Any, weights: Any = None) -> None:
+        if weights is None or self._loss.sums is None:
+            loss, weight = (float(np.asarray(x)) for x in self._loss(self._xp, output, target))
+            self._total += loss * weight
+        else:
+            found = self._loss.sums(self._xp, output, target, weights)
+            total, _, weight = (float(np.asarray(x)) for x in found)
+            self._total += total
         self._weight += weight
 
     def result(self) -> float:
@@ -125,8 +140,11 @@ class _Counting:
     def __init__(self, metric: Metric, xp: Any):
         self._metric, self._xp = metric, xp
 
-    def add(self, output: Any, target: Any) -> None:
-        self._metric.update(output, target)
+    def add(self, output: Any, target: Any, weights: Any = None) -> None:
+        if weights is None:
+            self._metric.update(output, target)
+        else:
+            self._metric.update(output, target, sample_weight=weights)
 
     def result(self) -> float:
         value = self._metric.given.result()
@@ -158,7 +176,14 @@ def find_loss(
     """
     if isinstance(objective, str) and objective in NAMED:
         named = NAMED[objective]
-        return Loss(objective, objective, named.function, named.counts_targets, named.takes_labels)
+        return Loss(
+            objective,
+            objective,
+            named.function,
+            named.counts_targets,
+            named.takes_labels,
+            named.sums,
+        )
     if isinstance(objective, type):
         raise ValidationError(
             f"must be an object of {objective.__name__}, not the class itself: call it",
@@ -183,12 +208,37 @@ def find_loss(
             value = _mean(xp, value)
         return _one_number(xp, value, name, attr), output.shape[0]
 
-    return Loss(name, objective, loss)
+    def sums(xp: Any, output: Any, target: Any, weights: Any) -> tuple[Any, Any, Any]:
+        if _takes_weights(objective):
+            value = function(output, target, sample_weight=weights)
+            number = math.prod(weights.shape)
+            mean = xp.astype(_one_number(xp, value, name, attr), output.dtype)
+            return mean * number, number, xp.sum(weights)
+        values = xp.astype(xp.asarray(function(output, target)), output.dtype)
+        if tuple(values.shape[:2]) != tuple(weights.shape):
+            raise ValidationError(
+                f"{name} has to leave axes {tuple(weights.shape)}, one number for each sample, so "
+                f"that they can be weighted; it returns the shape {tuple(values.shape)}. A third "
+                "argument sample_weight lets it weight them itself",
+                attr="sample_weight",
+            )
+        each = math.prod(values.shape[2:])
+        spread = xp.reshape(weights, (*weights.shape, *(1 for _ in values.shape[2:])))
+        number = math.prod(weights.shape) * each
+        return xp.sum(values * spread), number, xp.sum(weights) * each
+
+    return Loss(name, objective, loss, sums=sums)
+
+
+def _takes_weights(function: Callable[..., Any]) -> bool:
+    """Whether a loss weights samples itself, as the objects of Keras do."""
+    signature = _signature(function)
+    return signature is not None and "sample_weight" in signature.parameters
 
 
 def in_our_order(
     function: Callable[..., Any], name: str, keras: bool = False, attr: str = "objective"
-) -> Callable[[Any, Any], Any]:
+) -> Callable[..., Any]:
     """A function of ``(output, target)`` that passes on each as the one that its name says.
 
     Parameters
@@ -220,9 +270,11 @@ def in_our_order(
     in_front = [] if signature is None else list(signature.parameters.values())[: len(two)]
     by_keyword = two != in_front or any(p.kind is p.KEYWORD_ONLY for p in two)
 
-    def call(output: Any, target: Any) -> Any:
+    def call(output: Any, target: Any, **options: Any) -> Any:
         given = (target, output) if target_first else (output, target)
-        return function(**dict(zip(names, given, strict=True))) if by_keyword else function(*given)
+        if by_keyword:
+            return function(**dict(zip(names, given, strict=True)), **options)
+        return function(*given, **options)
 
     return call
 

@@ -5,6 +5,7 @@ Names and meanings are those of Keras 3 (https://keras.io/api/metrics).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -39,12 +40,23 @@ def _accuracy(output: _Array, target: _Array) -> _Array:
     return _binary(output, target) if output.shape[-1] == 1 else _categorical(output, target)
 
 
+def _sparse_top_5(output: _Array, target: _Array) -> _Array:
+    labels = np.nan_to_num(target[..., :1]).astype(int)
+    return (output > np.take_along_axis(output, labels, axis=-1)).sum(-1) < 5
+
+
+def _top_5(output: _Array, target: _Array) -> _Array:
+    return _sparse_top_5(output, target.argmax(-1)[..., None])
+
+
 NAMED_METRICS: Mapping[str, Callable[[_Array, _Array], _Array]] = {
     "accuracy": _accuracy,
     "acc": _accuracy,
     "binary_accuracy": _binary,
     "categorical_accuracy": _categorical,
     "sparse_categorical_accuracy": _sparse,
+    "top_k_categorical_accuracy": _top_5,
+    "sparse_top_k_categorical_accuracy": _sparse_top_5,
 }
 """By name: which elements, or samples, are right. Losses by name are metrics, too."""
 
@@ -54,17 +66,67 @@ class _Share:
 
     def __init__(self, is_right: Callable[[_Array, _Array], _Array]):
         self._is_right = is_right
-        self._right = self._number = 0
+        self._right = self._number = 0.0
 
-    def add(self, output: Any, target: Any) -> None:
+    def add(self, output: Any, target: Any, weights: Any = None) -> None:
         output, target = np.asarray(output), np.asarray(target)
         right, counts = self._is_right(output, target), ~np.isnan(target)
         counts = counts if counts.shape == right.shape else counts.all(-1)
-        self._right += int((right & counts).sum())
-        self._number += int(counts.sum())
+        weight = _counted(counts, weights)
+        self._right += float((right * weight).sum())
+        self._number += float(weight.sum())
 
     def result(self) -> float:
-        return self._right / max(self._number, 1)
+        return self._right / self._number if self._number else 0.0
+
+
+class _Confusion:
+    """How much of what is found, or of what is there, is right: precision or recall."""
+
+    def __init__(self, of_found: bool):
+        self._of_found = of_found
+        self._right = self._number = 0.0
+
+    def add(self, output: Any, target: Any, weights: Any = None) -> None:
+        output, target = np.asarray(output), np.asarray(target)
+        weight = _counted(~np.isnan(target), weights)
+        is_found, is_there = output > 0.5, target.astype(bool)
+        self._right += float((weight * (is_found & is_there)).sum())
+        self._number += float((weight * (is_found if self._of_found else is_there)).sum())
+
+    def result(self) -> float:
+        return self._right / self._number if self._number else 0.0
+
+
+class _Transformed:
+    """A function of the mean of a loss by name."""
+
+    def __init__(self, name: str, function: Callable[[float], float]):
+        self._tally, self._function = _NamedMetric(name).tally(None), function
+
+    def add(self, output: Any, target: Any, weights: Any = None) -> None:
+        self._tally.add(output, target, weights)
+
+    def result(self) -> float:
+        return self._function(self._tally.result())
+
+
+COUNTED: Mapping[str, Callable[[], Tally]] = {
+    "precision": lambda: _Confusion(of_found=True),
+    "recall": lambda: _Confusion(of_found=False),
+    "root_mean_squared_error": lambda: _Transformed("mse", math.sqrt),
+    # As a metric it is large where vectors agree, as a loss small.
+    "cosine_similarity": lambda: _Transformed("cosine_similarity loss", lambda x: -x),
+}
+"""By name: metrics that are no mean of what each sample gives, or not the loss of that name."""
+
+
+def _counted(counts: _Array, weights: Any) -> _Array:
+    """The weight of each element or sample, 0 where its target is NaN."""
+    if weights is None:
+        return counts.astype(np.float64)
+    given = np.asarray(weights, dtype=np.float64)
+    return counts * (given if given.ndim == counts.ndim else given[..., None])
 
 
 class _OnNumpy:
@@ -74,8 +136,9 @@ class _OnNumpy:
         self._tally = tally
         self.result = tally.result
 
-    def add(self, output: Any, target: Any) -> None:
-        self._tally.add(np.asarray(output), np.asarray(target))
+    def add(self, output: Any, target: Any, weights: Any = None) -> None:
+        weights = None if weights is None else np.asarray(weights)
+        self._tally.add(np.asarray(output), np.asarray(target), weights)
 
 
 class _NamedMetric:
@@ -88,10 +151,13 @@ class _NamedMetric:
         """Begin to compute it over minibatches."""
         if self.name in NAMED_METRICS:
             return _Share(NAMED_METRICS[self.name])
-        return _OnNumpy(find_loss(self.name).tally(make_namespace(np.float64)))
+        if self.name in COUNTED:
+            return COUNTED[self.name]()
+        name = self.name.removesuffix(" loss")
+        return _OnNumpy(find_loss(name).tally(make_namespace(np.float64)))
 
 
-def find_metric(given: Any) -> Loss | Metric | _NamedMetric:
+def find_metric(given: Any, attr: str = "metrics") -> Loss | Metric | _NamedMetric:
     """The metric that a user means.
 
     Parameters
@@ -99,6 +165,8 @@ def find_metric(given: Any) -> Loss | Metric | _NamedMetric:
     given : str, callable or object
         A name of a metric or of a loss, a function ``(y_true, y_pred)`` whose mean counts, or an
         object of Keras.
+    attr : str
+        The argument that it was given as.
 
     Raises
     ------
@@ -106,13 +174,12 @@ def find_metric(given: Any) -> Loss | Metric | _NamedMetric:
         If it is none.
     """
     if isinstance(given, str):
-        if given not in NAMED_METRICS and given not in NAMED:
-            names = ", ".join(f'"{name}"' for name in (*NAMED_METRICS, *NAMED))
-            raise ValidationError(
-                f"there is no metric {given!r}; there are {names}", attr="metrics"
-            )
+        known = {**NAMED_METRICS, **COUNTED, **NAMED}
+        if given not in known:
+            names = ", ".join(f'"{name}"' for name in known)
+            raise ValidationError(f"there is no metric {given!r}; there are {names}", attr=attr)
         return _NamedMetric(given)
-    return find_loss(given, in_keras_words=True, attr="metrics")
+    return find_loss(given, in_keras_words=True, attr=attr)
 
 
 def metric_name(given: Any) -> str:

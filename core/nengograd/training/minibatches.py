@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..program.program import Program
 from ..program.sources import SeedSource
 from ..run.inputs import Feeds
 from ..run.runtime import Runtime
+from .weights import packed
 
 __all__ = ["Batches", "Data", "Minibatch", "TrainingData"]
 
@@ -81,12 +82,16 @@ class TrainingData:
         Steps of each item.
     n_items : int
         How many there are.
+    weights : dict
+        Probe -> array (n_items, n_samples) of what its targets weigh; empty without weights. In
+        minibatches they stand behind the targets, see `packed`.
     """
 
     inputs: dict[Any, NDArray[Any]]
     targets: dict[Any, NDArray[Any]]
     n_steps: int
     n_items: int
+    weights: dict[Any, NDArray[Any]] = field(default_factory=dict)
 
     def first(self, size: int) -> Minibatch:
         """The first minibatch of a size."""
@@ -112,9 +117,13 @@ class TrainingData:
                 chosen = np.pad(chosen, (0, size - count), mode="edge")
             yield Minibatch(
                 {node: values[chosen] for node, values in self.inputs.items()},
-                [values[chosen] for values in self.targets.values()],
+                [self._targets(probe, chosen) for probe in self.targets],
                 count,
             )
+
+    def _targets(self, probe: Any, chosen: NDArray[Any]) -> NDArray[Any]:
+        targets = self.targets[probe][chosen]
+        return packed(targets, self.weights[probe][chosen]) if self.weights else targets
 
     def part(self, items: slice) -> TrainingData:
         """Some of the items."""
@@ -124,6 +133,7 @@ class TrainingData:
             {probe: values[items] for probe, values in self.targets.items()},
             self.n_steps,
             max(stop - start, 0),
+            {probe: values[items] for probe, values in self.weights.items()},
         )
 
 
@@ -182,6 +192,8 @@ class Batches:
         found: list[int | None] = []
         for term, target in zip(terms, self.first.targets, strict=True):
             steps = term.steps
+            if term.loss.is_weighted:
+                target = target[..., :-1]
             if isinstance(term.loss.given, str):
                 steps = steps[~np.isnan(target).all(axis=(0, 2))]
             found.append(int(steps.max()) + 1 if len(steps) else None)

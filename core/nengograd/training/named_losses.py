@@ -20,6 +20,9 @@ Weighted = tuple[Any, Any]
 
 _EPSILON = 1e-7
 
+Elements = Callable[[Any, Any, Any], Any]
+"""``f(xp, output, target)``: one number for each element, or for each sample, of the target."""
+
 
 @dataclass(frozen=True)
 class NamedLoss:
@@ -27,36 +30,54 @@ class NamedLoss:
 
     Attributes
     ----------
-    function : callable
-        ``f(xp, output, target) -> (loss, weight)``.
+    elements : callable
+        Of what it is the mean; see `Elements`. It gets 0 where a target is NaN.
     takes_labels : bool
         Whether a target is the number of a class, ``(..., 1)``, and not as large as the output.
     counts_targets : bool
         Whether it is a mean over those targets alone that are not NaN, and has none if all are.
     """
 
-    function: Callable[[Any, Any, Any], Weighted]
+    elements: Elements
     takes_labels: bool = False
     counts_targets: bool = True
 
+    def function(self, xp: Any, output: Any, target: Any) -> Weighted:
+        """The loss of a minibatch, and its weight beside other minibatches."""
+        total, number, _ = self.sums(xp, output, target)
+        return total / xp.maximum(number, 1.0), number
 
-Elements = Callable[[Any, Any, Any], Any]
-"""``f(xp, output, target)``: one number for each element, or for each sample, of the target."""
+    def sums(self, xp: Any, output: Any, target: Any, weights: Any = None) -> tuple[Any, Any, Any]:
+        """What the loss is made of.
 
+        Parameters
+        ----------
+        xp : Namespace
+            Of a backend.
+        output, target : (minibatch, n_samples, width) array
+            See `Elements`.
+        weights : (minibatch, n_samples) array, optional
+            What the numbers of each sample are multiplied by; by default 1.
 
-def _mean_of(elements: Elements) -> Callable[[Any, Any, Any], Weighted]:
-    """The mean over elements whose target is not NaN."""
-
-    def loss(xp: Any, output: Any, target: Any) -> Weighted:
+        Returns
+        -------
+        total, number, weight : array
+            The weighted sum over what counts, how much counts, and the sum of its weights.
+        """
         counts = xp.logical_not(xp.isnan(target))
         # The gradient of a masked NaN is NaN: the mask has to come before the formula.
-        values = elements(xp, output, xp.where(counts, target, 0.0))
+        values = self.elements(xp, output, xp.where(counts, target, 0.0))
         if values.shape != target.shape:
             counts = xp.all(counts, axis=-1)
-        number = xp.sum(xp.astype(counts, output.dtype))
-        return xp.sum(xp.where(counts, values, 0.0)) / xp.maximum(number, 1.0), number
-
-    return loss
+        ones = xp.astype(counts, output.dtype)
+        number = weight = xp.sum(ones)
+        if weights is not None:
+            if len(values.shape) == len(target.shape):
+                weights = xp.reshape(weights, (*weights.shape, 1))
+            values, weight = values * weights, xp.sum(ones * weights)
+        if not self.counts_targets:
+            number = math.prod(output.shape)
+        return xp.sum(xp.where(counts, values, 0.0)), number, weight
 
 
 def _squares(xp: Any, output: Any, target: Any) -> Any:
@@ -67,9 +88,57 @@ def _absolute(xp: Any, output: Any, target: Any) -> Any:
     return xp.abs(output - target)
 
 
+def _percentage(xp: Any, output: Any, target: Any) -> Any:
+    return 100.0 * xp.abs((target - output) / xp.maximum(xp.abs(target), _EPSILON))
+
+
+def _squares_of_logarithms(xp: Any, output: Any, target: Any) -> Any:
+    found, wanted = (xp.log(xp.maximum(x, _EPSILON) + 1.0) for x in (output, target))
+    return (found - wanted) * (found - wanted)
+
+
+def _log_cosh(xp: Any, output: Any, target: Any) -> Any:
+    error = output - target
+    return xp.logaddexp(error, -error) - math.log(2.0)
+
+
 def _huber(xp: Any, output: Any, target: Any) -> Any:
     error = xp.abs(output - target)
     return xp.where(error <= 1.0, 0.5 * error * error, error - 0.5)
+
+
+def _poisson(xp: Any, output: Any, target: Any) -> Any:
+    return output - target * xp.log(output + _EPSILON)
+
+
+def _signs(xp: Any, target: Any) -> Any:
+    """Targets of -1 and 1; those of 0 and 1 alone are taken for such."""
+    is_binary = xp.all(xp.logical_or(target == 0.0, target == 1.0))
+    return xp.where(is_binary, 2.0 * target - 1.0, target)
+
+
+def _hinge(xp: Any, output: Any, target: Any) -> Any:
+    return xp.maximum(1.0 - _signs(xp, target) * output, 0.0)
+
+
+def _squared_hinge(xp: Any, output: Any, target: Any) -> Any:
+    value = _hinge(xp, output, target)
+    return value * value
+
+
+def _categorical_hinge(xp: Any, output: Any, target: Any) -> Any:
+    right = xp.sum(target * output, axis=-1)
+    wrong = xp.max((1.0 - target) * output, axis=-1)
+    return xp.maximum(wrong - right + 1.0, 0.0)
+
+
+def _cosine_similarity(xp: Any, output: Any, target: Any) -> Any:
+    def normalized(x: Any) -> Any:
+        square = xp.sum(x * x, axis=-1, keepdims=True)
+        # The root has no derivative at 0.
+        return x / xp.maximum(xp.sqrt(xp.where(square > 0.0, square, 1.0)), _EPSILON)
+
+    return -xp.sum(normalized(target) * normalized(output), axis=-1)
 
 
 def _binary_crossentropy(xp: Any, output: Any, target: Any) -> Any:
@@ -77,19 +146,29 @@ def _binary_crossentropy(xp: Any, output: Any, target: Any) -> Any:
     return -(target * xp.log(p) + (1.0 - target) * xp.log(1.0 - p))
 
 
-def _log_probabilities(xp: Any, output: Any) -> Any:
+def _binary_focal_crossentropy(xp: Any, output: Any, target: Any) -> Any:
+    missing = 1.0 - target * output - (1.0 - target) * (1.0 - output)
+    return missing * missing * _binary_crossentropy(xp, output, target)
+
+
+def _probabilities(xp: Any, output: Any) -> Any:
     total = xp.sum(output, axis=-1, keepdims=True)
-    return xp.log(xp.clip(output / total, _EPSILON, 1 - _EPSILON))
+    return xp.clip(output / total, _EPSILON, 1 - _EPSILON)
 
 
 def _categorical_crossentropy(xp: Any, output: Any, target: Any) -> Any:
-    return -xp.sum(target * _log_probabilities(xp, output), axis=-1)
+    return -xp.sum(target * xp.log(_probabilities(xp, output)), axis=-1)
+
+
+def _categorical_focal_crossentropy(xp: Any, output: Any, target: Any) -> Any:
+    p = _probabilities(xp, output)
+    return -xp.sum(0.25 * (1.0 - p) * (1.0 - p) * target * xp.log(p), axis=-1)
 
 
 def _sparse_categorical_crossentropy(xp: Any, output: Any, target: Any) -> Any:
     classes = xp.asarray(np.arange(output.shape[-1], dtype=np.float32))
     is_label = xp.astype(xp.astype(classes, output.dtype) == target, output.dtype)
-    return -xp.sum(is_label * _log_probabilities(xp, output), axis=-1)
+    return -xp.sum(is_label * xp.log(_probabilities(xp, output)), axis=-1)
 
 
 def _kl_divergence(xp: Any, output: Any, target: Any) -> Any:
@@ -97,28 +176,31 @@ def _kl_divergence(xp: Any, output: Any, target: Any) -> Any:
     return xp.sum(p * xp.log(p / q), axis=-1)
 
 
-def _nan_mse(xp: Any, output: Any, target: Any) -> Weighted:
-    mean, number = _MSE.function(xp, output, target)
-    size = math.prod(output.shape)
-    return mean * number / size, size
-
-
-_MSE = NamedLoss(_mean_of(_squares))
-_MAE = NamedLoss(_mean_of(_absolute))
-
 NAMED: Mapping[str, NamedLoss] = {
-    "mse": _MSE,
-    "mean_squared_error": _MSE,
-    "nan_mse": NamedLoss(_nan_mse, counts_targets=False),
-    "mae": _MAE,
-    "mean_absolute_error": _MAE,
-    "huber": NamedLoss(_mean_of(_huber)),
-    "binary_crossentropy": NamedLoss(_mean_of(_binary_crossentropy)),
-    "categorical_crossentropy": NamedLoss(_mean_of(_categorical_crossentropy)),
-    "sparse_categorical_crossentropy": NamedLoss(
-        _mean_of(_sparse_categorical_crossentropy), takes_labels=True
-    ),
-    "kl_divergence": NamedLoss(_mean_of(_kl_divergence)),
+    "nan_mse": NamedLoss(_squares, counts_targets=False),
+    **{
+        name: NamedLoss(elements, takes_labels=name.startswith("sparse"))
+        for elements, *names in (
+            (_squares, "mse", "mean_squared_error"),
+            (_absolute, "mae", "mean_absolute_error"),
+            (_percentage, "mape", "mean_absolute_percentage_error"),
+            (_squares_of_logarithms, "msle", "mean_squared_logarithmic_error"),
+            (_log_cosh, "log_cosh"),
+            (_huber, "huber"),
+            (_poisson, "poisson"),
+            (_hinge, "hinge"),
+            (_squared_hinge, "squared_hinge"),
+            (_categorical_hinge, "categorical_hinge"),
+            (_cosine_similarity, "cosine_similarity"),
+            (_binary_crossentropy, "bce", "binary_crossentropy"),
+            (_binary_focal_crossentropy, "binary_focal_crossentropy"),
+            (_categorical_crossentropy, "categorical_crossentropy"),
+            (_categorical_focal_crossentropy, "categorical_focal_crossentropy"),
+            (_sparse_categorical_crossentropy, "sparse_categorical_crossentropy"),
+            (_kl_divergence, "kld", "kl_divergence"),
+        )
+        for name in names
+    },
 }
 """By name. ``"mse"`` is the mean of the squared errors whose target is not NaN, ``"nan_mse"`` their
 sum by the number of all elements."""

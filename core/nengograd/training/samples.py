@@ -17,6 +17,7 @@ from .data import check_fed, check_labels, sampled_steps
 from .goals import Goal
 from .minibatches import TrainingData
 from .named_data import by_object
+from .weights import class_weights
 
 __all__ = ["Samples"]
 
@@ -154,15 +155,82 @@ class Samples:
 
     # -- both
 
-    def data(self, x: Any, y: Any, goals: Sequence[Goal]) -> TrainingData:
-        """Items with inputs and with targets in the order of the goals, of any number."""
+    def weights(
+        self, goals: Sequence[Goal], targets: Mapping[Any, NDArray[Any]], given: Any
+    ) -> dict[Any, NDArray[Any]]:
+        """What the targets of each probe weigh.
+
+        Parameters
+        ----------
+        goals : sequence of Goal
+            The probes.
+        targets : mapping
+            Probe -> array (n_items, n_samples, width).
+        given : array, list or dict
+            (n_items,), or (n_items, n_samples): one array for all probes, a list in their order,
+            or a dict by probe or label, in which a probe may be missing.
+
+        Returns
+        -------
+        weights : dict
+            Probe -> array (n_items, n_samples).
+        """
+        probes = [goal.probe for goal in goals]
+        is_one = hasattr(given, "shape") or len(probes) == 1
+        if isinstance(given, Mapping) or not is_one:
+            by_probe = by_object(given, probes, "sample_weight")
+        else:
+            by_probe = dict.fromkeys(probes, given)
+        return {
+            probe: self._weights(probe, by_probe.get(probe), targets[probe].shape[:2])
+            for probe in probes
+        }
+
+    def _weights(self, probe: Any, given: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+        if given is None:
+            return np.ones(shape, self.dtype)
+        array = numbers(probe, given, "sample_weight", self.dtype)
+        if array.shape == shape[:1]:
+            array = array[:, None]
+        if array.ndim != 2 or array.shape[0] != shape[0] or array.shape[1] not in (1, shape[1]):
+            raise ValidationError(
+                f"weights for {probe} have the shape {np.shape(given)}; ({shape[0]},), one for "
+                f"each item, or {shape}, one for each step that has a target, is needed",
+                attr="sample_weight",
+            )
+        if not np.isfinite(array).all():
+            raise ValidationError(f"weights for {probe} are not finite", attr="sample_weight")
+        return np.broadcast_to(array, shape)
+
+    def data(
+        self,
+        x: Any,
+        y: Any,
+        goals: Sequence[Goal],
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+    ) -> TrainingData:
+        """Items with inputs and with targets in the order of the goals, of any number.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight
+            See `nengograd.Simulator.fit`.
+        goals : sequence of Goal
+            What is asked of the probes.
+        """
         targets = by_object(y, [goal.probe for goal in goals], "y")
         missing = [str(goal.probe) for goal in goals if goal.probe not in targets]
         if missing:
             raise ValidationError(f"targets are missing for {', '.join(missing)}", attr="y")
         fed, n_steps = self.inputs(x)
         wanted = {goal.probe: self.target(goal, targets[goal.probe], n_steps) for goal in goals}
-        return TrainingData(fed, wanted, n_steps, _number_of_items(fed, wanted))
+        weights: dict[Any, NDArray[Any]] = {}
+        if class_weight is not None:
+            weights = {p: class_weights(target, class_weight) for p, target in wanted.items()}
+        elif sample_weight is not None:
+            weights = self.weights(goals, wanted, sample_weight)
+        return TrainingData(fed, wanted, n_steps, _number_of_items(fed, wanted), weights)
 
     def items(self, x: Any, n_items: int = 1) -> TrainingData:
         """Items with inputs alone; without any inputs, a number of them."""

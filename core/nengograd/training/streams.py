@@ -12,27 +12,28 @@ from numpy.typing import NDArray
 
 from .minibatches import Minibatch, TrainingData
 
-__all__ = ["StreamedData", "pairs"]
+__all__ = ["StreamedData", "parts_of"]
 
-Convert = Callable[[Any, Any], TrainingData]
-"""Checks ``x, y`` of a batch; ``y`` is None where there are no targets."""
+Convert = Callable[[Any, Any, Any], TrainingData]
+"""Checks ``x, y, sample_weight`` of a batch; those that there are not are None."""
 
 
-def pairs(batches: Iterable[Any], has_targets: bool) -> Iterator[tuple[Any, Any]]:
-    """What an iterable yields as ``x, y``; a tuple is taken apart, as Keras does.
+def parts_of(batches: Iterable[Any], has_targets: bool) -> Iterator[tuple[Any, Any, Any]]:
+    """What an iterable yields as ``x, y, sample_weight``; a tuple is taken apart, as Keras does.
 
     Where there are targets, so is a list, which is what loaders of PyTorch yield.
     """
     for batch in batches:
         is_pair = isinstance(batch, (tuple, list) if has_targets else tuple)
         parts = tuple(batch) if is_pair else (batch,)
-        if len(parts) > 2 or (has_targets and len(parts) != 2):
+        if len(parts) > 3 or (has_targets and len(parts) < 2):
             raise ValidationError(
-                f"each batch has to be a pair (x, y); one has {len(parts)} parts, and weights of "
-                "samples are not known",
+                f"each batch has to be a pair (x, y), or (x, y, sample_weight); one has "
+                f"{len(parts)} parts",
                 attr="x",
             )
-        yield parts[0], parts[1] if has_targets else None
+        y, weights = (*parts[1:], None, None)[:2] if has_targets else (None, None)
+        yield parts[0], y, weights
 
 
 class StreamedData:
@@ -78,8 +79,8 @@ class StreamedData:
         self.n_steps = first.n_steps
 
     def _batches(self) -> Iterator[TrainingData]:
-        for x, y in pairs(_iterate(self._source), self._has_targets):
-            yield self._convert(x, y)
+        for x, y, weights in parts_of(_iterate(self._source), self._has_targets):
+            yield self._convert(x, y, weights)
 
     def first(self, size: int) -> Minibatch:
         """A minibatch of a size, from the first batch."""
@@ -154,4 +155,5 @@ def _joined(one: TrainingData, other: TrainingData) -> TrainingData:
         concatenated(one.targets, other.targets),
         one.n_steps,
         one.n_items + other.n_items,
+        concatenated(one.weights, other.weights),
     )
