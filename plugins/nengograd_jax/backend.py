@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -23,6 +24,7 @@ from . import flags, processes
 from .devices import device_names, find_devices
 from .executable import JaxPrimitives
 from .namespace import make_namespace
+from .precision import precision
 from .sharding import Placement
 
 __all__ = ["JaxBackend"]
@@ -83,6 +85,10 @@ class JaxBackend(Backend):
     def namespace(self, dtype: np.dtype[Any]) -> Namespace:
         """Functions of JAX's arrays."""
         return make_namespace(dtype)
+
+    def precision(self, dtype: np.dtype[Any]) -> AbstractContextManager[Any]:
+        """The context in which JAX has float64, where the simulation computes in it."""
+        return precision(dtype)
 
 
 def _placement(options: Options) -> Placement:

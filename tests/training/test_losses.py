@@ -314,3 +314,37 @@ def test_a_name_that_is_none_is_an_error_that_lists_the_names(model: Any, make_s
     for wrong in ("mea", 3, Fraction):
         with pytest.raises(ValidationError, match=r'"nan_mse"|an object of Fraction'):
             sim.loss({model.u: OUTPUT}, {model.p: TARGET}, wrong)
+
+
+def _means(backend: str) -> Any:
+    if backend == "jax":
+        return pytest.importorskip("jax.numpy")
+    return SimpleNamespace(mean=pytest.importorskip("tensorflow").reduce_mean)
+
+
+def squares(xp: Any) -> Any:
+    def mean_of_squares(y_true: Any, y_pred: Any) -> Any:
+        return xp.mean((y_true - y_pred) ** 2)
+
+    return mean_of_squares
+
+
+@pytest.mark.needs("differentiate")
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("by_name", [True, False])
+def test_losses_and_metrics_are_computed_in_the_dtype_of_the_simulation(
+    make_sim: Make, model: Any, by_name: bool
+) -> None:
+    """A difference that float32 does not see."""
+    sim = make_sim(model.net, minibatch_size=3)
+    objective: Any = "mse"
+    if not by_name:
+        objective = squares(_means(sim.backend))
+    target = OUTPUT * (1 + 1e-9)
+    expected = pytest.approx(np.mean((OUTPUT - target) ** 2), rel=1e-5)
+    assert sim.loss({model.u: OUTPUT}, {model.p: target}, objective) == expected
+    sim.compile("sgd", loss={model.p: objective}, metrics={model.p: [objective]})
+    found = sim.evaluate({model.u: OUTPUT}, {model.p: target})
+    assert found == [expected, expected]
+    history = sim.fit({model.u: OUTPUT}, {model.p: target}, shuffle=False).history
+    assert [values[0] for values in history.values()] == [expected, expected]

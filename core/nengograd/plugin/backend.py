@@ -6,7 +6,7 @@ import importlib.util
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -345,6 +345,16 @@ class Backend(ABC):
             The dtype of the simulation.
         """
         return make_namespace(dtype)
+
+    def precision(self, dtype: np.dtype[Any]) -> AbstractContextManager[Any]:
+        """The context in which users' losses are computed with `namespace`; by default none.
+
+        Parameters
+        ----------
+        dtype : numpy.dtype
+            The dtype of the simulation, which arrays keep within the context.
+        """
+        return nullcontext()
 
 
 def _promised(backend: Backend, method: str, capability: str) -> BuildError:

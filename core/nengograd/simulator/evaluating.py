@@ -242,11 +242,13 @@ class EvaluationMethods(Moving):
 
         if not evaluate(runs, self._build, data, terms, tallies, xp):
             raise ValidationError("there are no data left; the iterable has ended", attr="x")
-        means = [loss.result() for loss in losses]
+        with self._build.engine.precision(self.options.dtype):
+            means = [loss.result() for loss in losses]
+            counted = {name: tally.result() for name, _, tally in metrics}
         figures = {"loss": float(sum(t.factor * x for t, x in zip(terms, means, strict=True)))}
         if len(terms) > 1 or self._compiled_or_error("evaluate").names_each:
             figures |= {f"{t.name}_loss": float(x) for t, x in zip(terms, means, strict=True)}
-        return figures | {name: tally.result() for name, _, tally in metrics}
+        return figures | counted
 
     def _predict(
         self, samples: Samples, data: Data, stateful: bool, step: Callable[[], object]

@@ -82,11 +82,12 @@ def evaluate(
     for minibatch in data.minibatches(build.options.n_items, padded=True):
         recorded = run_items(build, runs(), minibatch.inputs, data.n_steps)
         count = minibatch.n_valid
-        for term, counting, target in zip(terms, tallies, minibatch.targets, strict=True):
-            output = xp.asarray(recorded[term.output][:count, term.steps])
-            wanted = xp.asarray(target[:count])
-            for tally in counting:
-                tally.add(output, wanted)
+        with build.engine.precision(build.options.dtype):
+            for term, counting, target in zip(terms, tallies, minibatch.targets, strict=True):
+                output = xp.asarray(recorded[term.output][:count, term.steps])
+                wanted = xp.asarray(target[:count])
+                for tally in counting:
+                    tally.add(output, wanted)
         number += 1
     return number
 
@@ -125,7 +126,8 @@ def compute_loss(
 
     evaluate(runs, build, data, terms, [[tally] for tally in tallies], xp)
     pairs = zip(terms, tallies, strict=True)
-    return float(sum(term.factor * tally.result() for term, tally in pairs))
+    with build.engine.precision(build.options.dtype):
+        return float(sum(term.factor * tally.result() for term, tally in pairs))
 
 
 def predicted(

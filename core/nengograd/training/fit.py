@@ -112,7 +112,8 @@ class _Training:
         self._batches = batches
         self._terms = losses
         self._options = options
-        self._xp = model.build.engine.namespace(model.training_options.dtype)
+        self._engine, self._dtype = model.build.engine, model.training_options.dtype
+        self._xp = self._engine.namespace(self._dtype)
 
     def run(
         self,
@@ -185,9 +186,10 @@ class _Training:
                 profiler.on_batch_begin()
             result = self._trainer.step(inputs, targets)
             logs = mean.add(result.losses, result.weights)
-            for name, index, tally in tallies:
-                tally.add(xp.asarray(result.outputs[index]), xp.asarray(targets[index]))
-                logs[name] = tally.result()
+            with self._engine.precision(self._dtype):
+                for name, index, tally in tallies:
+                    tally.add(xp.asarray(result.outputs[index]), xp.asarray(targets[index]))
+                    logs[name] = tally.result()
             callbacks.on_batch_end(count, logs)
             count += 1
             if result.problem:
