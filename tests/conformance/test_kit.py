@@ -9,11 +9,13 @@ import pytest
 from nengo.builder import Builder, Operator
 from nengo.builder.operator import Reset
 from nengo.exceptions import ValidationError
+from nengo.params import NdarrayParam
 
 import nengograd
 from conformance import differences
 from nengograd.builtin.neurons import AdaptiveLIFBuilder, LIFBuilder, RegularSpikingBuilder
 from nengograd.builtin.processes import PROCESSES
+from nengograd.plugin import numpy_namespace
 from nengograd.plugin.builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
 from nengograd.testing import (
     ConformanceError,
@@ -177,6 +179,120 @@ def test_a_builder_that_is_wrong_is_caught(builder, complaints):
         )
     for complaint in complaints:
         assert complaint in str(caught.value)
+
+
+def step_of(step):
+    """A builder of LIF neurons with another step."""
+    return type("Other", (LIFBuilder,), {"step": step})()
+
+
+def rate_of(rate):
+    return type("Other", (LIFBuilder,), {"rate": rate})()
+
+
+def touches(self, xp, J, state, params, dt):
+    J *= 1.0
+    return LIFBuilder.step(self, xp, J, state, params, dt)
+
+
+@pytest.mark.parametrize(
+    ("builder", "complaint"),
+    [
+        (step_of(touches), "step of Other writes into an array that it was given"),
+        (step_of(lambda *_: None), "it returned None: is a return missing?"),
+        (step_of(lambda self, xp, J, s, p, dt: (J, {**s, "x": s["x"]})), "'x'; `state` has ['ref"),
+        (step_of(lambda self, xp, J, state, p: J), "write step(xp, J, state, params, dt)"),
+        (rate_of(lambda self, xp, J, params, dt: 3.0), "returned a float; an array with a number"),
+        (rate_of(lambda self, xp, J, p, dt: xp.sum(J, axis=-1)), "returned an array of shape ()"),
+        (rate_of(lambda self, xp, J, p, dt: J * np.ones(J.shape)), "the rate has shape (8,) and d"),
+        (rate_of(lambda self, xp, J, params: J), "write rate(xp, J, params, dt)"),
+    ],
+    ids=["in place", "nothing", "key", "step", "float", "sum", "dtype", "rate"],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_step_or_a_rate_that_cannot_be_is_told_what_is_right(builder, complaint):
+    with pytest.raises(ConformanceError) as caught:
+        check_neuron(nengo.LIF(), backends=["numpy"], plugins=[neurons_plugin(builder)], steps=10)
+    assert complaint in str(caught.value)
+    lines = str(caught.value).split("\n- ")[1:]
+    said = [text for _, text in (line.split(": ", 1) for line in lines)]
+    once = [text for text in said if not text.startswith("the same as")]
+    assert len(once) == len(set(once))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_builder_that_does_not_run_its_type_is_told_why():
+    few = type("Few", (LIFBuilder,), {"states": ("voltage",)})()
+    for builder, reason in (
+        (Declines(), "its accepts has returned False"),
+        (few, "its states are ['voltage'], and those of the type ['refractory_time', 'voltage']"),
+    ):
+        with pytest.raises(ConformanceError) as caught:
+            check_neuron(nengo.LIF(), backends=["numpy"], plugins=[neurons_plugin(builder)])
+        assert f"LIF runs on the host: {type(builder).__name__} (plugin 'P" in str(caught.value)
+        assert reason in str(caught.value)
+        assert "became 0 blocks" not in str(caught.value)
+
+
+class PerNeuronLIF(nengo.LIF):
+    """Takes arrays, and leaves the rest to Nengo, whose code does not."""
+
+    tau_ref = NdarrayParam("tau_ref", shape=("*",))
+
+
+class OwnStep(PerNeuronLIF):
+    """Computes element by element; Nengo's search for gains does not."""
+
+    def step(self, dt, J, output, voltage, refractory_time):
+        state = {"voltage": voltage, "refractory_time": refractory_time}
+        output[...], state = LIFBuilder().step(numpy_namespace, J, state, self, dt)
+        voltage[...], refractory_time[...] = state["voltage"], state["refractory_time"]
+
+    def rates(self, x, gain, bias):
+        beyond = np.maximum(self.current(x, gain, bias) - 1, 1e-9)
+        rates = self.amplitude / (self.tau_ref + self.tau_rc * np.log1p(1 / beyond))
+        return np.where(beyond > 1e-9, rates, 0)
+
+
+def test_a_type_whose_own_code_fails_with_arrays_is_told_so():
+    with pytest.raises(ConformanceError) as caught:
+        check_neuron(
+            lambda n: PerNeuronLIF(tau_ref=np.linspace(0.001, 0.003, n)),
+            backends=["numpy"],
+            plugins=[neurons_plugin(LIFBuilder(), PerNeuronLIF)],
+        )
+    message = str(caught.value)
+    assert "nengo.Simulator, which runs its own code, fails: ValueError" in message
+    assert "step and rates have to compute element by element" in message
+
+
+def test_what_nengo_cannot_build_by_itself_is_skipped_with_the_cure():
+    class Checked(NeuronConformance):
+        neuron = staticmethod(lambda n: OwnStep(tau_ref=np.linspace(0.001, 0.003, n)))
+        plugins = (neurons_plugin(LIFBuilder(), OwnStep),)
+        backends = ("numpy",)
+
+    with pytest.raises(SkipTest, match="give each ensemble its gain and bias, or write gain_bias"):
+        Checked().test_nengo_can_choose_gains_and_decoders()
+    check_neuron(Checked.neuron, backends=["numpy"], plugins=Checked.plugins)
+
+
+class ForVectors(nengo.LIF):
+    """Its rates are right for one input for each neuron, and fail for a table of them."""
+
+    def rates(self, x, gain, bias):
+        if np.ndim(x) > 1:
+            raise ZeroDivisionError("no tables")
+        return super().rates(x, gain, bias)
+
+
+def test_a_type_that_nengo_cannot_decode_is_caught():
+    with pytest.raises(ConformanceError) as caught:
+        check_neuron(
+            ForVectors(), backends=["numpy"], plugins=[neurons_plugin(LIFBuilder(), ForVectors)]
+        )
+    assert str(caught.value).startswith("1 check failed\n- nengo can choose gains and decoders")
+    assert "ensemble of ForVectors without a gain and a bias: ZeroDiv" in str(caught.value)
 
 
 class TwiceTheRate(AdaptiveLIFBuilder):
@@ -739,6 +855,14 @@ class RareEvents(NoisyBuilder):
     draw = staticmethod(lambda rng, n: rng.random_sample(n) < 0.01)
 
 
+class OneNumber(NoisyBuilder):
+    draw = staticmethod(lambda rng, n: rng.normal())
+
+
+class Unbound(NoisyBuilder):
+    draw = lambda rng, n: rng.normal(size=n)  # noqa: E731 - what an author forgets
+
+
 class HalvedNoise(NoisyBuilder):
     """Two neurons have each number."""
 
@@ -773,6 +897,8 @@ def test_random_numbers_as_they_should_be_pass(builder):
     ("builder", "complaint"),
     [
         (SharedNoise(), "gives neurons 0 and 1 of 8 the same numbers in 1000 steps"),
+        (OneNumber(), "returned numbers of shape (); for n = 8 neurons it has to return"),
+        (Unbound(), "cannot be called as draw(rng, n)"),
         (HalvedNoise(), "gives neurons 0 and 4 of 8 the same numbers in 1000 steps"),
         (ForeignNoise(), "gives other numbers for a generator of the same seed"),
         (SeededNoise(), "gives the same numbers for generators of the seeds 0 and 1"),

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ..assembly.build import Build
 from ..config import shares_process_seeds
-from ..plugin.builders import NeuronBuilder
 from ..plugin.drawing import checked_draw
 from ..plugin.executable import Options
+from ..plugin.host import kind_and_hook, why_on_host
 from ..plugin.registry import Registry
 from ..program.handing import pieces_of
 from ..program.program import Program
@@ -43,42 +43,17 @@ def warn_about_host(program: Program, registry: Registry) -> None:
     for op in (found.operator for block in program.host_blocks for found in block.ops):
         if isinstance(op, SimPyFunc):
             continue
-        if hasattr(op, "neurons"):
-            kind, hook = type(op.neurons), "nengograd_neurons"
-        elif type(op) is SimProcess:
-            kind, hook = type(op.process), "nengograd_processes"
-        else:
-            kind, hook = type(op), "nengograd_lowering"
+        kind, hook = kind_and_hook(op)
         if (kind, hook) in named:
             continue
         named.add((kind, hook))
-        what = kind.__name__
-        builder, origin = registry.hook_result(op)
-        if builder is None:
-            reason = f"{what} has no builder for the backend {registry.backend!r}"
-            cure = f"a plugin can make it fast with the hook {hook}"
-        else:
-            reason = f"{type(builder).__name__} ({origin}) does not run this {what}"
-            cure = _why_declined(builder, op)
+        reason, cure = why_on_host(op, registry)
         warnings.warn(
             f"{reason}: its own NumPy code runs on the host, in each step. That is right, but "
             f"slow and without gradients; {cure}.",
             NengoWarning,
             stacklevel=3,
         )
-
-
-def _why_declined(builder: Any, op: Any) -> str:
-    """Why a builder runs an operator's type but not this one."""
-    if not isinstance(builder, NeuronBuilder):
-        return "its key_and_params has returned None, or input and output differ in shape"
-    if set(builder.states) != set(op.state):
-        return f"its states are {sorted(builder.states)}, and those of the type {sorted(op.state)}"
-    if bool(op.state_extra) != (builder.draw is not None):
-        return "it has to have a draw if the type draws random numbers, and none if not"
-    if not builder.accepts(op.neurons):
-        return "its accepts has returned False"
-    return "a state of the type has not one number for each neuron"
 
 
 def _numbers(rng: np.random.RandomState) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ from ..plugin import (
     has_batch,
     numpy_namespace,
 )
+from ..plugin.host import why_on_host
 from ..simulator.simulator import Simulator
 
 __all__ = [
@@ -217,10 +218,28 @@ class Conformance:
 
     def reference(self, network: nengo.Network, steps: int, dt: float = 0.001) -> Any:
         """The data of a run of `nengo.Simulator`, in float64."""
-        # Nengo's optimizer changes the order of random numbers.
-        with nengo.Simulator(network, dt=dt, progress_bar=False, optimize=False) as sim:
-            sim.run_steps(steps)
-            return sim.data
+        try:
+            # Nengo's optimizer changes the order of random numbers.
+            with nengo.Simulator(network, dt=dt, progress_bar=False, optimize=False) as sim:
+                sim.run_steps(steps)
+                return sim.data
+        except Exception as error:
+            raise ConformanceError(
+                f"nengo.Simulator, which runs its own code, fails: {type(error).__name__}: {error}"
+            ) from error
+
+    def assert_on_device(self, sim: Simulator, backend: str) -> None:
+        """Check that builders run all of a simulation.
+
+        Raises
+        ------
+        ConformanceError
+            If something runs on the host, with the reason.
+        """
+        for op in (found.operator for block in sim.program.host_blocks for found in block.ops):
+            what = next((x for x in map(op.__dict__.get, ("neurons", "process")) if x), op)
+            reason, cure = why_on_host(op, get_registry(backend, self.plugins))
+            raise ConformanceError(f"{type(what).__name__} runs on the host: {reason}; {cure}")
 
     def assert_arguments_are_left(self, network: nengo.Network, kind: type) -> None:
         """Run the blocks of a Nengo operator class on NumPy arrays that cannot be written to."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any, ClassVar
+from unittest import SkipTest
 
 import nengo
 import numpy as np
-from nengo.exceptions import NengoWarning
+from nengo.exceptions import BuildError, NengoWarning, ValidationError
 from nengo.neurons import RatesToSpikesNeuronType
 from numpy.typing import NDArray
 
 from ..arguments.table import check_arguments
 from ..config import configure_settings
-from ..plugin import make_namespace, numpy_namespace
+from ..plugin import numpy_namespace
 from ..surrogates import SURROGATES
 from .conformance import (
     OTHER_DT,
@@ -27,19 +27,18 @@ from .conformance import (
     varied,
     with_arrays,
 )
-from .neuron_draws import NeuronDraws
+from .neuron_steps import DT, NeuronSteps
 from .neuron_subject import AVERAGED, SETTLING
 
 __all__ = ["NeuronConformance", "check_neuron"]
 
-_DT = 0.001
 _RANDOM = 0.25
 _SGD_RATE = 0.01
 _OFF_THRESHOLDS = 0.00137
 _FRESH = 200
 
 
-class NeuronConformance(NeuronDraws):
+class NeuronConformance(NeuronSteps):
     """Checks of a neuron type and its builder.
 
     Attributes
@@ -77,68 +76,11 @@ class NeuronConformance(NeuronDraws):
         """Float64: in float32 a spike may come a step earlier, and only means can be compared."""
         return "float64"
 
-    # -- the builder by itself
-
-    def test_the_builder_names_states_and_parameters_of_the_type(self, backend: str) -> None:
-        builder = self._builder(backend)
-        for name in builder.params:
-            if not hasattr(self._neuron, name):
-                raise ConformanceError(f"params names {name!r}, which the type does not have")
-        unknown = set(builder.states) ^ set(self._neuron.state)
-        if unknown and not self.is_random:
-            raise ConformanceError(
-                f"states are {sorted(builder.states)}; the type has {sorted(self._neuron.state)}"
-            )
-
-    def test_step_leaves_its_arguments_as_they_are(self) -> None:
-        builder = self._builder("numpy")
-        current, state = self._arguments(builder, np.float64)
-        copies = {name: value.copy() for name, value in {"J": current, **state}.items()}
-        params = self._params(builder, np.float64)
-        builder.step(numpy_namespace, current, dict(state), params, _DT)
-        for name, value in {"J": current, **state}.items():
-            if not np.array_equal(value, copies[name]):
-                raise ConformanceError(f"step has changed {name} in place; return a new array")
-
-    def test_step_keeps_shapes_and_dtypes(self) -> None:
-        builder = self._builder("numpy")
-        for dtype, lead in ((np.float32, ()), (np.float64, ()), (np.float32, (3,))):
-            current, state = self._arguments(builder, dtype, lead)
-            xp = make_namespace(dtype)
-            out, after = builder.step(xp, current, state, self._params(builder, dtype), _DT)
-            for name, value in {"the output": out, **after}.items():
-                if value.shape != current.shape or value.dtype != dtype:
-                    raise ConformanceError(
-                        f"{name} has shape {value.shape} and dtype {value.dtype} for a current of "
-                        f"shape {current.shape} and dtype {np.dtype(dtype).name}"
-                    )
-
-    def _arguments(self, builder: Any, dtype: Any, lead: tuple[int, ...] = ()) -> Any:
-        current = self._constant_currents().astype(dtype)
-        rng = np.random.RandomState(0)
-        state = self._neuron.make_state(len(current), rng=rng)
-        given = {name: np.asarray(state[name]) for name in builder.states}
-        if builder.draw is not None:
-            given["random"] = builder.draw(rng, len(current))
-        shape = (*lead, len(current))
-        given = {name: np.array(np.broadcast_to(v, shape), dtype) for name, v in given.items()}
-        return np.array(np.broadcast_to(current, shape)), given
-
-    def _params(self, builder: Any, dtype: Any) -> SimpleNamespace:
-        given = {name: getattr(self._neuron, name) for name in builder.params}
-        return SimpleNamespace(
-            **{name: np.asarray(x, dtype) if np.ndim(x) else x for name, x in given.items()}
-        )
-
     # -- simulations
 
     def test_it_runs_by_its_builder(self, backend: str) -> None:
         with self.open(self._network(self._neuron), backend) as sim:
-            if sim.program.host_blocks:
-                raise ConformanceError(
-                    f"{type(self._neuron).__name__} runs on the host: its builder declines it, or "
-                    "its states have other names or sizes than the type's"
-                )
+            self.assert_on_device(sim, backend)
 
     def test_outputs_and_states_are_those_of_its_own_step(self, backend: str) -> None:
         if not self.is_random:
@@ -164,7 +106,7 @@ class NeuronConformance(NeuronDraws):
                 self._compare_with_its_own_step(other, backend, what)
 
     def _compare_with_its_own_step(
-        self, neuron: Any, backend: str, what: str, dt: float = _DT
+        self, neuron: Any, backend: str, what: str, dt: float = DT
     ) -> None:
         net = self._network(neuron)
         expected = self.reference(net, self.steps, dt)
@@ -197,6 +139,7 @@ class NeuronConformance(NeuronDraws):
             return
         net = self._network(self._neuron, other)
         with self.open(net, backend) as sim:
+            self.assert_on_device(sim, backend)
             name = type(self._neuron).__name__
             blocks = [b for b in sim.program.blocks if b.name == name and not b.host]
             if len(blocks) != 1:
@@ -312,7 +255,7 @@ class NeuronConformance(NeuronDraws):
         params = self._params(builder, np.float64)
 
         def rate(J: Any) -> Any:
-            return builder.rate_step(numpy_namespace, J, dict(state), params, _DT)[0]
+            return builder.rate_step(numpy_namespace, J, dict(state), params, DT)[0]
 
         surrogate = SURROGATES[name]
         here, there = (surrogate(numpy_namespace, rate, current + shift) for shift in (0.0, by))
@@ -356,11 +299,12 @@ class NeuronConformance(NeuronDraws):
         if isinstance(self._neuron, RatesToSpikesNeuronType):
             # Where another type makes the rates, a builder is handed them instead of currents.
             driven = self._mean_output(self._neuron.base_type)
+        self._check_states(builder)
         initial = self._neuron.make_state(len(current), rng=np.random.RandomState(0))
         state = {name: np.array(initial[name], float) for name in builder.rate_states}
         rates, params = [], self._params(builder, np.float64)
         for _ in range(SETTLING + AVERAGED):
-            rate, state = builder.rate_step(numpy_namespace, driven, dict(state), params, _DT)
+            rate, state = self._rate_step(builder, numpy_namespace, driven, dict(state), params)
             rates.append(rate)
         rate = np.mean(rates[SETTLING:], axis=0)
         self._assert_rates("the rate", rate, mean, float(np.abs(mean).max()))
@@ -368,18 +312,63 @@ class NeuronConformance(NeuronDraws):
     def test_the_types_own_rates_are_near_its_mean_output(self) -> None:
         """Nengo chooses gains, biases and decoders by ``rates``."""
         self._check_neuron()
-        if type(self._neuron).rates is nengo.neurons.NeuronType.rates:
+        if self._has_no_rates():
             return
         current = self._constant_currents()
         n = len(current)
         # Each neuron at its own current; parameters may differ from one to the next.
-        rates = np.diag(self._neuron.rates(current, np.ones(n), np.zeros(n)))
+        try:
+            rates = np.diag(self._neuron.rates(current, np.ones(n), np.zeros(n)))
+        except Exception as error:
+            raise ConformanceError(
+                f"rates of {type(self._neuron).__name__} fails for inputs, gains and biases of "
+                f"shape {(n,)}: {type(error).__name__}: {error}{self._array_hint()}"
+            ) from error
         output = self._output(self._neuron)
         # Some are the rates of neurons that have not adapted yet, such as those of AdaptiveLIF.
         means = [output[SETTLING:].mean(axis=0), output[:_FRESH].mean(axis=0)]
         near = np.clip(rates, np.minimum(*means), np.maximum(*means))
         what = f"rates of {type(self._neuron).__name__}, by which Nengo chooses gains and decoders,"
         self._assert_rates(what, rates, near, float(np.abs(means[0]).max()))
+
+    def test_nengo_can_choose_gains_and_decoders(self) -> None:
+        """In an ensemble like most, of which no gains and biases are given."""
+        self._check_neuron()
+        if self._has_no_rates():
+            return
+        n = len(self._constant_currents())
+        current = np.linspace(min(self.currents), max(self.currents), n)
+        try:
+            curve = np.asarray(self._neuron.rates(current, np.ones(n), np.zeros(n)))
+        except Exception:
+            return  # what is wrong with rates by themselves is another check's
+        largest = float(np.abs(curve).max())
+        if not np.isfinite(largest):
+            return
+        with nengo.Network(seed=0) as net:
+            rates = nengo.dists.Uniform(0.3 * largest, 0.5 * largest)
+            ens = nengo.Ensemble(n, 1, neuron_type=self._neuron, max_rates=rates)
+            nengo.Connection(ens, nengo.Node(size_in=1))
+        try:
+            with nengo.Simulator(net, progress_bar=False):
+                return
+        except (BuildError, ValidationError):
+            return  # Nengo says itself which rates and intercepts a type cannot have.
+        except Exception as error:
+            found = (
+                f"Nengo cannot build an ensemble of {type(self._neuron).__name__} without a gain "
+                f"and a bias: {type(error).__name__}: {error}"
+            )
+            if self._array_size(self._neuron):
+                # Those who give them to each ensemble, and decode nothing, need no more.
+                raise SkipTest(
+                    f"{found}. It looks for gains on one curve, as if all neurons shared it: give "
+                    "each ensemble its gain and bias, or write gain_bias and max_rates_intercepts"
+                ) from error
+            raise ConformanceError(f"{found}. Look at the type's rates and gain_bias") from error
+
+    def _has_no_rates(self) -> bool:
+        return type(self._neuron).rates is nengo.neurons.NeuronType.rates
 
     def _assert_rates(
         self, what: str, found: NDArray[Any], needed: NDArray[Any], largest: float

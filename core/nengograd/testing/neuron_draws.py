@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..plugin.signatures import cannot_be_called
 from .conformance import ConformanceError
 from .neuron_subject import NeuronSubject
 
@@ -55,7 +56,21 @@ class NeuronDraws(NeuronSubject):
     def _drawn(self, builder: Any, seed: int) -> NDArray[Any]:
         """The numbers of some steps, ``(steps, neurons)``, in the order of a run."""
         n, rng = len(self._constant_currents()), np.random.RandomState(seed)
-        return np.array([builder.draw(rng, n) for _ in range(_DRAWS)])
+        return np.array([self._draw(builder, rng, n) for _ in range(_DRAWS)])
+
+    def _draw(self, builder: Any, rng: np.random.RandomState, n: int) -> NDArray[Any]:
+        """The numbers of one step, ``(n,)``."""
+        name = f"draw of {type(builder).__name__}"
+        wrong = cannot_be_called(builder.draw, "draw", ("rng", "n"))
+        if wrong is not None:
+            raise ConformanceError(f"{name} {wrong}")
+        drawn = np.asarray(builder.draw(rng, n))
+        if drawn.shape != (n,):
+            raise ConformanceError(
+                f"{name} returned numbers of shape {drawn.shape}; for n = {n} neurons it has to "
+                f"return an array {(n,)}, such as rng.normal(size=n)"
+            )
+        return drawn
 
 
 def _first_alike(drawn: NDArray[Any]) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..plugin import get_registry
+from ..plugin.signatures import wrong_method
 from .conformance import (
     Conformance,
     ConformanceError,
@@ -90,7 +91,27 @@ class NeuronSubject(Conformance):
                 f"no plugin has a builder of {type(self._neuron).__name__} through "
                 "nengograd_neurons; is the distribution installed, or given as plugins?"
             )
+        wrong = wrong_method(builder)
+        if wrong is not None:
+            raise ConformanceError(wrong)
         return builder
+
+    def reference(self, network: nengo.Network, steps: int, dt: float = 0.001) -> Any:
+        """The data of a run of `nengo.Simulator`, in float64."""
+        try:
+            return super().reference(network, steps, dt)
+        except ConformanceError as error:
+            raise ConformanceError(f"{error}{self._array_hint()}") from error.__cause__
+
+    def _array_hint(self) -> str:
+        """What a type's own code may lack, as the end of a message; "" where it has no arrays."""
+        if not self._array_size(self._neuron):
+            return ""
+        return (
+            ". Where parameters are arrays, the type's own step and rates have to compute element "
+            "by element, such as with np.where. Those of Nengo's types, such as LIF, pick out some "
+            "neurons, and not their parameters: write them anew"
+        )
 
     def _array_size(self, neuron: Any) -> int | None:
         """The number of neurons that the arrays of an instance are for; None without arrays."""
