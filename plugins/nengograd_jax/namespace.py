@@ -1,7 +1,7 @@
 """The array namespace over `jax.numpy`.
 
-`jax.numpy` has the names of the array API standard, and a Python number takes the dtype of the
-array that it meets. Alone it becomes float32, or float64 inside of `nengograd_jax.precision`.
+`jax.numpy` has the names of the array API standard. What arrays and numbers become where they meet
+is the rule of all backends, `nengograd.plugin.Promotion`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from nengograd.plugin.namespace import NAMES, Namespace
+from nengograd.plugin.promotion import Promotion
 
 __all__ = ["make_namespace"]
+
+
+_OF_TWO = ("pow", "logaddexp", "atan2", "maximum", "minimum", "logical_and", "logical_or")
+
+
+def _cast(x: Any, dtype: Any) -> Any:
+    """An array of JAX's; where float64 is not enabled, its 64 bits become 32."""
+    return jnp.asarray(x, jax.dtypes.canonicalize_dtype(dtype))
 
 
 def _segment_sum(x: Any, ids: Any, n: int) -> Any:
@@ -36,46 +45,22 @@ def make_namespace(
     materialize : callable
         Returns an array that is computed once, however many read it.
     """
-
-    def lifted(x: Any) -> Any:
-        return jnp.asarray(x, dtype) if _is_number(x) else x
-
-    def near(x: Any, other: Any) -> Any:
-        """A number beside another one is an array; beside an array it takes its dtype."""
-        return lifted(x) if not hasattr(other, "dtype") else x
-
-    def of_one(function: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda x, *args, **options: function(lifted(x), *args, **options)
-
-    def of_two(function: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda a, b: function(near(a, b), near(b, a))
-
-    def of_many(function: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda arrays, axis=0: function([lifted(x) for x in arrays], axis=axis)
-
-    def asarray(x: Any, dtype: Any = None) -> Any:
-        return lifted(x) if dtype is None and _is_number(x) else jnp.asarray(x, dtype)
-
-    two = ("pow", "logaddexp", "atan2", "maximum", "minimum", "logical_and", "logical_or")
+    rule = Promotion(dtype, _cast)
     special = {
-        **{name: of_two(getattr(jnp, name)) for name in two},
-        "concat": of_many(jnp.concatenate),
-        "stack": of_many(jnp.stack),
-        "asarray": asarray,
-        "clip": lambda x, low=None, high=None: jnp.clip(lifted(x), low, high),
-        "where": lambda condition, a, b: jnp.where(condition, near(a, b), near(b, a)),
+        **{name: rule.of_two(name, getattr(jnp, name)) for name in _OF_TWO},
+        "concat": rule.of_many(jnp.concatenate),
+        "stack": rule.of_many(jnp.stack),
+        "asarray": rule.asarray,
+        "clip": rule.clip(jnp.clip),
+        "where": rule.where(jnp.where),
         "take": lambda x, indices, axis=-1: jnp.take(
             x, jnp.asarray(indices), axis=axis, mode="clip"
         ),
         "matmul": jnp.matmul,
         "einsum": jnp.einsum,
         "segment_sum": _segment_sum,
-        "stop_gradient": lambda x: jax.lax.stop_gradient(lifted(x)),
-        "materialize": lambda x: materialize(lifted(x)),
+        "stop_gradient": rule.of_one(jax.lax.stop_gradient),
+        "materialize": rule.of_one(materialize),
     }
-    plain = {name: of_one(getattr(jnp, name)) for name in NAMES if name not in special}
+    plain = {name: rule.of_one(getattr(jnp, name)) for name in NAMES if name not in special}
     return Namespace(**plain, **special)
-
-
-def _is_number(x: Any) -> bool:
-    return isinstance(x, (int, float)) and not isinstance(x, bool)

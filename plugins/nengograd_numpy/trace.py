@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nengograd.plugin.namespace import Namespace, make_namespace
+from nengograd.plugin.promotion import PYTHON_NUMBERS, Promotion
 
 __all__ = ["Call", "NoTrace", "Trace", "Value"]
-
-_NUMBERS = (bool, int, float)
 
 
 class NoTrace(Exception):
@@ -141,6 +140,7 @@ class Trace:
     def __init__(self, dtype: np.dtype[Any]):
         self.calls: list[Call] = []
         self._numpy = make_namespace(dtype)
+        self._rule = Promotion(dtype, self._cast)
 
     def value(self, example: NDArray[Any]) -> Value:
         """A stand-in for an array that is given."""
@@ -162,12 +162,26 @@ class Trace:
         self.calls.append(Call(function, arguments, result))
         return result
 
-    def _where(self, condition: Any, a: Any, b: Any) -> Value:
-        known = _dtype_of((a, b)) or self._numpy.asarray(0.0).dtype
+    def _cast(self, x: Any, dtype: np.dtype[Any]) -> Any:
+        """An operand of a function of ``xp`` in the dtype that the rule says."""
+        if isinstance(x, Value):
+            return self._astype(x, dtype)
+        x = x.item() if isinstance(x, np.generic) else x
+        # A number is written as one of the dtype of the arrays that it meets.
+        return x if isinstance(x, PYTHON_NUMBERS) else np.asarray(x, dtype)
+
+    def ufunc(self, name: str, function: np.ufunc) -> Callable[..., Any]:
+        """A function of ``xp`` of each element, of one or of two operands."""
+        if function.nin == 1:
+            return lambda x: self.call(function, x)
+        return self._rule.of_two(name, lambda a, b: self.call(function, a, b))
+
+    def _where(self, condition: Any, a: Any, b: Any) -> Any:
+        known = self._rule.of((a, b))
         example = np.where(_example(condition, known), _example(a, known), _example(b, known))
         return self._note("where", (condition, a, b), example)
 
-    def _clip(self, x: Any, low: Any = None, high: Any = None) -> Any:
+    def _clip(self, x: Any, low: Any, high: Any) -> Any:
         if low is not None:
             x = self.call(np.maximum, x, low)
         return x if high is None else self.call(np.minimum, x, high)
@@ -188,11 +202,11 @@ class Trace:
         """The functions of ``xp``: those with a stand-in are noted, all others are computed."""
         functions = vars(self._numpy)
         noted: dict[str, Callable[..., Any]] = {
-            name: _ufunc_call(self, ufunc) for name, ufunc in _UFUNCS.items()
+            name: self.ufunc(name, function) for name, function in _UFUNCS.items()
         }
         noted |= {
-            "where": self._where,
-            "clip": self._clip,
+            "where": self._rule.where(self._where),
+            "clip": self._rule.clip(self._clip),
             "astype": self._astype,
             "reshape": self._reshape,
             "zeros_like": lambda x: np.zeros(x.shape, x.dtype),
@@ -228,10 +242,6 @@ _UFUNCS: dict[str, np.ufunc] = {
 """NumPy's functions of each element, under the names of the standard."""
 
 
-def _ufunc_call(trace: Trace, ufunc: np.ufunc) -> Callable[..., Any]:
-    return lambda *arguments: trace.call(ufunc, *arguments)
-
-
 def _either(noted: Callable[..., Any] | None, function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of stand-ins or of arrays."""
 
@@ -248,14 +258,14 @@ def _either(noted: Callable[..., Any] | None, function: Callable[..., Any]) -> C
 def _times_one(a: Any, b: Any) -> Value | None:
     """The value that is multiplied by the number 1, if one is."""
     for x, number in ((a, b), (b, a)):
-        if isinstance(x, Value) and isinstance(number, _NUMBERS) and number == 1:
+        if isinstance(x, Value) and isinstance(number, PYTHON_NUMBERS) and number == 1:
             return x if x.dtype.kind == "f" else None
     return None
 
 
 def _dtype_of(arguments: Sequence[Any]) -> np.dtype[Any] | None:
     """The dtype that numbers take among arrays."""
-    kinds = [a.dtype for a in arguments if not isinstance(a, _NUMBERS)]
+    kinds = [a.dtype for a in arguments if not isinstance(a, PYTHON_NUMBERS)]
     return np.result_type(*kinds) if kinds else None
 
 
@@ -264,7 +274,7 @@ def _example(argument: Any, dtype: np.dtype[Any] | None) -> NDArray[Any]:
         return argument.example
     if isinstance(argument, np.ndarray):
         return argument
-    if isinstance(argument, _NUMBERS):
+    if isinstance(argument, PYTHON_NUMBERS):
         if dtype is not None and dtype.kind == "f":
             return np.array(argument, dtype)
         return np.array(argument)

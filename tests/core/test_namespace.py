@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import product
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nengograd.plugin.namespace import NAMES, make_namespace
+from nengograd.plugin import NAMES, get_manager
 
 DTYPES = ("float32", "float64")
 
@@ -216,12 +216,18 @@ CALLS["round"].append((lambda xp, a: xp.round(xp.zeros_like(a.x) + 2.5), np.full
 
 
 def namespace(backend: str, dtype: str) -> Any:
-    if backend == "numpy":
-        return make_namespace(np.dtype(dtype))
-    pytest.importorskip("tensorflow")
-    from nengograd_tensorflow.namespace import make_namespace as make_tensorflow_namespace
+    return get_manager().backends[backend].load().namespace(np.dtype(dtype))
 
-    return make_tensorflow_namespace(np.dtype(dtype))
+
+@pytest.fixture(autouse=True)
+def precision(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What JAX takes to compute in float64."""
+    given = getattr(request.node, "callspec", None)
+    if given is None or given.params.get("backend") != "jax":
+        yield
+        return
+    with pytest.importorskip("jax").enable_x64(given.params.get("dtype") == "float64"):
+        yield
 
 
 def test_each_name_is_called() -> None:

@@ -77,6 +77,9 @@ if TYPE_CHECKING:
     from .namespace import make_namespace as make_namespace
     from .namespace import numpy_namespace as numpy_namespace
     from .process_group import ProcessGroup as ProcessGroup
+    from .promotion import PROMOTION as PROMOTION
+    from .promotion import PYTHON_NUMBERS as PYTHON_NUMBERS
+    from .promotion import Promotion as Promotion
     from .registry import Registry as Registry
     from .tensor_function import TensorFunction as TensorFunction
     from .tensor_function import as_bytes as as_bytes
@@ -115,6 +118,7 @@ _HOMES = {
     ),
     "nengograd.plugin.namespace": ("NAMES", "Namespace", "make_namespace", "numpy_namespace"),
     "nengograd.plugin.process_group": ("ProcessGroup",),
+    "nengograd.plugin.promotion": ("PROMOTION", "PYTHON_NUMBERS", "Promotion"),
     "nengograd.plugin.registry": ("Registry",),
     "nengograd.plugin.tensor_function": ("TensorFunction", "as_bytes", "from_bytes", "is_real"),
     "nengograd.plugin.trainer": (

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..program.program import Block
+from .promotion import PYTHON_NUMBERS
 
 __all__ = [
     "Context",
@@ -61,7 +62,7 @@ class Context(NamedTuple):
 
     def constant(self, value: Any) -> Any:
         """A backend array of the simulation's dtype; Python numbers stay as they are."""
-        if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
+        if isinstance(value, PYTHON_NUMBERS) and not isinstance(value, np.generic):
             return value
         if np.ndim(value) == 0:
             # A NumPy scalar would promote float32 arrays to float64.

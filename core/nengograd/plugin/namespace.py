@@ -6,16 +6,19 @@ names every backend must offer and the namespace over NumPy; each other backend 
 
 Python numbers mix with arrays and take the arrays' dtype. Where there are no arrays, as in
 ``xp.exp(-0.1)`` or ``xp.where(x > 0, 1.0, 0.0)``, they take the dtype that the namespace is
-made for, that of the simulation. A bool alone stays a bool.
+made for, that of the simulation. A bool alone stays a bool. `nengograd.plugin.promotion` has
+the whole rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
+
+from .promotion import LEAST, Kind, Promotion
 
 __all__ = ["NAMES", "Namespace", "make_namespace", "numpy_namespace"]
 
@@ -42,8 +45,6 @@ class Namespace(SimpleNamespace):
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"xp has no {name!r}; it has {', '.join(sorted(NAMES))}")
 
-
-_NUMBERS = (bool, int, float)
 
 _Function = Callable[..., Any]
 
@@ -90,6 +91,7 @@ _OF_TWO: dict[str, _Function] = {
 }
 """NumPy's functions of two arrays, element by element."""
 
+
 _REDUCTIONS: dict[str, _Function] = {"sum": np.sum, "max": np.max, "any": np.any, "all": np.all}
 
 
@@ -103,7 +105,6 @@ def _segment_sum(x: Any, ids: Any, n: int) -> Any:
 
 _OF_ARRAYS: dict[str, _Function] = {
     "astype": lambda x, dtype: np.asarray(x).astype(dtype),
-    "concat": lambda arrays, axis=0: np.concatenate(arrays, axis=axis),
     "take": lambda x, indices, axis=-1: np.take(x, indices, axis=axis),
     "permute_dims": np.transpose,
     "matmul": np.matmul,
@@ -113,53 +114,98 @@ _OF_ARRAYS: dict[str, _Function] = {
 """NumPy's functions of arrays alone, whatever the dtype of the simulation."""
 
 
-class _Numbers:
-    """Python numbers as NumPy's arrays of one dtype, where they meet no other arrays."""
+def _cast(x: Any, dtype: Any) -> Any:
+    return np.asarray(x, dtype)
 
-    def __init__(self, dtype: np.dtype[Any]):
-        self.dtype = dtype
+
+def _is_plain(x: Any, other: Any) -> bool:
+    """Whether the rule leaves both as they are: arrays of one dtype, or floats and a number.
+
+    An array without axes is not plain beside a number, as NumPy 1 makes float64 of both.
+    """
+    if type(x) is not np.ndarray:
+        return False
+    if type(other) is np.ndarray:
+        return other.dtype is x.dtype
+    return type(other) in (float, int) and x.ndim > 0 and bool(x.dtype.kind == "f")
+
+
+_SCALARS = frozenset((float, int, np.float32, np.float64))
+"""Types of numbers that take the dtype of the simulation where they meet no arrays."""
+
+
+class _Promotion(Promotion):
+    """The rule with NumPy's functions, which are called in each step: most need no promotion."""
+
+    def __init__(self, dtype: Any):
+        super().__init__(dtype, _cast)
+        self._scalar = self.dtype.type
 
     def asarray(self, x: Any, dtype: Any = None) -> Any:
-        array = np.asarray(x, dtype=dtype)
-        is_plain = dtype is None and (isinstance(x, _NUMBERS) or not hasattr(x, "dtype"))
-        return array.astype(self.dtype) if is_plain and array.dtype.kind in "if" else array
+        return x if dtype is None and type(x) is np.ndarray else super().asarray(x, dtype)
 
     def lifted(self, x: Any) -> Any:
-        """A number as an array."""
-        return self.asarray(x) if isinstance(x, _NUMBERS) else x
+        return self._scalar(x) if type(x) in _SCALARS else super().lifted(x)
 
-    def near(self, x: Any, other: Any) -> Any:
-        """A number in the dtype of what it meets."""
-        if not isinstance(x, _NUMBERS):
-            return x
-        if isinstance(other, _NUMBERS):
-            is_bool = isinstance(x, bool) and isinstance(other, bool)
-            return x if is_bool else self.dtype.type(x)
-        # NumPy 1 counts an array without axes as a number, and makes float64 of both.
-        return x if other.shape or other.dtype.kind != "f" else other.dtype.type(x)
+    def together(self, operands: Sequence[Any], least: Kind = Kind.NONE) -> list[Any]:
+        for x in operands:
+            if type(x) not in _SCALARS:
+                return super().together(operands, least)
+        return [self._scalar(x) for x in operands]
 
     def of_one(self, function: _Function) -> _Function:
-        asarray = self.asarray
-        return lambda x: function(asarray(x) if isinstance(x, _NUMBERS) else x)
+        lifted = self.lifted
+        return lambda x: function(x if type(x) is np.ndarray else lifted(x))
 
-    def of_two(self, function: _Function) -> _Function:
-        near = self.near
-        return lambda a, b: function(near(a, b), near(b, a))
+    def of_shape(self, function: _Function) -> _Function:
+        """A function of an operand, which may be a number, and of a shape or a value."""
+        lifted = self.lifted
+        return lambda x, shape: function(x if type(x) is np.ndarray else lifted(x), shape)
 
     def reduction(self, function: _Function) -> _Function:
-        def reduce(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """A function of an operand, which may be a number, along an axis."""
+
+        def call(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
             return function(self.lifted(x), axis=axis, keepdims=keepdims)
 
-        return reduce
+        return call
 
-    def clip(self, x: Any, low: Any = None, high: Any = None) -> Any:
-        x = self.lifted(x)
-        if not x.shape:
-            low, high = self.near(low, x), self.near(high, x)
-        return np.clip(x, low, high)
+    def of_two(self, name: str, function: _Function) -> _Function:
+        promoted = super().of_two(name, function)
+        if name in LEAST:
+            return promoted
+        return lambda a, b: (function if _is_plain(a, b) or _is_plain(b, a) else promoted)(a, b)
 
-    def where(self, condition: Any, a: Any, b: Any) -> Any:
-        return np.where(condition, self.near(a, b), self.near(b, a))
+    def of_many(self, function: _Function) -> _Function:
+        promoted = super().of_many(function)
+
+        def call(arrays: Sequence[Any], axis: int = 0) -> Any:
+            dtype = getattr(arrays[0], "dtype", None)
+            for x in arrays:
+                if type(x) is not np.ndarray or x.dtype is not dtype:
+                    return promoted(arrays, axis=axis)
+            return function(arrays, axis=axis)
+
+        return call
+
+    def where(self, function: _Function) -> _Function:
+        promoted = super().where(function)
+
+        def call(condition: Any, a: Any, b: Any) -> Any:
+            is_plain = _is_plain(a, b) or _is_plain(b, a)
+            return (function if is_plain else promoted)(condition, a, b)
+
+        return call
+
+    def clip(self, function: _Function) -> _Function:
+        promoted = super().clip(function)
+
+        def call(x: Any, low: Any = None, high: Any = None) -> Any:
+            is_plain = low is None or _is_plain(x, low)
+            is_plain = is_plain and (high is None or _is_plain(x, high))
+            return (function if is_plain else promoted)(x, low, high)
+
+        return call
 
 
 def make_namespace(dtype: Any) -> Namespace:
@@ -170,20 +216,21 @@ def make_namespace(dtype: Any) -> Namespace:
     dtype : numpy.dtype
         Python numbers become arrays of it, where they meet no other arrays.
     """
-    numbers = _Numbers(np.dtype(dtype))
-    lifted = numbers.lifted
+    rule = _Promotion(dtype)
+    lifted = rule.lifted
     return Namespace(
-        **{name: numbers.of_one(function) for name, function in _OF_ONE.items()},
-        **{name: numbers.of_two(function) for name, function in _OF_TWO.items()},
-        **{name: numbers.reduction(function) for name, function in _REDUCTIONS.items()},
+        **{name: rule.of_one(function) for name, function in _OF_ONE.items()},
+        **{name: rule.of_two(name, function) for name, function in _OF_TWO.items()},
+        **{name: rule.reduction(function) for name, function in _REDUCTIONS.items()},
         **_OF_ARRAYS,
-        asarray=numbers.asarray,
-        clip=numbers.clip,
-        where=numbers.where,
-        full_like=lambda x, value: np.full_like(lifted(x), value),
-        broadcast_to=lambda x, shape: np.broadcast_to(lifted(x), shape),
-        reshape=lambda x, shape: lifted(x).reshape(shape),
-        stack=lambda arrays, axis=0: np.stack([lifted(x) for x in arrays], axis=axis),
+        asarray=rule.asarray,
+        clip=rule.clip(np.clip),
+        where=rule.where(np.where),
+        full_like=rule.of_shape(np.full_like),
+        broadcast_to=rule.of_shape(np.broadcast_to),
+        reshape=rule.of_shape(lambda x, shape: x.reshape(shape)),
+        stack=rule.of_many(np.stack),
+        concat=rule.of_many(np.concatenate),
         stop_gradient=lifted,
         materialize=lifted,
     )
