@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import nengo
 import numpy as np
 import pytest
 from nengo.exceptions import SimulationError
+
+import nengograd
 
 MANY = 130
 """Steps for each block of a program, after which no backend is to wait any longer."""
@@ -157,3 +160,29 @@ def test_what_a_user_keeps_of_the_data_does_not_change_as_steps_go_on(make_sim: 
     step(sim, 300)
     np.testing.assert_array_equal(kept, copied)
     assert sim.data[net.seen[0]].shape[-2] == sim.n_steps
+
+
+@pytest.mark.needs("jax")
+def test_single_steps_compute_with_what_was_trained_in_between(
+    make_sim: Callable, tmp_path: Path
+) -> None:
+    net = loop()
+    with net:
+        nengograd.configure_settings(spike_gradient="rate")
+    drive = net.all_nodes[0]
+    feeds = {drive: np.full((2, 20, 2), 0.5)}
+    sim = make_sim(net, minibatch_size=2)
+    found = []
+    for _ in range(2):
+        sim.train(feeds, {net.seen[1]: np.zeros((2, 20, 1))}, "sgd")
+        sim.soft_reset(include_probes=True)
+        sim.run_steps(30)
+        whole = sim.data[net.seen[1]].copy()
+        sim.soft_reset(include_probes=True)
+        step(sim, enough(sim))
+        np.testing.assert_array_equal(sim.data[net.seen[1]][:, :30], whole)
+        found.append(whole)
+    assert not np.array_equal(*found)
+    assert sim.compilations == 2
+    sim.run_steps(100, profile=tmp_path / "profile.json")
+    assert sum(block.seconds_per_step for block in sim.profile.blocks) > 0
