@@ -911,7 +911,4 @@ def test_random_numbers_that_do_not_differ_are_caught(builder, complaint):
         check_neuron(
             Noisy(), backends=["numpy"], plugins=[neurons_plugin(builder, Noisy)], is_random=True
         )
-    where = "- random numbers differ between neurons ensembles and steps on numpy"
-    assert f"{where}: ConformanceError: draw of {type(builder).__name__} {complaint}" in str(
-        caught.value
-    )
+    assert f"draw of {type(builder).__name__} {complaint}" in str(caught.value)

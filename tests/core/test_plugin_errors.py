@@ -500,11 +500,11 @@ def negation(build: Any) -> dict[str, Any]:
         ),
         (
             cells(step=lambda self, xp, J, state: (J, state)),
-            ["Cells", "It is called as step(xp, J, state, params, dt)."],
+            ["Cells", "cannot be called as step(xp, J, state, params, dt)"],
         ),
         (
             filters(step=lambda self, u: u),
-            ["Filters", "It is called as step(xp, u, state, params, dt)."],
+            ["Filters", "cannot be called as step(xp, u, state, params, dt)"],
         ),
     ],
     ids=["build", "operands", "neurons", "process"],
@@ -522,4 +522,4 @@ def test_a_function_that_takes_something_else_is_told_what_it_gets(
 def test_an_argument_that_is_wrong_inside_of_a_step_is_no_matter_of_how_it_is_called() -> None:
     with pytest.raises(BuildError) as caught:
         run(**cells(step=lambda self, xp, J, state, params, dt: (xp.abs(J, J, J), state)))
-    assert "It is called as" not in str(caught.value)
+    assert "called as" not in str(caught.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -186,3 +188,43 @@ def test_arguments_of_an_optimizer_of_keras_have_to_be_equal(make_sim: Any, tmp_
             ValidationError, match=r"train with beta_1 0\.9 instead of 0\.5, or load"
         ):
             train(sim, net, keras.optimizers.Adam(0.01, beta_1=0.5))
+
+
+COPIES = {
+    "pickle": lambda sim: pickle.loads(pickle.dumps(sim)),
+    "deepcopy": copy.deepcopy,
+    "copy": copy.copy,
+}
+
+
+@pytest.mark.parametrize("kind", ["by name", "momentum"])
+@pytest.mark.parametrize("way", COPIES)
+def test_a_copy_of_a_simulator_goes_on_with_the_slots(
+    make_sim: Any, backend: str, way: str, kind: str
+) -> None:
+    make = (lambda: "adam") if kind == "by name" else optimizers(backend)[kind]
+    net, options = network(), {"minibatch_size": 2, "seed": 5}
+    whole = train(make_sim(net, **options), net, make(), 4)
+    sim = make_sim(net, **options)
+    first = train(sim, net, make())
+    with COPIES[way](sim) as copied:
+        node, probe = copied.model.toplevel.nodes[0], copied.model.probes[0]
+        x = np.random.RandomState(3).uniform(-1, 1, (6, 4, 1))
+        second = copied.train({node: x}, {probe: x**2}, make(), n_epochs=2)["loss"]
+    assert [*first, *second] == pytest.approx(whole, rel=1e-12)
+    # Another optimizer begins with empty slots, as it does in the simulator itself.
+    with COPIES[way](sim) as copied:
+        node, probe = copied.model.toplevel.nodes[0], copied.model.probes[0]
+        other = copied.train({node: x}, {probe: x**2}, "rmsprop")["loss"]
+    assert other == pytest.approx(train(sim, net, "rmsprop", 1), rel=1e-12)
+
+
+def test_going_back_to_a_state_leaves_the_slots_as_they_are(make_sim: Any) -> None:
+    net, options = network(), {"minibatch_size": 2, "seed": 5}
+    whole = train(make_sim(net, **options), net, "adam", 4)
+    sim = make_sim(net, **options)
+    state = sim.state
+    first = train(sim, net, "adam")
+    sim.run_steps(3)
+    sim.state = state
+    assert [*first, *train(sim, net, "adam")] == whole

@@ -53,7 +53,8 @@ def _from_module(name: str) -> _Plugin:
 def get_state(sim: Any, parts: Parts) -> dict[str, Any]:
     """A simulator as plain data.
 
-    As with `nengo.Simulator`, random processes begin anew when it is loaded.
+    As with `nengo.Simulator`, random processes begin anew when it is loaded. The slots of the
+    last optimizer go with it, for a training with an optimizer like that one.
 
     Parameters
     ----------
@@ -80,6 +81,7 @@ def get_state(sim: Any, parts: Parts) -> dict[str, Any]:
         "chosen": parts.chosen(sim.backend),
         "learned": learning.changes.remembered(),
         "n_epochs": learning.n_epochs,
+        "optimizer": learning.offered_optimizer(),
         "state": None if sim.closed else dict(runner.executable.read(runner.state)),
         "n_steps": sim.n_steps,
         "timeline": parts.recording.timeline,
@@ -113,6 +115,7 @@ def put_state(sim: Any, parts: Parts, state: Mapping[str, Any]) -> None:
     for recorder, data in zip(recording.recorders.values(), state["data"], strict=True):
         recorder.restore(data)
     learning.n_epochs = state["n_epochs"]
+    learning.loaded_optimizer = state["optimizer"]
     learning.changes.recall(state["learned"])
     parts.use_parameters()
     if state["state"] is None:

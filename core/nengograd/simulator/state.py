@@ -44,7 +44,8 @@ class SimulationState:
     goes on from it, in another simulator of the same network as well. The arrays may be written to.
     It holds states of neurons, synapses and layers, weights that are learned online, outputs of
     constant nodes, and random generators. What Python functions keep for themselves is not part
-    of it, nor are the parameters that training changes: `Simulator.save_params` has these.
+    of it, nor are the parameters that training changes and the slots of its optimizer, such as
+    momenta: `Simulator.save_params` has these.
 
     Parameters
     ----------

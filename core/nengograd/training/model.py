@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from nengo.exceptions import NengoWarning, ValidationError
+from nengo.exceptions import NengoException, NengoWarning, ValidationError
 from numpy.typing import NDArray
 
 from ..assembly.build import Build
@@ -216,6 +216,28 @@ class TrainableModel:
             )
         return SavedOptimizer(state, parameter_layout(self.build.model, self._differentiable))
 
+    def offered_optimizer(self) -> SavedOptimizer | None:
+        """What `saved_optimizer` has, for a copy of the simulator; None where there is none.
+
+        Warns
+        -----
+        nengo.exceptions.NengoWarning
+            If the backend cannot tell the slots that there are.
+        """
+        if self.loaded_optimizer is None and self.trainer is None:
+            return None
+        try:
+            return self.saved_optimizer().offered()
+        except NengoException as error:
+            if self.n_epochs:
+                warnings.warn(
+                    "the copy of a simulator begins with empty slots of the optimizer when it is "
+                    f"trained: {error}",
+                    NengoWarning,
+                    stacklevel=4,
+                )
+            return None
+
     def put_slots(self, program: Program, trainer: Trainer) -> None:
         """Let a training that has been compiled go on with slots that were loaded, if any were.
 
@@ -232,7 +254,13 @@ class TrainableModel:
         self._require_slots()
         present = trainer.optimizer_state()
         assert present is not None
-        saved.check_fits(present, parameter_layout(self.build.model, program))
+        try:
+            saved.check_fits(present, parameter_layout(self.build.model, program))
+        except ValidationError:
+            if not saved.is_offered:
+                raise
+            self.loaded_optimizer = None
+            return
         trainer.set_slots(saved.state.slots)
         self.loaded_optimizer = None
 

@@ -33,10 +33,20 @@ class SavedOptimizer(NamedTuple):
         The optimizer and its slots.
     layout : tuple of str
         Where each parameter lies in the arrays that slots belong to; see `parameter_layout`.
+    is_offered : bool
+        Whether a training with another optimizer just begins with empty slots, as in the simulator
+        that this is a copy of. Slots of a file were asked for, and it is refused.
     """
 
     state: OptimizerState
     layout: tuple[str, ...]
+    is_offered: bool = False
+
+    def offered(self) -> SavedOptimizer:
+        """The same for a copy of the simulator, with nothing in it but plain data."""
+        config = json.loads(json.dumps(dict(self.state.config), default=str))
+        slots = {name: np.array(array) for name, array in self.state.slots.items()}
+        return self._replace(state=OptimizerState(self.state.name, slots, config), is_offered=True)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays for a file, by name.
