@@ -158,6 +158,65 @@ def test_a_report_of_rate_neurons_has_no_spikes_and_agrees(image: Any) -> None:
     assert report.accuracy is None
 
 
+@pytest.fixture(scope="module")
+def digits() -> Any:
+    """A small classifier of scikit-learn's digits, and some of them that it has not seen."""
+    data = pytest.importorskip("sklearn.datasets").load_digits()
+    x, y = data.data / 16, data.target
+    keras.utils.set_random_seed(0)
+    layers = [L.Dense(20, "relu", name="first"), L.Dense(12, "relu", name="second"), L.Dense(10)]
+    model = keras.Sequential([keras.Input((64,)), *layers])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss=loss)
+    model.fit(x[:1000], y[:1000], epochs=5, verbose=0)
+    return model, x[1000:1006], y[1000:1006]
+
+
+@pytest.mark.parametrize("amplitude", [1.0, 0.5])
+def test_a_report_counts_the_spikes_that_nengo_counts(digits: Any, amplitude: float) -> None:
+    """Nengo's own simulator runs each item by itself, and spikes are counted one by one."""
+    model, x, labels = digits
+    scales = {"first": 100.0, "second": 150.0}
+    neurons = nengo.SpikingRectifiedLinear(amplitude=amplitude)
+    options: Any = {"scale_firing_rates": scales, "synapse": 0.005}
+    converted = nengograd.convert(model, {"relu": neurons}, **options)
+    converted.net.seed = 1
+    steps, dt = 30, 0.001
+    report = converted.report(x, steps, labels=labels, minibatch_size=4, backend="numpy", dt=dt)
+    (node,), (probe,) = converted.inputs.values(), converted.outputs.values()
+    layers = [converted.layers["first"], converted.layers["second"]]
+    counts = np.zeros((2, len(x), 20))
+    outputs = []
+    with converted.net:
+        probes = [nengo.Probe(layer) for layer in layers]
+    for item, values in enumerate(x):
+        node.output = values
+        with nengo.Simulator(converted.net, dt=dt, progress_bar=False) as sim:
+            sim.run_steps(steps)
+        outputs.append(sim.data[probe][-1])
+        for index, (layer, name) in enumerate(zip(probes, scales, strict=True)):
+            height = amplitude / scales[name] / dt
+            spikes = np.round(sim.data[layer] / height)
+            np.testing.assert_allclose(spikes * height, sim.data[layer], atol=1e-9)
+            counts[index, item, : spikes.shape[1]] = spikes.sum(axis=0)
+    del converted.net.probes[1:]
+    for found, spikes, size, (name, scale) in zip(
+        report.layers, counts, (20, 12), scales.items(), strict=True
+    ):
+        assert (found.name, found.neurons, found.scale) == (name, size, scale)
+        assert found.spikes == pytest.approx(spikes.sum() / len(x), rel=1e-5)
+        assert found.spikes > 1
+        assert found.mean_rate == pytest.approx(spikes.sum() / len(x) / size / (steps * dt))
+        assert found.max_rate == pytest.approx(spikes.max() / (steps * dt))
+    assert report.spikes == pytest.approx(counts.sum() / len(x), rel=1e-5)
+    guesses = np.array(outputs).argmax(axis=1)
+    expected = np.asarray(model(x))
+    assert report.agreement == np.mean(guesses == expected.argmax(axis=1))
+    assert report.accuracy == np.mean(guesses == labels)
+    assert report.model_accuracy == np.mean(expected.argmax(axis=1) == labels)
+    assert report.largest_difference == pytest.approx(np.abs(outputs - expected).max(), rel=1e-4)
+
+
 def test_labels_have_to_be_as_many_as_items(image: Any) -> None:
     with pytest.raises(ValidationError, match="there are 2 for 3 items"):
         nengograd.convert(image).report(np.zeros((3, 4, 4, 1)), labels=[0, 1], backend="numpy")

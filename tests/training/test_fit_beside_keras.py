@@ -125,6 +125,84 @@ def test_a_loader_may_yield_lists_as_those_of_pytorch_do(
     assert history["val_loss"][0] == pytest.approx(sim.evaluate(*held_out), rel=1e-6)
 
 
+class Tensor:
+    """What a tensor of PyTorch offers; one that asks for a gradient has to be detached first."""
+
+    def __init__(self, values: Any, requires_grad: bool = False):
+        self._values, self.requires_grad = np.asarray(values), requires_grad
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._values.shape
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return Tensor(self._values[key], self.requires_grad)
+
+    def detach(self) -> Tensor:
+        return Tensor(self._values)
+
+    def cpu(self) -> Tensor:
+        return self
+
+    def numpy(self) -> Any:
+        if self.requires_grad:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy()"
+            )
+        return self._values
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return self.numpy() if dtype is None else self.numpy().astype(dtype, copy=False)
+
+
+class Loader:
+    """What a loader of PyTorch offers: its length, and batches anew in each epoch."""
+
+    def __init__(self, *tensors: Tensor, as_list: bool = True):
+        self._tensors, self._kind = tensors, list if as_list else tuple
+        self.epochs = 0
+
+    def __len__(self) -> int:
+        return -(-N // BATCH)
+
+    def __iter__(self) -> Iterator[Any]:
+        self.epochs += 1
+        for first in range(0, N, BATCH):
+            yield self._kind(tensor[first : first + BATCH] for tensor in self._tensors)
+
+
+@pytest.mark.needs("differentiate")
+@pytest.mark.parametrize("as_list", [False, True])
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_loaders_of_tensors_give_what_arrays_give(
+    make_sim: Make, model: Any, data: Any, as_list: bool, requires_grad: bool
+) -> None:
+    x, y = Tensor(data.x, requires_grad), Tensor(data.y)
+    sim = make_sim(model.net, minibatch_size=BATCH)
+    sim.compile("sgd", loss="mse", metrics=["mae"])
+    expected = sim.evaluate(data.x, data.y)
+    loader = Loader(x, y, as_list=as_list)
+    assert sim.evaluate(loader) == expected
+    assert sim.evaluate(x, y) == expected
+    wanted = sim.predict(data.x)[model.probe]
+    for given in (x, loader, Loader(x, as_list=as_list)):
+        np.testing.assert_array_equal(sim.predict(given)[model.probe], wanted)
+    weighted = sim.evaluate(data.x, data.y, sample_weight=data.labels.astype(float))
+    triples = Loader(x, y, Tensor(data.labels.astype(float)), as_list=as_list)
+    assert sim.evaluate(triples) == pytest.approx(weighted)
+    np.testing.assert_array_equal(sim.predict(triples)[model.probe], wanted)
+    loader.epochs = 0
+    history = sim.fit(loader, epochs=3, validation_data=Loader(x, y, as_list=as_list)).history
+    assert loader.epochs == 3
+    other = make_sim(model.net, minibatch_size=BATCH)
+    other.compile("sgd", loss="mse", metrics=["mae"])
+    held_out = data.x, data.y
+    agree(history, other.fit(*held_out, epochs=3, shuffle=False, validation_data=held_out).history)
+
+
 @pytest.mark.needs("differentiate")
 def test_a_dataset_of_keras_is_told_of_the_end_of_each_epoch(
     make_sim: Make, model: Any, data: Any

@@ -117,7 +117,7 @@ def numbers(key: Any, values: Any, attr: str, dtype: Any) -> NDArray[Any]:
         If it is no array of numbers, or one of them is too large for the dtype.
     """
     try:
-        given = np.asarray(values)
+        given = np.asarray(_on_host(values))
         if given.dtype.kind == "c":
             raise TypeError("they are complex")
         if _are_moderate(given):
@@ -138,6 +138,14 @@ def numbers(key: Any, values: Any, attr: str, dtype: Any) -> NDArray[Any]:
                 attr=attr,
             )
     return array
+
+
+def _on_host(values: Any) -> Any:
+    """Values as NumPy can read them: tensors of PyTorch without gradient, and in memory."""
+    for method in ("detach", "cpu"):
+        change = getattr(values, method, None)
+        values = change() if callable(change) else values
+    return values
 
 
 def _are_moderate(x: NDArray[Any]) -> bool:

@@ -84,9 +84,12 @@ class Samples:
         return fed, n_steps
 
     def without_targets(self, batch: Any) -> Any:
-        """The inputs of a batch that may be a list ``[x, y]``, as loaders of PyTorch yield it."""
-        is_pair = isinstance(batch, list) and len(batch) == 2 and len(self.nodes) == 1
-        return batch[0] if is_pair and all(hasattr(x, "shape") for x in batch) else batch
+        """The inputs of a batch that may be a list, as loaders of PyTorch yield it.
+
+        It is ``[x, y]``, or ``[x, y, sample_weight]``.
+        """
+        has_more = isinstance(batch, list) and len(batch) in (2, 3) and len(self.nodes) == 1
+        return batch[0] if has_more and all(hasattr(x, "shape") for x in batch) else batch
 
     def _number_of_steps(self, arrays: Mapping[Any, NDArray[Any]]) -> int:
         counts = {str(node): array.shape[1] for node, array in arrays.items() if array.ndim == 3}
