@@ -92,14 +92,23 @@ def convert_separable(layer: Any, inputs: list[Tensor], to: LayerConversion) -> 
 
 
 def convert_transposed(layer: Any, inputs: list[Tensor], to: LayerConversion) -> Tensor:
-    """A transposed convolution."""
+    """A transposed convolution; three-dimensional and dilated ones are sparse matrices."""
     (x,) = inputs
     kernel, *bias = to.weights
-    if _is_dilated(layer) or kernel.ndim == 5 or _has_output_padding(layer):
-        return to.fallback(
-            "Nengo's transposed convolutions have one or two dimensions, no dilation, and no "
-            "padding of the output"
-        )
+    end = {
+        "bias": bias[0] if bias else None,
+        "activation": activation_of(layer.activation),
+        "channels_last": has_channels_last(layer),
+    }
+    if _is_dilated(layer) or kernel.ndim == 5:
+        if not to.options.inference_only:
+            return to.fallback(
+                "Nengo's transposed convolutions have one or two dimensions and no dilation (with "
+                "inference_only=True others are sparse matrices)"
+            )
+        kernel = _dilated(kernel, layer.dilation_rate)
+        entries, values = _transposed_matrix(layer, x, kernel, to)
+        return to.sparse(x, entries, values, to.shape, **end)
     transform = nengo.ConvolutionTranspose(
         kernel.shape[-2],
         x.shape,
@@ -110,18 +119,7 @@ def convert_transposed(layer: Any, inputs: list[Tensor], to: LayerConversion) ->
         channels_last=has_channels_last(layer),
         init=np.swapaxes(kernel, -1, -2),
     )
-    return to.weighted(
-        [(x, transform)],
-        to.shape,
-        bias[0] if bias else None,
-        activation_of(layer.activation),
-        has_channels_last(layer),
-    )
-
-
-def _has_output_padding(layer: Any) -> bool:
-    given = getattr(layer, "output_padding", None)
-    return given is not None and any(np.atleast_1d(given))
+    return to.weighted([(x, transform)], to.shape, **end)
 
 
 def _is_dilated(layer: Any) -> bool:
@@ -190,6 +188,29 @@ def _matrix(
     value = np.moveaxis(kernel, -2, 0)
     is_there = columns >= 0
     entries = np.stack([np.broadcast_to(row, shape)[is_there], columns[is_there]], axis=1)
+    return entries, np.broadcast_to(value, shape)[is_there]
+
+
+def _transposed_matrix(
+    layer: Any, x: Tensor, kernel: NDArray[Any], to: LayerConversion
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Entries of a transposed convolution as a matrix, and their values.
+
+    Each element of the input adds the kernel to the window of the output that a convolution would
+    compute it from.
+    """
+    last = has_channels_last(layer)
+    size = kernel.shape[:-2]
+    found = windows(numbers(to.shape, last), size, layer.strides, layer.padding)
+    columns = numbers(x.shape, last)
+    # (*places, filters, *size, 1) beside (*places, 1, *1, channels)
+    shape = (*found.shape, columns.shape[-1])
+    rows = np.broadcast_to(found[..., None], shape)
+    places = columns.shape[:-1]
+    column = columns.reshape(*places, 1, *(1 for _ in size), columns.shape[-1])
+    value = np.moveaxis(kernel, -2, 0)
+    is_there = rows >= 0
+    entries = np.stack([rows[is_there], np.broadcast_to(column, shape)[is_there]], axis=1)
     return entries, np.broadcast_to(value, shape)[is_there]
 
 

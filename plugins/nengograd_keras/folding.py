@@ -85,6 +85,7 @@ _CHANNELS = {
     "SeparableConv2D": -1,
     "Conv1DTranspose": -2,
     "Conv2DTranspose": -2,
+    "Conv3DTranspose": -2,
     "DepthwiseConv1D": None,
     "DepthwiseConv2D": None,
 }

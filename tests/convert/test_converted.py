@@ -158,6 +158,13 @@ def test_a_report_of_rate_neurons_has_no_spikes_and_agrees(image: Any) -> None:
     assert report.accuracy is None
 
 
+@pytest.mark.needs("tensorflow")
+def test_a_transposed_convolution_with_padding_is_trained_as_in_keras() -> None:
+    layers = [L.Conv2DTranspose(3, 3, 2, output_padding=1), L.ReLU(), L.Flatten(), L.Dense(2)]
+    model = sequential(layers, (3, 2, 2))
+    assert nengograd.convert(model, allow_fallback=False).verify(training=True)
+
+
 @pytest.fixture(scope="module")
 def digits() -> Any:
     """A small classifier of scikit-learn's digits, and some of them that it has not seen."""

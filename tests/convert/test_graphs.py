@@ -104,6 +104,7 @@ FOLDED = {
     "dense without bias": ([L.Dense(5, use_bias=False), L.BatchNormalization()], (4,)),
     "convolution": ([L.Conv2D(3, 2, padding="same"), L.BatchNormalization(), L.ReLU()], (5, 4, 2)),
     "transposed": ([L.Conv2DTranspose(3, 2), L.BatchNormalization()], (5, 4, 2)),
+    "transposed 3d": ([L.Conv3DTranspose(3, 2), L.BatchNormalization()], (3, 4, 2, 2)),
     "depthwise": ([L.DepthwiseConv2D(2, depth_multiplier=2), L.BatchNormalization()], (5, 4, 2)),
     "separable": ([L.SeparableConv2D(3, 2, use_bias=False), L.BatchNormalization()], (5, 4, 2)),
 }
@@ -354,7 +355,7 @@ def test_one_warning_names_all_tensor_nodes_and_says_why() -> None:
         L.Softmax(),
         L.LayerNormalization(),
         L.Conv2D(2, 2, dilation_rate=2),
-        L.Conv2DTranspose(2, 3, 2, output_padding=1),
+        L.Conv2DTranspose(2, 3, dilation_rate=2),
         L.GlobalMaxPooling2D(),
         L.Lambda(lambda x: x**2),
     ],

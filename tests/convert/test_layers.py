@@ -40,6 +40,19 @@ LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "transposed 2d": (lambda: L.Conv2DTranspose(3, 3, 2, activation="relu"), IMAGE),
     "transposed 2d same": (lambda: L.Conv2DTranspose(3, (3, 4), 2, "same"), IMAGE),
     "transposed 2d strides": (lambda: L.Conv2DTranspose(3, 2, 3), IMAGE),
+    "transposed 1d with padding": (lambda: L.Conv1DTranspose(3, 4, 3, output_padding=1), LINE),
+    "transposed 1d same with padding": (
+        lambda: L.Conv1DTranspose(3, 3, 3, "same", output_padding=2),
+        LINE,
+    ),
+    "transposed 2d with padding": (
+        lambda: L.Conv2DTranspose(3, 3, 2, output_padding=(1, 0), activation="relu"),
+        IMAGE,
+    ),
+    "transposed 2d same with padding": (
+        lambda: L.Conv2DTranspose(3, (3, 4), 2, "same", output_padding=1),
+        IMAGE,
+    ),
     "depthwise 1d": (lambda: L.DepthwiseConv1D(3, padding="same"), LINE),
     "depthwise 2d": (lambda: L.DepthwiseConv2D(3, 2, depth_multiplier=2), IMAGE),
     "separable 1d": (lambda: L.SeparableConv1D(5, 3, activation="relu"), LINE),
@@ -81,6 +94,17 @@ INFERENCE: dict[str, tuple[Any, tuple[int, ...]]] = {
     "dilated depthwise": (lambda: L.DepthwiseConv2D(2, dilation_rate=2), IMAGE),
     "dilated separable": (lambda: L.SeparableConv2D(3, 2, dilation_rate=2), IMAGE),
     "convolution 3d": (lambda: L.Conv3D(3, 2, (1, 2, 1), "same", activation="relu"), BOX),
+    "transposed 3d": (lambda: L.Conv3DTranspose(3, 2, (1, 2, 1), activation="relu"), BOX),
+    "transposed 3d same": (lambda: L.Conv3DTranspose(3, 3, 2, "same", use_bias=False), BOX),
+    "transposed 3d with padding": (
+        lambda: L.Conv3DTranspose(3, (3, 2, 3), 2, output_padding=1),
+        BOX,
+    ),
+    "transposed 3d same with padding": (
+        lambda: L.Conv3DTranspose(3, 3, 3, "same", output_padding=(0, 1, 2)),
+        BOX,
+    ),
+    "dilated transposed": (lambda: L.Conv2DTranspose(3, 2, dilation_rate=(2, 3)), IMAGE),
     "normalization": (lambda: L.BatchNormalization(), IMAGE),
     "plain normalization": (lambda: L.BatchNormalization(center=False, scale=False), (4,)),
     "normalization of rows": (lambda: L.BatchNormalization(axis=1), IMAGE),
