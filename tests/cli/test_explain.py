@@ -84,3 +84,31 @@ def test_of_several_networks_one_has_to_be_named(
     assert "--network" in capsys.readouterr().err
     assert main(["explain", str(path), "--network", "second"]) == 0
     assert main(["explain", str(path), "--network", "absent"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("synapses", "reason"),
+    [
+        ("nengo.Triangle(0.01), nengo.Triangle(0.01)", "each runs in a block of its own"),
+        (
+            "nengo.LinearFilter([1], [1e-6, 1e-3, 1]), nengo.LinearFilter([1], [1e-9, 1e-6, 1, 1])",
+            "they differ in their merge key, ",
+        ),
+    ],
+)
+def test_explain_says_in_what_keys_differ_and_what_never_merges(
+    synapses: str, reason: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = tmp_path / "two_filters.py"
+    path.write_text(
+        "import nengo\n"
+        "with nengo.Network() as model:\n"
+        "    node = nengo.Node([1.0])\n"
+        f"    for synapse in ({synapses}):\n"
+        "        nengo.Probe(node, synapse=synapse)\n"
+    )
+    main(["explain", str(path), "--backend", "numpy"])
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if " 0 and 1: " in line)
+    assert reason in line
+    # Only what differs is shown, and not what both keys hold.
+    assert "class" not in line

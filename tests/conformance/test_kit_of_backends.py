@@ -40,6 +40,25 @@ class AStepTooMany(NumpyExecutable):
         return state, outputs
 
 
+class ForgetsAState(NumpyExecutable):
+    def run(self, state, inputs, n, first, host):
+        after, outputs = super().run(state, inputs, n, first, host)
+        return {i: x for i, x in after.items() if i != min(after)}, outputs
+
+
+class ChangesItsState(NumpyExecutable):
+    def run(self, state, inputs, n, first, host):
+        after, outputs = super().run(state, inputs, n, first, host)
+        for i, x in after.items():
+            state[i][...] = x
+        return after, outputs
+
+
+class KeepsStatesInFloat32(NumpyExecutable):
+    def read(self, state):
+        return {i: x.astype("float32") for i, x in super().read(state).items()}
+
+
 class CompilesEachLength(NumpyExecutable):
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -139,6 +158,14 @@ class RecordsNoNan(OverlooksNan):
         (OffByLittle, "it agrees with nengo", "neurons: step"),
         (AlwaysFloat64, "it keeps to float32", "float32 gave float64"),
         (AStepTooMany, "runs of any length share one compilation", "run in pieces: step"),
+        *(
+            (wrong, "a run gives all states and leaves the one it began with", complaint)
+            for wrong, complaint in [
+                (ForgetsAState, r"the state after a run: .* \(\d+\) is missing"),
+                (ChangesItsState, r"`run` has changed .* in the state that it began with"),
+                (KeepsStatesInFloat32, "in float32; .* and float64 are needed"),
+            ]
+        ),
         (CompilesEachLength, "runs of any length share one compilation", "compiled 3 times"),
         (ForgetsChunks, "long runs go in chunks", "time: step 1001"),
         (Ages, "reset begins anew", "neurons after a reset"),

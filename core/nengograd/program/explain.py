@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ from .operators import Sum
 from .program import Block, Program
 from .views import View
 
-__all__ = ["explain"]
+__all__ = ["explain", "why_apart"]
 
 
 def explain(program: Program) -> str:
@@ -67,12 +68,12 @@ def _reasons(program: Program) -> list[str]:
     lines = []
     for kind, numbers in by_kind.items():
         for first, second in pairwise(numbers):
-            reason = _reason(program, program.blocks[first], program.blocks[second])
+            reason = why_apart(program, program.blocks[first], program.blocks[second])
             lines.append(f"  {kind} {first} and {second}: {reason}")
     return lines
 
 
-def _reason(program: Program, first: Block, second: Block) -> str:
+def why_apart(program: Program, first: Block, second: Block) -> str:
     """The reason why two blocks of a kind are not one."""
     if first.host != second.host:
         return "one runs on the host, because there is no builder for it that takes it"
@@ -99,19 +100,27 @@ def _key_reason(kind: type, a: dict[str, Any], b: dict[str, Any], key_a: Any, ke
         if key_a[0] != key_b[0]:
             return f"sums of {key_a[0]} and of {key_b[0]} terms"
         return "one adds up from step to step, the other begins anew"
-    one, other = _difference(key_a, key_b)
-    if _is_named(one) and _is_named(other):
-        return f"they differ in {one[0]!r}"
-    return f"they differ in their merge key, {one} and {other}"
+    if all(isinstance(key, tuple) and key[:1] == ("alone",) for key in (key_a, key_b)):
+        return "each runs in a block of its own, and merges with none"
+    differences = list(_differences(key_a, key_b))
+    if len(differences) == 1:
+        one, other = differences[0]
+        if _is_named(one) and _is_named(other):
+            return f"they differ in {one[0]!r}"
+    told = "; ".join(f"{one} and {other}" for one, other in differences)
+    return f"they differ in their merge key, {told}"
 
 
-def _difference(a: Any, b: Any) -> tuple[Any, Any]:
-    """The parts in which two keys differ, if it is one place."""
-    if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
-        pairs = [(x, y) for x, y in zip(a, b, strict=True) if x != y]
-        if len(pairs) == 1 and not (_is_named(a) and a[0] == b[0]):
-            return _difference(*pairs[0])
-    return a, b
+def _differences(a: Any, b: Any) -> Iterator[tuple[Any, Any]]:
+    """The parts in which two keys differ."""
+    if a == b:
+        return
+    is_part = _is_named(a) and _is_named(b) and a[0] == b[0]
+    if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b) and not is_part:
+        for x, y in zip(a, b, strict=True):
+            yield from _differences(x, y)
+    else:
+        yield a, b
 
 
 def _is_named(part: Any) -> bool:

@@ -16,6 +16,7 @@ from ..arguments.table import check_arguments
 from ..config import configure_settings
 from ..plugin import Backend, get_manager, get_registry
 from ..tensor_node import TensorNode
+from .backend_networks import NETWORKS, biased, neurons
 from .conformance import ConformanceError, make_suite, run_checks
 from .interruption import interrupted
 from .training import TrainingChecks
@@ -27,67 +28,11 @@ _MORE_THAN_CAN_BE_RUN = 10**7
 """Steps that no backend runs before Ctrl-C comes."""
 
 _NEURONS = ("LIF", "Sigmoid")
-"""What blocks of neurons are called in profiles of `_neurons`."""
+"""What blocks of neurons are called in profiles of `neurons`."""
 
 
-def _neurons() -> Any:
-    """Neurons of several kinds in a loop with synapses."""
-    with nengo.Network(seed=1) as net:
-        net.drive = nengo.Node(lambda t: [np.sin(20 * t), np.cos(20 * t)], size_out=2)
-        net.a = nengo.Ensemble(30, 2)
-        net.b = nengo.Ensemble(20, 1, neuron_type=nengo.Sigmoid())
-        nengo.Connection(net.drive, net.a)
-        nengo.Connection(net.a, net.b, function=lambda x: x[0] * x[1])
-        nengo.Connection(net.b, net.b, synapse=0.05)
-        net.p = nengo.Probe(net.b, synapse=0.01)
-    return net
-
-
-def _learning() -> Any:
-    """Weights that change online."""
-    with nengo.Network(seed=2) as net:
-        net.drive = nengo.Node(lambda t: np.sin(20 * t), size_out=1)
-        net.a, error = nengo.Ensemble(30, 1), nengo.Node(size_in=1)
-        target = nengo.Node(size_in=1)
-        nengo.Connection(net.drive, net.a)
-        learned = nengo.Connection(
-            net.a, target, function=lambda x: 0, learning_rule_type=nengo.PES(1e-3)
-        )
-        nengo.Connection(target, error, synapse=None)
-        nengo.Connection(net.drive, error, transform=-1, synapse=None)
-        nengo.Connection(error, learned.learning_rule, synapse=None)
-        net.p = nengo.Probe(target)
-    return net
-
-
-def _host() -> Any:
-    """A Python node with an input, in a loop."""
-    with nengo.Network(seed=3) as net:
-        net.drive = nengo.Node(lambda t: np.sin(20 * t), size_out=1)
-        square = nengo.Node(lambda t, x: x**2, size_in=1)
-        net.a = nengo.Ensemble(20, 1)
-        nengo.Connection(net.drive, square, synapse=None)
-        nengo.Connection(square, net.a)
-        nengo.Connection(net.a, square, synapse=0.01)
-        net.p = nengo.Probe(net.a)
-    return net
-
-
-def _biased(bias: Any) -> Any:
-    """Neurons with a given bias."""
-    with nengo.Network(seed=4) as net:
-        drive = nengo.Node(lambda t: np.sin(20 * t), size_out=1)
-        net.a = nengo.Ensemble(8, 1, gain=np.full(8, 2.0), bias=bias, encoders=np.ones((8, 1)))
-        nengo.Connection(drive, net.a)
-        net.p = nengo.Probe(net.a.neurons)
-    return net
-
-
-NETWORKS: dict[str, Callable[[], Any]] = {
-    "neurons": _neurons,
-    "online learning": _learning,
-    "Python nodes": _host,
-}
+def _no_host(index: int, step: int, operands: Any) -> Any:
+    raise AssertionError(f"nothing of this program runs on the host, not block {index}")
 
 
 class BackendConformance(TrainingChecks):
@@ -149,7 +94,7 @@ class BackendConformance(TrainingChecks):
                 raise ConformanceError(f"{what}: float32 gave {data.dtype}, or numbers not finite")
 
     def test_runs_of_any_length_share_one_compilation(self) -> None:
-        net = _neurons()
+        net = neurons()
         whole = self.simulate(net, self.name, 30)[net.p]
         with self.open(net, self.name) as sim:
             sim.step()
@@ -174,6 +119,35 @@ class BackendConformance(TrainingChecks):
             sim.run_steps(steps)
             expected = 0.001 * np.arange(1, steps + 1)[:, None]
             self.compare(self.name, sim.data[probe], expected, "time", 1e-12, 1e-12)
+
+    def test_a_run_gives_all_states_and_leaves_the_one_it_began_with(self) -> None:
+        net = neurons()
+        with self.open(net, self.name, minibatch_size=2) as sim:
+            program, options = sim.program, sim.options
+            registry = get_registry(self.name, self.plugins)
+            executable = self._backend().compile(program, registry, options)
+            size = sum(array.size for array in program.by_role("input"))
+            first = executable.initial_state()
+            before = {i: np.array(x) for i, x in executable.read(first).items()}
+            after, _ = executable.run(first, np.zeros((4, 2, size), options.dtype), 4, 1, _no_host)
+            for when, state in (("before the first step", first), ("after a run", after)):
+                read = executable.read(state)
+                for array in program.by_role("state"):
+                    what = f"the state {when}: {array.label} ({array.id})"
+                    if array.id not in read:
+                        raise ConformanceError(f"{what} is missing in what `read` returns")
+                    value, needed = read[array.id], ((2, array.size), options.dtype)
+                    if (value.shape, value.dtype) != needed:
+                        raise ConformanceError(
+                            f"{what} has the shape {value.shape} and is in {value.dtype}; "
+                            f"{needed[0]} and {needed[1]} are needed"
+                        )
+                    if state is first and not np.array_equal(value, before[array.id]):
+                        raise ConformanceError(
+                            f"`run` has changed {array.label} ({array.id}) in the state that it "
+                            "began with, which has to stay valid: make a new one"
+                        )
+            executable.close()
 
     def test_reset_begins_anew(self) -> None:
         for what, make in NETWORKS.items():
@@ -229,14 +203,14 @@ class BackendConformance(TrainingChecks):
             if sim.n_steps != 8 or len(sim.data[probe]) != 8:
                 raise ConformanceError(
                     f"8 steps were complete; {sim.n_steps} are counted and {len(sim.data[probe])} "
-                    "recorded"
+                    "recorded: `run` has to raise a PartialRun with what was complete"
                 )
             sim.run_steps(4)
             expected = 0.001 * np.arange(1, 13)[:, None]
             self.compare(self.name, sim.data[probe], expected, "a run that went on", 1e-12, 1e-12)
 
     def test_ctrl_c_in_the_middle_of_a_run_keeps_complete_steps(self) -> None:
-        net = _neurons()
+        net = neurons()
         with self.open(net, self.name) as sim:
             sim.run_steps(3)
             with interrupted(0.05):
@@ -281,7 +255,7 @@ class BackendConformance(TrainingChecks):
                 )
 
     def test_it_names_its_devices(self) -> None:
-        net = _neurons()
+        net = neurons()
         devices = self._backend().devices()
         if not devices:
             raise ConformanceError("devices() is empty")
@@ -305,7 +279,7 @@ class BackendConformance(TrainingChecks):
 
     def test_parameters_change_without_compiling_anew(self) -> None:
         biases = [np.linspace(low, 3.0, 8) for low in (1.0, 0.0, 2.0)]
-        net = _biased(biases[0])
+        net = biased(biases[0])
         compilations = set()
         with self.open(net, self.name) as sim:
             values: Any = sim.signals
@@ -313,7 +287,7 @@ class BackendConformance(TrainingChecks):
                 sim.soft_reset(include_probes=True)
                 values[sim.model.sig[net.a.neurons]["bias"]] = bias
                 sim.run_steps(self.steps)
-                alike = _biased(bias)
+                alike = biased(bias)
                 expected = self.reference(alike, self.steps)[alike.p]
                 self.compare(
                     self.name, sim.data[net.p], expected, "output with another bias", 1e-9, 1e-7
@@ -326,7 +300,7 @@ class BackendConformance(TrainingChecks):
             )
 
     def test_a_profile_of_a_run_names_each_block_and_adds_up(self) -> None:
-        net = _neurons()
+        net = neurons()
         with tempfile.TemporaryDirectory() as folder, self.open(net, self.name) as sim:
             sim.run_steps(400, profile=Path(folder) / "run.json")
             profile: Any = sim.profile
@@ -338,7 +312,7 @@ class BackendConformance(TrainingChecks):
 
     def test_a_profile_of_a_training_adds_up(self) -> None:
         self.need(self.name, "differentiate")
-        net = _neurons()
+        net = neurons()
         with net:
             configure_settings(spike_gradient="rate")
         feeds = {net.drive: np.random.RandomState(0).uniform(-1, 1, (6, 4, 2))}
@@ -363,10 +337,13 @@ class BackendConformance(TrainingChecks):
             )
         if self.can(self.name, "profile"):
             # A compiler may join what is small with what uses it, but not neurons.
-            neurons = [block for block in profile.blocks if block.name in _NEURONS]
-            idle = [block.label for block in neurons if not block.seconds_per_step > 0]
-            if idle or not neurons:
-                raise ConformanceError(f"a profile says that {idle or _NEURONS} take no time")
+            measured = [block for block in profile.blocks if block.name in _NEURONS]
+            idle = [block.label for block in measured if not block.seconds_per_step > 0]
+            if idle or not measured:
+                raise ConformanceError(
+                    f"a profile says that {idle or _NEURONS} take no time: who declares `profile` "
+                    "says in `stop_measuring` what each block has taken"
+                )
 
     def test_tensor_functions_run_and_have_gradients(self) -> None:
         self.need(self.name, "tensor_functions")

@@ -167,9 +167,10 @@ class Conformance:
         unittest.SkipTest
             If the backend does not declare the dtype.
         """
-        options = {"dtype": self.dtype(backend), "progress_bar": False, **options}
+        own = {"dtype": self.dtype(backend), "progress_bar": False, "plugins": self.plugins}
+        options = {**own, **options}
         self.need_dtype(backend, options["dtype"])
-        return Simulator(network, backend=backend, plugins=self.plugins, **options)
+        return Simulator(network, backend=backend, **options)
 
     def compare(
         self,

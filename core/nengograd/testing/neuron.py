@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..arguments.table import check_arguments
 from ..config import configure_settings
 from ..plugin import numpy_namespace
+from ..program.explain import why_apart
 from ..surrogates import SURROGATES
 from .conformance import (
     OTHER_DT,
@@ -143,9 +144,12 @@ class NeuronConformance(NeuronSteps):
             name = type(self._neuron).__name__
             blocks = [b for b in sim.program.blocks if b.name == name and not b.host]
             if len(blocks) != 1:
+                reason = "none of them has a builder"
+                if len(blocks) > 1:
+                    reason = why_apart(sim.program, *blocks[:2])
                 raise ConformanceError(
-                    f"two ensembles of {name} became {len(blocks)} blocks; what they may differ "
-                    "in belongs into params, not into key"
+                    f"two ensembles of {name} became {len(blocks)} blocks, since {reason}; what "
+                    "they may differ in belongs into params, not into key"
                 )
             sim.run_steps(self.steps)
             if self.is_random:

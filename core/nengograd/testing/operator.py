@@ -17,6 +17,7 @@ from .conformance import (
     make_suite,
     run_checks,
 )
+from .diagnosis import Apart, Watcher
 
 __all__ = ["OperatorConformance", "check_operator"]
 
@@ -70,11 +71,33 @@ class OperatorConformance(Conformance):
         self._compare_with_its_own_step(backend, "with another dt", OTHER_DT)
 
     def _compare_with_its_own_step(self, backend: str, what: str, dt: float) -> None:
+        try:
+            self._compare(backend, what, dt)
+        except ConformanceError as error:
+            raise ConformanceError(f"{error}{self._diagnosis(backend, what, dt)}") from None
+
+    def _compare(self, backend: str, what: str, dt: float, *plugins: Any) -> None:
         net = self._network()
         expected = self.reference(net, self.steps, dt)
-        actual = self.simulate(net, backend, self.steps, dt=dt)
+        used = [*self.plugins, *plugins]
+        actual = self.simulate(net, backend, self.steps, dt=dt, plugins=used)
         for probe in net.all_probes:
             self.compare(backend, actual[probe], expected[probe], f"{probe} {what}", 1e-9, 1e-7)
+
+    def _diagnosis(self, backend: str, what: str, dt: float) -> str:
+        """What may be the cause, where outputs are not those of the operator's own step."""
+        watcher = Watcher(self.operator)
+        try:
+            self._compare(backend, what, dt, Apart(), watcher)
+        except ConformanceError:
+            unread = ", ".join(watcher.unread)
+            name = self.operator.__name__
+            return f". The rule does not read {unread}, which {name} reads" if unread else ""
+        return (
+            ". It is right where each operator runs in a block of its own: what a builder takes "
+            "from one of block.ops for all of them has to be in their merge key, else be read from "
+            "each of block.ops"
+        )
 
     def test_step_leaves_its_arguments_as_they_are(self) -> None:
         self.assert_arguments_are_left(self._network(), self.operator)

@@ -12,6 +12,8 @@ from nengo.builder.processes import SimProcess
 from numpy.typing import NDArray
 
 from ..arguments.table import check_arguments
+from ..program.explain import why_apart
+from ..program.program import Block, Program
 from .conformance import (
     OTHER_DT,
     Conformance,
@@ -146,11 +148,7 @@ class ProcessConformance(Conformance):
             name = type(self.process).__name__
             blocks = [b for b in sim.program.blocks if b.name == name and not b.host]
             if self.other is not None and len(blocks) != 1:
-                raise ConformanceError(
-                    f"two processes of {name} became {len(blocks)} blocks; what they may differ "
-                    "in belongs into the params that key_and_params returns, not into the key, as "
-                    "numbers or, if per_element names them, as arrays of one number per element"
-                )
+                raise _apart(sim.program, blocks, name)
             sim.run_steps(self.steps)
             for probe, process in zip(net.outputs, (self.process, other), strict=True):
                 alone = self._network(process)
@@ -174,6 +172,25 @@ class ProcessConformance(Conformance):
         net = self._network(self.process)
         with self.open(net, backend) as sim:
             sim.check_gradients(net.outputs)
+
+
+def _apart(program: Program, blocks: Sequence[Block], name: str) -> ConformanceError:
+    """Say why two processes, which should run in one block, do not."""
+    apart = f"two processes of {name} became {len(blocks)} blocks"
+    if len(blocks) < 2:
+        return ConformanceError(f"{apart}: one of them has no builder, or was taken for the other")
+    reason = why_apart(program, *blocks[:2])
+    if reason.startswith("each"):
+        return ConformanceError(
+            f"{apart}, since {reason}: the builder's `merges` is False, its `rows` returns 0 for a "
+            "state, or an array that `per_element` does not name is as long as the input. Where "
+            "that has to be, give no `other`"
+        )
+    return ConformanceError(
+        f"{apart}, since {reason}. What they may differ in belongs into the params that "
+        "key_and_params returns, not into the key, as numbers or, if per_element names them, as "
+        "arrays of one number per element; rows of states may not differ"
+    )
 
 
 def _make_step(process: Any, shape_in: tuple[int, ...], shape_out: tuple[int, ...]) -> Any:
