@@ -18,6 +18,7 @@ from nengograd.profile import (
     save_profile,
     table,
 )
+from nengograd.profile.repeat import ranks
 from nengograd.profile.session import within
 from nengograd.profile.text import print_comparison
 from profiling.trace_format import check_trace
@@ -175,6 +176,37 @@ def test_a_difference_within_the_spread_is_marked():
     assert "within the spread" in line
     assert "within the spread" not in next(x for x in compared(old, far).splitlines() if "LIF" in x)
     assert "--repeat 5" in compared(old, profile([cost()]))
+
+
+def spread(block, *seconds):
+    return cost(block, float(np.median(seconds)), name=f"Block{block}", repeats=seconds)
+
+
+def test_blocks_within_the_spread_of_each_other_have_one_rank():
+    blocks = [
+        spread(0, 1.0, 1.1, 1.2),
+        spread(1, 9.0, 9.1, 9.2),
+        spread(2, 4.0, 5.0, 6.0),
+        spread(3, 4.5, 4.9, 5.5),
+    ]
+    made = profile(blocks, repeats=[20.0, 20.1, 20.2])
+    assert ranks(made) == {1: 1, 2: 2, 3: 2, 0: 4}
+    rows = [line.split() for line in table(made).splitlines()]
+    marks = {row[1]: "2=" in row for row in rows if "x3" in row}
+    assert marks == {"Block0": False, "Block1": False, "Block2": True, "Block3": True}
+    assert "differ by no more than they spread" in table(made)
+
+
+def test_the_shortest_repetitions_have_to_agree_with_the_rank():
+    # Other work on the machine has lengthened most repetitions of the first.
+    blocks = [spread(0, 1.0, 9.0, 9.1, 9.2), spread(1, 3.0, 3.1, 3.2, 3.3)]
+    assert ranks(profile(blocks)) == {0: 1, 1: 1}
+    blocks = [spread(0, 4.0, 9.0, 9.1, 9.2), spread(1, 3.0, 3.1, 3.2, 3.3)]
+    assert ranks(profile(blocks)) == {0: 1, 1: 2}
+
+
+def test_without_repetitions_each_block_has_a_rank_of_its_own():
+    assert ranks(profile([cost(0, 1.0), cost(1, 2.0), cost(2, 2.0)])) == {1: 1, 2: 1, 0: 3}
 
 
 def compared(old, new):

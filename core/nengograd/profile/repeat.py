@@ -11,7 +11,7 @@ from nengo.exceptions import ValidationError
 from ..arguments.table import check_arguments
 from .report import BlockCost, Profile
 
-__all__ = ["median_profile", "quartiles", "within_spread"]
+__all__ = ["median_profile", "quartiles", "ranks", "within_spread"]
 
 
 def median_profile(profiles: Sequence[Profile]) -> Profile:
@@ -89,10 +89,34 @@ def within_spread(before: Sequence[float], after: Sequence[float]) -> bool | Non
     Returns
     -------
     is_within : bool or None
-        True where the ranges between the quartiles touch. None where one was measured less than
-        twice, so that nothing is known of its spread.
+        True where the ranges between the quartiles touch, or where the shortest of the
+        repetitions, which nothing else on the machine has lengthened, say the opposite. None where
+        one was measured less than twice, so that nothing is known of its spread.
     """
     if len(before) < 2 or len(after) < 2:
         return None
     (low, high), (new_low, new_high) = quartiles(before), quartiles(after)
-    return low <= new_high and new_low <= high
+    shorter = min(before) - min(after)
+    return (low <= new_high or shorter <= 0) and (new_low <= high or shorter >= 0)
+
+
+def ranks(profile: Profile) -> dict[int, int]:
+    """The place of each block among the dearest, by its index; the dearest has 1.
+
+    A block that differs from the first of a rank by no more than they spread has the same rank,
+    and the next one counts all before it: 1, 2, 2, 4. Without repetitions no block has another's
+    rank, unless they take exactly as long.
+    """
+    ordered = sorted(profile.blocks, key=lambda block: -block.seconds_per_step)
+    found: dict[int, int] = {}
+    first: BlockCost | None = None
+    for place, block in enumerate(ordered, start=1):
+        if first is None or not _is_tie(first, block):
+            first, rank = block, place
+        found[block.block] = rank
+    return found
+
+
+def _is_tie(first: BlockCost, other: BlockCost) -> bool:
+    known = within_spread(first.repeats, other.repeats)
+    return first.seconds_per_step == other.seconds_per_step if known is None else known

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..arguments.table import check_arguments
 from .compare import comparison, differences
-from .repeat import quartiles
+from .repeat import quartiles, ranks
 from .report import UNATTRIBUTED, BlockCost, Profile
 
 if TYPE_CHECKING:
@@ -103,7 +104,10 @@ def _blocks(profile: Profile, is_wide: bool) -> Table:
         "product": lambda b: _rates(b, profile)[1],
     }
     if profile.repeats:
+        rank = ranks(profile)
+        shared = Counter(rank.values())
         cells["spread"] = lambda b: _spread(b.repeats)
+        cells["rank"] = lambda b: f"{rank[b.block]}{'=' if shared[rank[b.block]] > 1 else ' '}"
     if not is_wide:
         cells["memory"] = lambda b: _amount(b.state_bytes + b.value_bytes + b.constant_bytes) + "B"
     else:
@@ -171,7 +175,7 @@ def _summary(profile: Profile) -> list[str]:
     if profile.repeats:
         lines.append(
             f"Times are medians of {len(profile.repeats)} repetitions; the spread is what half of "
-            "them lie in."
+            "them lie in. Blocks with the same rank, marked =, differ by no more than they spread."
         )
     return lines
 
