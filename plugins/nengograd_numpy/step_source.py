@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -277,20 +277,25 @@ class _Blocks:
         self._options = options
         self._memory = memory
         self._names = names
+        self._xp = make_namespace(options.dtype)
 
     def write(self, index: int, lines: list[str]) -> bool:
         """Write the source of a block; False where there is none."""
         block = self._program.blocks[index]
-        builder = self._registry.operators.get(block.kind)
-        if builder is None:
+        if not self._registry.runs(block):
             return False
-        served = None if block.served is None else self._registry.builder_of(block.served)
-        if not (_is_as_written(builder) and _is_as_written(served)):
+        made_by = self._registry.implementation(self._program, block, self._options, self._xp)
+        builder, context = made_by.operator, made_by.context
+        if not (_is_as_written(builder) and _is_as_written(context.builder)):
             return False
-        for attempt in (self._own_source, self._traced):
+        attempts = [self._own_source]
+        # Functions of other plugins are called: they may count on it.
+        if all(origin is not None and origin.first_party for origin in made_by.origins):
+            attempts.append(self._traced)
+        for attempt in attempts:
             code = Code(self._program, block, self._memory, self._names, self._options.dtype)
             try:
-                attempt(block, builder, code)
+                attempt(block, builder, context, code)
             except NoSource:
                 lines += code.lines[: code.copies]
                 continue
@@ -305,35 +310,15 @@ class _Blocks:
             return True
         return False
 
-    def _context(self, block: Block, xp: Any) -> Context:
-        is_fixed = self._program.is_fixed
-        return Context(
-            xp=xp,
-            dtype=self._options.dtype,
-            dt=self._program.dt,
-            batched=tuple(not is_fixed(view) for view in block.operands),
-            batch=self._options.batch,
-            builder=self._registry.builder_of(block.served),
-        )
-
-    def _own_source(self, block: Block, builder: Any, code: Code) -> None:
+    def _own_source(self, block: Block, builder: Any, context: Context, code: Code) -> None:
         write = getattr(builder, "write", None)
         if write is None:
             raise NoSource
-        write(block, self._context(block, make_namespace(self._options.dtype)), code)
+        write(block, context, code)
 
-    def _traced(self, block: Block, builder: Any, code: Code) -> None:
-        if not self._ships(block):
-            raise NoSource
+    def _traced(self, block: Block, builder: Any, context: Context, code: Code) -> None:
         trace = Trace(self._options.dtype)
-        write_traced(block, self._context(block, trace.namespace()), code, builder, trace)
-
-    def _ships(self, block: Block) -> bool:
-        """Whether what runs a block ships with nengograd: others may count on being called."""
-        origins = [self._registry.origins.get("operators", {}).get(block.kind)]
-        if block.served is not None:
-            origins.append(self._registry.implementation(block)[1])
-        return all(origin is not None and origin.first_party for origin in origins)
+        write_traced(block, replace(context, xp=trace.namespace()), code, builder, trace)
 
 
 def _is_as_written(builder: Any) -> bool:

@@ -96,7 +96,7 @@ def _numpy_seconds(
     """What NumPy takes for a segment; infinity where it cannot run it."""
     blocks = [program.blocks[i] for i in segment.blocks]
     # What the backend itself has no builder for is an error, wherever it would run.
-    able = (block.kind in registry.operators and _has_builder(numpy, block) for block in blocks)
+    able = (block.kind in registry.operators and numpy.runs(block) for block in blocks)
     if not segment.compiles or not all(able):
         return math.inf
     return sum(_block_seconds(program, registry, options, block) for block in blocks)
@@ -107,13 +107,6 @@ def _block_seconds(program: Program, registry: Registry, options: Options, block
     sizes += [program.arrays[i].size for i in block.outputs]
     call = _NEURONS if registry.operators[block.kind].fenced else _BLOCK
     return call + _ELEMENT * options.n_items * sum(sizes)
-
-
-def _has_builder(registry: Registry, block: Block) -> bool:
-    """Whether a registry can run a block."""
-    served = block.served
-    known = {*registry.neurons, *registry.processes}
-    return block.kind in registry.operators and (served is None or served.kind in known)
 
 
 class NumpyStepExecutable(Executable):

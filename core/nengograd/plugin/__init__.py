@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from .promotion import PROMOTION as PROMOTION
     from .promotion import PYTHON_NUMBERS as PYTHON_NUMBERS
     from .promotion import Promotion as Promotion
+    from .registry import Implementation as Implementation
     from .registry import Registry as Registry
     from .tensor_function import TensorFunction as TensorFunction
     from .tensor_function import as_bytes as as_bytes
@@ -119,7 +120,7 @@ _HOMES = {
     "nengograd.plugin.namespace": ("NAMES", "Namespace", "make_namespace", "numpy_namespace"),
     "nengograd.plugin.process_group": ("ProcessGroup",),
     "nengograd.plugin.promotion": ("PROMOTION", "PYTHON_NUMBERS", "Promotion"),
-    "nengograd.plugin.registry": ("Registry",),
+    "nengograd.plugin.registry": ("Implementation", "Registry"),
     "nengograd.plugin.tensor_function": ("TensorFunction", "as_bytes", "from_bytes", "is_real"),
     "nengograd.plugin.trainer": (
         "BatchSpec", "FitOptions", "LossTerm", "OptimizerState", "StepResult", "Trainer",

@@ -334,16 +334,20 @@ def _conflict(hook: str, key: Any, one: HookResult, other: HookResult) -> Valida
 
 def make_registry(plugins: PluginManager, backend: str) -> Registry:
     """Ask all plugins what they have for a backend."""
-    made = Registry(plugins, backend)
     info = plugins.backends.get(backend)
     arguments = {"backend": backend, "family": info.family if info else ""}
-    for name in ("operators", "neurons", "processes", "lowering", "passes"):
-        asked = {} if name in ("lowering", "passes") else arguments
-        found = plugins.collect(f"nengograd_{name}", **asked)
-        setattr(made, name, {key: value for key, (value, _) in found.items()})
-        made.origins[name] = {key: info for key, (_, info) in found.items()}
-    made.passes = dict(sorted(made.passes.items()))
-    return made
+    found = {
+        "operators": plugins.collect("nengograd_operators", **arguments),
+        "neurons": plugins.collect("nengograd_neurons", **arguments),
+        "processes": plugins.collect("nengograd_processes", **arguments),
+        "lowering": plugins.collect("nengograd_lowering"),
+        "passes": dict(sorted(plugins.collect("nengograd_passes").items())),
+    }
+    values: dict[str, Any] = {
+        hook: {key: value for key, (value, _) in of.items()} for hook, of in found.items()
+    }
+    origins = {hook: {key: plugin for key, (_, plugin) in of.items()} for hook, of in found.items()}
+    return Registry(plugins, backend, **values, origins=dict(origins))
 
 
 def _disabled() -> tuple[str, ...]:

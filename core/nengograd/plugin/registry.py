@@ -4,19 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 from nengo.exceptions import BuildError, NengoException
 
 from ..program.program import Block, Program, Served
-from .builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
+from .builders import Context, NeuronBuilder, OperatorBuilder, ProcessBuilder
+from .executable import Options
 from .signatures import wrong_method
 from .stand_ins import stand_in
 
-__all__ = ["Registry", "Rule", "failed"]
+__all__ = ["Implementation", "Registry", "Rule", "failed"]
 
 Rule = Callable[[Any, Any], Any]
 """A lowering rule, ``rule(operator, lowering)``."""
+
+
+class Implementation(NamedTuple):
+    """What a backend makes the function of a block with.
+
+    Attributes
+    ----------
+    operator : OperatorBuilder
+        The builder of the block's operator class: ``operator.build(block, context)`` makes it.
+    context : Context
+        What that builder gets; ``context.builder`` is the builder of neurons or a process.
+    origins : tuple of PluginInfo or None
+        The plugins that these builders come from; None where that is not known.
+    who : str
+        The builder and its plugin, as the subject of an error message.
+    """
+
+    operator: OperatorBuilder
+    context: Context
+    origins: tuple[Any, ...]
+    who: str
 
 
 @dataclass(eq=False)
@@ -48,25 +70,54 @@ class Registry:
     passes: dict[str, Callable[..., Any]] = field(default_factory=dict)
     origins: dict[str, Mapping[Any, Any]] = field(default_factory=dict)
 
-    def implementation(self, block: Block) -> tuple[Any, Any]:
-        """The builder of a block that runs on the device, and the plugin it comes from.
+    def implementation(
+        self, program: Program, block: Block, options: Options, xp: Any
+    ) -> Implementation:
+        """What makes the function of a block: all that a backend asks for, once for each block.
 
         Parameters
         ----------
+        program : Program
+            A program.
         block : Block
-            One whose kind has a builder.
+            One of its blocks that does not run on the host.
+        options : Options
+            dtype and minibatch.
+        xp : namespace
+            Array functions of the backend.
 
-        Returns
-        -------
-        builder : object
-            The builder of the neurons or the process, if the block is one, else of the operator.
-        origin : PluginInfo or None
-            The plugin that it comes from.
+        Raises
+        ------
+        nengo.exceptions.BuildError
+            If a builder is missing for this backend.
         """
+        operator, served = self.operators.get(block.kind), block.served
+        if operator is None:
+            raise BuildError(
+                f"Backend {self.backend!r} has no builder for {block.kind.__name__}; "
+                "a plugin can add one with the hook nengograd_operators"
+            )
+        context = Context(
+            xp=xp,
+            dtype=options.dtype,
+            dt=program.dt,
+            batched=tuple(not program.is_fixed(view) for view in block.operands),
+            batch=options.batch,
+            builder=self.builder_of(served),
+        )
+        kinds = (block.kind,) if served is None else (block.kind, served.kind)
+        origins = tuple(map(self.origin_of, kinds))
+        builder = operator if context.builder is None else context.builder
+        origin = origins[-1] or "unknown plugin"
+        who = f"{type(builder).__name__}, the builder of {block.label} ({origin}),"
+        return Implementation(operator, context, origins, who)
+
+    def runs(self, block: Block) -> bool:
+        """Whether no builder is missing for a block."""
         served = block.served
-        if served is not None:
-            return self.builder_of(served), self.origin_of(served.kind)
-        return self.operators[block.kind], self.origins.get("operators", {}).get(block.kind)
+        return block.kind in self.operators and (
+            served is None or served.kind in self.neurons or served.kind in self.processes
+        )
 
     @overload
     def builder_of(self, served: None) -> None: ...
@@ -121,20 +172,11 @@ class Registry:
 
     def serves(self, program: Program) -> bool:
         """Whether there is a builder for each block of a program that is not on the host."""
-        return all(
-            block.kind in self.operators
-            and (
-                block.served is None
-                or block.served.kind in self.neurons
-                or block.served.kind in self.processes
-            )
-            for block in program.blocks
-            if not block.host
-        )
+        return all(self.runs(block) for block in program.blocks if not block.host)
 
     def origin_of(self, kind: type) -> Any:
-        """The plugin that has the builder of a neuron type or a process."""
-        hooks = (self.origins.get(hook, {}) for hook in ("neurons", "processes"))
+        """The plugin that has the builder of an operator class, a neuron type or a process."""
+        hooks = (self.origins.get(hook, {}) for hook in ("operators", "neurons", "processes"))
         return next((origins[kind] for origins in hooks if kind in origins), None)
 
     def hook_result(self, operator: Any) -> tuple[Any, Any]:

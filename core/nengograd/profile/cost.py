@@ -114,10 +114,9 @@ def operations(program: Program, index: int, registry: Registry, options: Option
         backend's arrays alone.
     """
     block = program.blocks[index]
-    builder = registry.operators.get(block.kind)
-    if block.host or builder is None:
+    if block.host or not registry.runs(block):
         return None
-    context = _context(program, block, registry, options)
+    builder, context = _built_with(program, block, registry, options)
     own = builder.flops(block, context)
     if own is not None:
         return own
@@ -160,25 +159,22 @@ def count_work(program: Program, registry: Registry, options: Options) -> Work:
 def _tally(program: Program, block: Block, registry: Registry, options: Options) -> _Tally:
     """What is counted of a block, without running one whose builder has its own figure."""
     written = float(sum(program.arrays[i].size for i in block.outputs) * options.n_items)
-    builder = registry.operators.get(block.kind)
-    if builder is None:
+    if not registry.runs(block):
         return _Tally(written)
-    context = _context(program, block, registry, options)
+    builder, context = _built_with(program, block, registry, options)
     own = builder.flops(block, context)
     if own is not None:
         return _Tally(own)
     return _counted(builder, block, context) or _Tally(written)
 
 
-def _context(program: Program, block: Block, registry: Registry, options: Options) -> Context:
-    return Context(
-        make_namespace(options.dtype),
-        options.dtype,
-        program.dt,
-        tuple(has_batch(program, view) for view in block.operands),
-        options.batch,
-        registry.builder_of(block.served),
-    )
+def _built_with(
+    program: Program, block: Block, registry: Registry, options: Options
+) -> tuple[OperatorBuilder, Context]:
+    """The builder of a block, and the context that it gets for NumPy's arrays."""
+    xp = make_namespace(options.dtype)
+    made_by = registry.implementation(program, block, options, xp)
+    return made_by.operator, made_by.context
 
 
 def _counted(builder: OperatorBuilder, block: Block, context: Context) -> _Tally | None:

@@ -345,7 +345,9 @@ def _builder(block: Block, registry: Registry) -> tuple[str, str]:
     """Class and distribution of what runs a block."""
     if block.host:
         return "Python on the host", ""
-    builder, origin = registry.implementation(block)
+    served = block.served
+    builder = registry.operators[block.kind] if served is None else registry.builder_of(served)
+    origin = registry.origin_of(block.kind if served is None else served.kind)
     return builder_name(builder), origin.distribution if origin else ""
 
 

@@ -18,7 +18,6 @@ from nengo.exceptions import BuildError
 from ..plugin.builders import Context, OperatorBuilder, Step
 from ..plugin.executable import Options
 from ..plugin.registry import Registry, failed
-from ..plugin.stand_ins import behind
 from ..program.program import Array, Block, Program
 from ..program.views import View
 from .readers import Arrays, Reader, make_reader
@@ -122,21 +121,8 @@ class StepFunction:
 
     def _build(self, index: int, registry: Registry) -> tuple[Step, list[Reader]]:
         block = self.program.blocks[index]
-        builder = registry.operators.get(block.kind)
-        if builder is None:
-            raise BuildError(
-                f"Backend {registry.backend!r} has no builder for {block.kind.__name__}; "
-                "a plugin can add one with the hook nengograd_operators"
-            )
-        context = Context(
-            xp=self.xp,
-            dtype=self.options.dtype,
-            dt=self.program.dt,
-            batched=tuple(self.is_batched(view) for view in block.operands),
-            batch=self.options.batch,
-            builder=registry.builder_of(block.served),
-        )
-        name = _name(block, registry)
+        made_by = registry.implementation(self.program, block, self.options, self.xp)
+        builder, context = made_by.operator, made_by.context
         try:
             step = builder.build(block, context)
             readers = [
@@ -144,9 +130,9 @@ class StepFunction:
                 for j, view in enumerate(block.operands)
             ]
         except Exception as error:
-            raise failed(name, error, builder) from error
+            raise failed(made_by.who, error, context.builder or builder) from error
         sizes = [self.program.arrays[i].size for i in block.outputs]
-        return CheckedStep(step, block, sizes, context, name), readers
+        return CheckedStep(step, block, sizes, context, made_by.who), readers
 
     def _operand(
         self, place: Operand, view: View, builder: OperatorBuilder, context: Context
@@ -314,13 +300,6 @@ class StepFunction:
                 f"{tuple(output.shape)}; {shape} is needed"
             )
         return output
-
-
-def _name(block: Block, registry: Registry) -> str:
-    """The builder of a block and its plugin, as error messages name them."""
-    builder, origin = registry.implementation(block)
-    name = type(behind(builder)).__name__
-    return f"{name}, the builder of {block.label} ({origin or 'unknown plugin'}),"
 
 
 def has_batch(program: Program, view: View) -> bool:

@@ -127,7 +127,8 @@ class BackendConformance(TrainingChecks):
             registry = get_registry(self.name, self.plugins)
             executable = self._backend().compile(program, registry, options)
             size = sum(array.size for array in program.by_role("input"))
-            first = executable.initial_state()
+            arrays = program.initial_state(options.dtype, options.batch)
+            first = executable.make_state(arrays)
             before = {i: np.array(x) for i, x in executable.read(first).items()}
             after, _ = executable.run(first, np.zeros((4, 2, size), options.dtype), 4, 1, _no_host)
             for when, state in (("before the first step", first), ("after a run", after)):

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from ..arguments.table import check_arguments
 from ..plugin import (
     Capabilities,
-    Context,
+    Options,
     get_manager,
     get_registry,
-    has_batch,
     numpy_namespace,
 )
 from ..plugin.host import why_on_host
@@ -247,18 +246,17 @@ class Conformance:
         registry = get_registry("numpy", self.plugins)
         rng = np.random.RandomState(0)
         with self.open(network, "numpy") as sim:
-            program, dtype = sim.program, np.dtype("float64")
+            program, options = sim.program, Options(np.dtype("float64"))
         for block in program.blocks:
-            builder = registry.operators.get(block.kind)
-            if block.host or builder is None or type(block.ops[0].operator) is not kind:
+            is_asked_for = type(block.ops[0].operator) is kind
+            if block.host or not is_asked_for or not registry.runs(block):
                 continue
-            batched = tuple(has_batch(program, view) for view in block.operands)
-            served = registry.builder_of(block.served)
-            context = Context(numpy_namespace, dtype, program.dt, batched, builder=served)
+            made_by = registry.implementation(program, block, options, numpy_namespace)
+            builder, context = made_by.operator, made_by.context
             operands = []
             for j, view in enumerate(block.operands):
                 value = rng.uniform(0.1, 0.9, view.size)
-                if not batched[j]:
+                if not context.batched[j]:
                     value = builder.prepare_operand(block, context, j, value)
                 if isinstance(value, np.ndarray):
                     value.flags.writeable = False
