@@ -1,6 +1,7 @@
 """Plugins that the command line loads from where they lie."""
 
 import json
+import sys
 
 import pytest
 
@@ -53,6 +54,45 @@ def test_a_plugin_is_loaded_from_its_file_or_folder(model, is_package):
     assert main(["explain", str(model), "--plugin", str(path)]) == 0
     picture = str(model.parent / "a.svg")
     assert main(["graph", str(model), "-o", picture, "--plugin", str(path)]) == 0
+
+
+USES = {
+    "neuron": "nengo.Probe(nengo.Ensemble(20, 1, neuron_type={module}.{kind}()).neurons)",
+    "process": "nengo.Probe(nengo.Node({module}.{kind}(), size_in=1))",
+    "synapse": "nengo.Probe(nengo.Ensemble(20, 1), synapse={module}.{kind}())",
+    "learning-rule": "pre, post = nengo.Ensemble(9, 1), nengo.Ensemble(9, 1)\n"
+    "    nengo.Connection(pre.neurons, post.neurons, transform=np.zeros((9, 9)),\n"
+    "        learning_rule_type={module}.{kind}())",
+    "operator": "nengo.Probe({module}.{kind}(1))",
+    "backend": "nengo.Probe(nengo.Ensemble(20, 1))",
+    "pass": "nengo.Probe(nengo.Ensemble(20, 1))",
+}
+
+
+@pytest.mark.parametrize("kind", USES)
+def test_commands_take_plugins_of_every_kind_that_are_not_installed(kind, tmp_path, monkeypatch):
+    name = f"apart-{kind}"
+    module = name.replace("-", "_")
+    monkeypatch.setattr("sys.path", list(sys.path))
+    assert main(["new-plugin", name, "--kind", kind, "--folder", str(tmp_path)]) == 0
+    (package,) = tmp_path.rglob(f"{module}/__init__.py")
+    use = USES[kind].format(module=module, kind="".join(map(str.title, name.split("-"))))
+    script = tmp_path / "model.py"
+    # Only the plugin's own file tells where it lies.
+    script.write_text(
+        f"import nengo\nimport numpy as np\nimport {module}\n"
+        f"with nengo.Network(seed=0) as model:\n    {use}\n"
+    )
+    options = ["--plugin", str(package.parent)]
+    backend = ["--backend", name if kind == "backend" else "numpy"]
+    out = str(tmp_path / "p.json")
+    for command in (
+        ["explain", str(script)],
+        ["graph", str(script), "-o", str(tmp_path / "a.svg")],
+        ["run", str(script), "--time", "0.01", "--no-progress", *backend],
+        ["profile", str(script), "--steps", "10", "--no-progress", "-o", out, *backend],
+    ):
+        assert main([*command, *options]) in (0, None)
 
 
 def test_a_script_is_measured_in_turn_without_the_plugin(model, capsys):
