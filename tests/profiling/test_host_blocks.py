@@ -7,7 +7,7 @@ from nengo.exceptions import NengoWarning
 import nengograd
 from nengograd.builtin.neurons import NEURONS
 from nengograd.plugin import ProcessBuilder
-from nengograd.profile import comparison
+from nengograd.profile import comparison, table
 
 
 class Half(nengo.synapses.Synapse):
@@ -89,3 +89,4 @@ def test_a_block_says_which_objects_it_writes_for(tmp_path):
     assert "the source" in own.objects
     (filters,) = [block for block in made.blocks if block.name == "Lowpass"]
     assert filters.objects.endswith("and 2 more")
+    assert "the source" in table(made, width=220)

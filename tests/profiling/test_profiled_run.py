@@ -11,7 +11,7 @@ from nengo.exceptions import NengoWarning, ValidationError
 import nengograd
 from nengograd.cli import main
 from nengograd.plugin import Measured
-from nengograd.profile import load_profile
+from nengograd.profile import load_profile, table
 from nengograd.profile.session import ProfiledTraining
 from nengograd.run.recording import Recording
 from profiling.trace_format import check_trace
@@ -110,6 +110,28 @@ def test_a_block_has_the_bytes_of_its_states_values_and_constants(profiled):
     # 100 neurons with a voltage and a refractory time, in float32; they put out spikes and both.
     assert lif.state_bytes == 100 * 2 * 4
     assert lif.value_bytes == 100 * 3 * 4
+
+
+def test_blocks_have_the_bytes_that_a_person_counts(backend, tmp_path):
+    items, neurons, dimensions = 4, 20, 3
+    with nengo.Network(seed=0) as net:
+        node = nengo.Node(np.zeros(dimensions))
+        ens = nengo.Ensemble(neurons, dimensions, neuron_type=nengo.RectifiedLinear())
+        nengo.Connection(node, ens, synapse=None)
+        nengo.Probe(ens.neurons, synapse=nengo.Lowpass(0.01))
+    with nengograd.Simulator(
+        net, minibatch_size=items, progress_bar=False, backend=backend, dtype="float64"
+    ) as sim:
+        sim.run_steps(10, profile=tmp_path / "p.json")
+    found = {b.name: (b.state_bytes, b.value_bytes, b.constant_bytes) for b in sim.profile.blocks}
+    values = 8 * items * neurons
+    assert found["Dot"] == (0, values, 8 * neurons * dimensions)  # the encoders
+    assert found["Sum"] == (0, values, 8 * neurons)  # the biases
+    assert found["RectifiedLinear"][:2] == (0, values)
+    assert found["Lowpass"][:2] == (values, 2 * values)  # what it puts out, and its next state
+    text = table(sim.profile, width=110)
+    assert "memory" in text
+    assert "states" in table(sim.profile, width=170)
 
 
 def test_a_profile_adds_up_to_no_more_than_the_run_took(profiled):

@@ -27,7 +27,7 @@ from .script import load_network
 
 __all__ = ["add"]
 
-_FILE_WIDTH = 170
+_FILE_WIDTH = 200
 _STEPS = 1000
 _MINIBATCHES = 10
 _TRAINING_STEPS = 25

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["print_comparison", "print_profile", "table"]
 
 
-_WIDE = 160
-"""Characters from which on a table has all its columns."""
+_WIDE, _WIDEST = 140, 200
+"""Characters from which on a table has bytes and builds of its own, and objects."""
 
 _ROOM = 30
 """Characters of the objects of a block that a table shows."""
@@ -92,7 +92,7 @@ def _plain_table(title: str, columns: list[str]) -> Table:
     return made
 
 
-def _blocks(profile: Profile, is_wide: bool) -> Table:
+def _blocks(profile: Profile, width: int) -> Table:
     whole, unit = profile.whole, profile.unit
     cells: dict[str, Callable[[BlockCost], str]] = {
         "block": lambda b: str(b.block),
@@ -108,11 +108,10 @@ def _blocks(profile: Profile, is_wide: bool) -> Table:
         shared = Counter(rank.values())
         cells["spread"] = lambda b: _spread(b.repeats)
         cells["rank"] = lambda b: f"{rank[b.block]}{'=' if shared[rank[b.block]] > 1 else ' '}"
-    if not is_wide:
+    if width < _WIDE:
         cells["memory"] = lambda b: _amount(b.state_bytes + b.value_bytes + b.constant_bytes) + "B"
     else:
         cells |= {
-            "objects": lambda b: _shortened(b.objects),
             "states": lambda b: _amount(b.state_bytes) + "B",
             "values": lambda b: _amount(b.value_bytes) + "B",
             "constants": lambda b: _amount(b.constant_bytes) + "B",
@@ -121,6 +120,8 @@ def _blocks(profile: Profile, is_wide: bool) -> Table:
             "build": lambda b: _duration(b.build_seconds),
             "compile": lambda b: _duration(b.compile_seconds),
         }
+    if width >= _WIDEST:
+        cells["objects"] = lambda b: _shortened(b.objects)
     title = "Blocks; copy and product are shares of the machine's bandwidth and product rate"
     made = _plain_table(title, list(cells))
     for block in sorted(profile.blocks, key=lambda b: -b.seconds_per_step):
@@ -185,7 +186,7 @@ def print_profile(profile: Profile, console: Any) -> None:
     for line in _summary(profile):
         console.print(line, highlight=False, markup=False)
     console.print()
-    blocks = _blocks(profile, console.width >= _WIDE)
+    blocks = _blocks(profile, console.width)
     for part in (blocks, _builders(profile), _rest(profile)):
         console.print(part)
 
