@@ -113,7 +113,7 @@ def _usable() -> Path | None:
 
 
 def _cut_short(folder: Path) -> None:
-    """Remove the oldest files where all take too much."""
+    """Remove the oldest files where all together take too much space."""
     files = [(path.stat(), path) for path in folder.iterdir() if path.is_file()]
     taken = sum(stat.st_size for stat, _ in files)
     for stat, path in sorted(files, key=lambda file: file[0].st_mtime):

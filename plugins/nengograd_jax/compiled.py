@@ -122,7 +122,7 @@ class CompiledFunction:
         self._closure = []
 
     def traced(self) -> Traced:
-        """What a tracer has to know of it."""
+        """Its name and its optimized program, as a tracer needs them."""
         return Traced(self.name, self.text)
 
     def text(self) -> str:

@@ -48,7 +48,7 @@ class EquinoxLayer(Layer):
         self.names = tuple(names)
 
     def trainable(self) -> list[bool]:
-        """All real numbers, but for statistics that Equinox keeps in a state."""
+        """Real numbers may be trained, but for statistics that Equinox keeps in a state."""
         pairs = zip(_variables(self._module), self._is_frozen, strict=True)
         return [jnp.issubdtype(v.dtype, jnp.floating) and not frozen for v, frozen in pairs]
 
@@ -69,7 +69,7 @@ class EquinoxLayer(Layer):
         return module(x, key=key) if self._takes_key else module(x), values
 
     def how_to_freeze(self) -> str:
-        """Equinox' own way."""
+        """What a user of Equinox does to keep variables from changing in training."""
         return "give that module inference=True"
 
 

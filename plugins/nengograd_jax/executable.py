@@ -62,7 +62,7 @@ class JaxPrimitives(Primitives):
         return self._placement.put(np.array(x), self._placement.along(batch_axis))
 
     def numpy(self, x: Any) -> NDArray[Any]:
-        """All items of an array; of several processes all have to ask for them."""
+        """All items of an array; where several processes compute, each has to call this."""
         return self._placement.numpy(x)
 
     def check_same(self, what: str, arrays: Sequence[NDArray[Any]]) -> None:
@@ -88,7 +88,7 @@ class JaxPrimitives(Primitives):
         return x / jnp.where(true, jnp.ones((), x.dtype), x)
 
     def fence(self, work: Fenced, true: Any) -> Sequence[Any]:
-        """The results of a block that reads materialized arrays, and puts out such.
+        """The results of a block, materialized, of operands that are materialized, too.
 
         A conditional, as TensorFlow has it, would copy all that it puts out.
         """
@@ -123,10 +123,10 @@ class JaxPrimitives(Primitives):
                 ]
             return list(state), records
 
-        def turn(j: Any, carry: Any) -> Any:
+        def unrolled(j: Any, carry: Any) -> Any:
             return lax.fori_loop(0, unroll, lambda k, c: recorded(j * unroll + k, c), carry)
 
-        body = recorded if unroll == 1 else turn
+        body = recorded if unroll == 1 else unrolled
         end, records = lax.fori_loop(0, n // unroll, body, (list(state), records))
         return end, records
 

@@ -24,7 +24,7 @@ _DISPATCH = "jax_cpu_enable_async_dispatch"
 _FLAGS = "XLA_FLAGS"
 _THRESHOLD = "xla_cpu_small_while_loop_byte_threshold"
 _BYTES = 1_000_000
-"""Loops that move more in a turn are called operation by operation, each of which is faster so."""
+"""Loops that move more bytes in an iteration are called operation by operation, which is faster."""
 
 _WITHOUT = "xla_disable_hlo_passes"
 _SHARING = "cpu-parallel-task-assigner"

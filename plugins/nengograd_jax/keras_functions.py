@@ -67,7 +67,7 @@ class KerasLayer(Layer):
             ) from error
 
     def trainable(self) -> list[bool]:
-        """What the layer says now."""
+        """Whether training may change each variable, as the layer says now."""
         variables, _ = variables_of(self._layer)
         return [bool(v.trainable and self._layer.trainable and is_float(v)) for v in variables]
 
@@ -118,5 +118,5 @@ class KerasLayer(Layer):
         return self._copies[dtype]
 
     def how_to_freeze(self) -> str:
-        """Keras' own way."""
+        """What a user of Keras does to keep variables from changing in training."""
         return "set trainable=False on that layer"

@@ -35,7 +35,7 @@ class NnxLayer(Layer):
         return [v for _, v in self._flat() if not _is_random(v)]
 
     def trainable(self) -> list[bool]:
-        """Parameters; statistics and other variables are not."""
+        """Parameters may be trained; statistics and other variables may not."""
         return [
             isinstance(v, nnx.Param) and jnp.issubdtype(v.get_value().dtype, jnp.floating)
             for v in self._variables()
@@ -68,7 +68,7 @@ class NnxLayer(Layer):
         return y, [after[path].get_value() for path, v in flat if not _is_random(v)]
 
     def how_to_freeze(self) -> str:
-        """NNX' own way."""
+        """What a user of NNX does to keep variables from changing in training."""
         return "make that module with use_running_average=True, or call its eval()"
 
 

@@ -1,4 +1,4 @@
-"""What the JAX backend tells nengograd about itself."""
+"""The hooks of the JAX backend."""
 
 from __future__ import annotations
 

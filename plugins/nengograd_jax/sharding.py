@@ -65,13 +65,13 @@ class Placement:
             self.whole = NamedSharding(mesh, PartitionSpec())
 
     def along(self, axis: int | None) -> Any:
-        """The sharding of an array with items along an axis; with None, of one without."""
+        """The sharding of an array with items along an axis; None stands for no items."""
         if axis is None or not self.is_shared:
             return self.whole
         return NamedSharding(self.whole.mesh, PartitionSpec(*[None] * axis, _AXIS))
 
     def of_result(self, shape: tuple[int, ...]) -> Any:
-        """The sharding of a result: the items are on the axis before the last, if they are."""
+        """The sharding of a result: its items, if it has any, are on the axis before the last."""
         is_batched = len(shape) > 1 and shape[-2] == self._size
         return self.along(len(shape) - 2 if is_batched else None)
 
@@ -80,7 +80,7 @@ class Placement:
         return jax.ShapeDtypeStruct(shape, dtype, sharding=self.along(axis))
 
     def by_device(self, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        """Let each device compute a function for its own items, without a word to the others.
+        """Let each device compute a function for its own items, without communication.
 
         Parameters
         ----------
@@ -102,7 +102,7 @@ class Placement:
         return size // len(self.devices)
 
     def check_same(self, what: str, arrays: Iterable[Any]) -> None:
-        """Check that all processes have the same; see `processes.check_same`."""
+        """Check that all processes have made the same arrays; see `processes.check_same`."""
         if not self.is_local:
             check_same(what, arrays)
 

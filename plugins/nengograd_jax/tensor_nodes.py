@@ -1,4 +1,4 @@
-"""What JAX's arrays can for nodes that compute with them."""
+"""JAX's operations for nodes that compute with its arrays."""
 
 from __future__ import annotations
 

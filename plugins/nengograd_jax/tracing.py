@@ -23,7 +23,7 @@ def named_block(index: int) -> Any:
 
 
 class JaxTracer(Tracer):
-    """One measurement."""
+    """A measurement with JAX's profiler."""
 
     errors = (RuntimeError,)
 

@@ -287,7 +287,7 @@ class JaxTrainer(Trainer):
         self._tracer = JaxTracer(folder)
 
     def stop_measuring(self) -> Measured:
-        """What each block has taken, forward and backward."""
+        """Return the time that each block has taken, forward and backward."""
         tracer, self._tracer = self._tracer, None
         assert tracer is not None
         traced = Traced("update", self._update.as_text)

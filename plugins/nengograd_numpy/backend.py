@@ -58,7 +58,7 @@ class NumpyExecutable(Executable):
         self.compilations = 1
         self._source = StepSource(program, registry, options)
         self._steps = self._source.steps
-        self._watch: Stopwatch | None = None
+        self._stopwatch: Stopwatch | None = None
         self._rows = [(*options.batch, view.size) for view in program.outputs]
         # Entering this takes as long as two calls of NumPy's; copies alone need none of it.
         self._floats: Any = _lenient if program.blocks else nullcontext
@@ -115,26 +115,26 @@ class NumpyExecutable(Executable):
 
     def _part(self, key: int | str) -> AbstractContextManager[None]:
         """Time a block, or what belongs to none."""
-        assert self._watch is not None
+        assert self._stopwatch is not None
         name = self.program.blocks[key].label if isinstance(key, int) else key
-        return self._watch.part(key, name)
+        return self._stopwatch.part(key, name)
 
     def start_measuring(self, folder: str | None = None) -> None:
         """Time each block from here on."""
-        self._watch, self._seconds = Stopwatch(), 0.0
+        self._stopwatch, self._seconds = Stopwatch(), 0.0
         self._steps = self._source.timed(self._part)
 
     def stop_measuring(self) -> Measured:
-        """What each block has taken."""
-        watch, self._watch = self._watch, None
+        """Return the time that each block has taken."""
+        stopwatch, self._stopwatch = self._stopwatch, None
         self._steps = self._source.steps
-        assert watch is not None
-        between = max(self._seconds - sum(watch.seconds.values()), 0.0)
+        assert stopwatch is not None
+        between = max(self._seconds - sum(stopwatch.seconds.values()), 0.0)
         return Measured(
-            watch.blocks,
-            {**watch.rest, LOOP: between},
+            stopwatch.blocks,
+            {**stopwatch.rest, LOOP: between},
             self._source.build_seconds,
-            spans=watch.spans,
+            spans=stopwatch.spans,
             method="Each block is timed by the clock, in each step.",
         )
 

@@ -22,7 +22,7 @@ class NotAView(Exception):
 class Ref:
     """An array that stays at its place in memory, under a name.
 
-    Steps take turns: one reads a state where the step before has written it, and writes where
+    Steps alternate: one reads a state where the step before has written it, and writes where
     that one has read. So a name stands for one array in even steps and for another in odd ones,
     which are the same for all but states.
 

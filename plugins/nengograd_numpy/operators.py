@@ -164,8 +164,8 @@ def _products_of_batch(
     )
     product = code.scratch((m, items, rows))
     code.call(np.matmul, vectors, transposed, product)
-    back = code.view(product, "items", lambda stack: stack.transpose(1, 0, 2))
-    code.copy(code.shaped(out, (items, m, rows)), back)
+    by_item = code.view(product, "items", lambda stack: stack.transpose(1, 0, 2))
+    code.copy(code.shaped(out, (items, m, rows)), by_item)
 
 
 class NumpyOuterBuilder(OuterBuilder):

@@ -29,7 +29,7 @@ __all__ = ["TensorFlowBackend"]
 
 
 class TensorFlowBackend(Backend):
-    """The main backend."""
+    """XLA by way of TensorFlow."""
 
     name = "tensorflow"
     process = PROCESS

@@ -69,7 +69,7 @@ class CompiledFunction:
         self(*(tf.zeros(spec.shape, spec.dtype) for spec in self._specs))
 
     def traced(self) -> Traced:
-        """What a tracer has to know of it."""
+        """Its name and its optimized program, as a tracer needs them."""
         text = optimized(self._function, self._specs) if self._jit else None
         return Traced(self._function.python_function.__name__, text)
 
@@ -77,7 +77,7 @@ class CompiledFunction:
         """There is nothing to do: a tracer sees each operation."""
 
     def stop_measuring(self) -> None:
-        """Nor is there here."""
+        """There is nothing to do; see `start_measuring`."""
 
     def n_operations(self) -> int:
         """Size of its graph."""

@@ -161,9 +161,9 @@ def _repeated(step: Callable[..., Any], times: int) -> Callable[..., Any]:
     if times == 1:
         return step
 
-    def turn(*values: Any) -> Any:
+    def unrolled(*values: Any) -> Any:
         zero = tf.constant(0, tf.int32)
         _, *values = while_loop(lambda j, *rest: (j + 1, *step(*rest)), (zero, *values), times)
         return tuple(values)
 
-    return turn
+    return unrolled

@@ -42,7 +42,7 @@ def apply_if_finite(apply: Callable[[], None], figures: Sequence[Any]) -> Any:
 
 
 class Kept:
-    """Parameters and slots as they were not long ago, and finite.
+    """A copy of parameters and slots from when they were last seen to be finite.
 
     Finite gradients can make infinite parameters, by an infinite learning rate, say.
 

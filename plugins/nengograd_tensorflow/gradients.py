@@ -40,7 +40,7 @@ class Gradients:
     parts: list[tuple[str, Any, Sequence[Any]]]
 
     def traced(self) -> list[Traced]:
-        """What a tracer has to know of it."""
+        """Its name and its optimized program, as a tracer needs them."""
         found = []
         for name, part, specs in self.parts:
             # TensorFlow takes no specifications within lists here.

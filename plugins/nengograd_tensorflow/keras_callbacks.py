@@ -76,7 +76,7 @@ class KerasCallbacks(Callbacks):
 
     @property
     def first_epoch(self) -> int:
-        """Where a callback has restored an interrupted training, it goes on."""
+        """The epoch to begin with: a callback may have restored an interrupted training."""
         return getattr(self._model, "_initial_epoch", None) or 0
 
     def on_train_begin(self) -> None:

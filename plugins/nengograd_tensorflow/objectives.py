@@ -58,7 +58,7 @@ def descent(
 def _descent(
     terms: Sequence[LossTerm], xp: Any, outputs: Sequence[Any], targets: Sequence[Any]
 ) -> tuple[Any, list[Any]]:
-    """The same, with None in place of gradients that there are not."""
+    """Do what `descent` does, with None in place of gradients that do not exist."""
     dtype = outputs[0].dtype
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(outputs)

@@ -127,7 +127,7 @@ class Optimizers:
     ) -> Callable[..., Any]:
         """A function that computes gradients and applies them.
 
-        It returns the losses, whether it applied the gradients, and them.
+        It returns the losses, whether it applied the gradients, and the gradients.
 
         Parameters
         ----------

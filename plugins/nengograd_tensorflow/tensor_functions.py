@@ -176,7 +176,7 @@ class PlainFunction(Function):
         return self._takes_seed
 
     def initial(self, seed: int) -> dict[str, NDArray[Any]]:
-        """There are no weights."""
+        """Return no values: a function has no weights."""
         return {}
 
     def call(

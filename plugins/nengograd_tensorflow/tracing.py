@@ -36,7 +36,7 @@ def optimized(function: Any, arguments: Sequence[Any]) -> Callable[[], str]:
 
 
 class TensorFlowTracer(Tracer):
-    """One measurement."""
+    """A measurement with TensorFlow's profiler."""
 
     errors = (tf.errors.OpError,)
 

@@ -176,7 +176,7 @@ class TensorFlowTrainer(Trainer):
         self._tracer = TensorFlowTracer(folder)
 
     def stop_measuring(self) -> Measured:
-        """What each block has taken, forward and backward."""
+        """Return the time that each block has taken, forward and backward."""
         tracer, self._tracer = self._tracer, None
         assert tracer is not None
         return tracer.stop(self._running.traced(), self._over_time.function.build_seconds)

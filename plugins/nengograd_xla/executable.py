@@ -1,4 +1,4 @@
-"""What all ways of running a program share, whatever library compiles it with XLA."""
+"""The executable of a program that a library compiles with XLA: what all ways of running share."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ class XlaExecutable(Executable):
         self._tracer = self.primitives.tracer(folder)
 
     def stop_measuring(self) -> Measured:
-        """What each block has taken."""
+        """Return the time that each block has taken."""
         tracer, self._tracer = self._tracer, None
         assert tracer is not None
         try:

@@ -80,7 +80,7 @@ _LOOSE = frozenset({CONTROL, COPIES, OTHER})
 
 
 def block_scope(index: int) -> str:
-    """The name scope of a block. Its end keeps TensorFlow's own numbers off ours."""
+    """The name scope of a block; TensorFlow may add a number behind ``_end``."""
     return f"block_{index}_end"
 
 
@@ -90,7 +90,7 @@ def part_scope(row: str) -> str:
 
 
 def owners(text: str) -> dict[str, dict[Owner, float]]:
-    """What each instruction works for.
+    """The blocks that each instruction computes for.
 
     Parameters
     ----------

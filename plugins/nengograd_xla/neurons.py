@@ -82,11 +82,11 @@ class _Fast(NeuronBuilder):
 
 
 class FastLIFBuilder(_Fast, LIFBuilder):
-    """`LIF`."""
+    """The builder of `nengo.LIF`, with fast exponentials."""
 
 
 class FastAdaptiveLIFBuilder(_Fast, AdaptiveLIFBuilder):
-    """`AdaptiveLIF`."""
+    """The builder of `nengo.AdaptiveLIF`, with fast exponentials."""
 
 
 NEURONS: dict[type, NeuronBuilder] = {LIF: FastLIFBuilder(), AdaptiveLIF: FastAdaptiveLIFBuilder()}

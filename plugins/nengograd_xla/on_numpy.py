@@ -172,7 +172,7 @@ class NumpyStepExecutable(Executable):
         self._numpy.start_measuring()
 
     def stop_measuring(self) -> Measured:
-        """What each block has taken."""
+        """Return the time that each block has taken."""
         tracer, self._tracer = self._tracer, None
         measured = self._numpy.stop_measuring()
         if tracer is not None:

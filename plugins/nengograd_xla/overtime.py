@@ -123,7 +123,7 @@ class OverTime:
         def run(consts: Arrays, carry: Arrays, xs: Any, steps: int) -> tuple[Arrays, Arrays]:
             arrays = {**self._constants, **dict(zip(ids, consts, strict=True))}
             begin = dict(zip(states, carry, strict=True))
-            end = self._run_stages(needed, arrays, begin, xs, steps)
+            end = self._run_components(needed, arrays, begin, xs, steps)
             return self._recorded(probes, arrays, steps), [end[i] for i in states]
 
         consts = list(parameters.values())
@@ -148,7 +148,7 @@ class OverTime:
         size = self.batch * sum(arrays[i].size for i in [*made, *states]) * self._dtype.itemsize
         return steps if steps * size <= _MOST_BYTES else max(math.isqrt(steps), 1)
 
-    def _run_stages(
+    def _run_components(
         self,
         needed: Needed,
         arrays: dict[Any, Any],
@@ -214,7 +214,7 @@ class OverTime:
         return self.xp.broadcast_to(value, (self.batch, size))
 
     def _run_delay(self, state: int, arrays: dict[Any, Any], begin: Any, rows: int) -> Any:
-        """A state that no block of its own depends on: its update, one step later."""
+        """Fill in a state in no loop and without blocks: its update, one step later."""
         size = self.program.arrays[state].size
         update = self.xp.broadcast_to(self._updates[state](arrays), (rows, size))
         arrays[state] = self.xp.concat([begin, update[: rows - self.batch]], axis=0)

@@ -225,8 +225,8 @@ class Primitives(ABC):
         shapes : sequence of tuple
             Of the records: the most steps that there can be, and the shape of an output.
         unroll : int
-            Steps for each turn of the loop. They have to compile in linear time: written out one
-            after the other XLA fuses each into the next, once for each place that reads it.
+            Steps for each iteration of the loop. They have to compile in linear time. Where they
+            are written out, XLA fuses each step into each place of the next that reads it.
 
         Returns
         -------

@@ -32,8 +32,8 @@ __all__ = ["LoopExecutable", "SegmentExecutable", "make_executable"]
 class LoopExecutable(XlaExecutable):
     """Runs up to ``chunk`` steps per call, in a loop whose trip count is an argument.
 
-    So that `step`, `run_steps(17)` and `run(0.5)` share one compiled function. It takes the inputs
-    of a single step apart from those of several, so that a step moves one row and not a chunk.
+    `step`, `run_steps(17)` and `run(0.5)` share one compiled function. It takes the inputs of a
+    single step apart from those of several, so that a step moves one row and not a chunk.
 
     Parameters
     ----------

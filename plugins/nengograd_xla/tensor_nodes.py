@@ -20,19 +20,19 @@ Call = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 class TensorOperations(ABC):
-    """What a backend's tensors can that no array namespace has."""
+    """Operations on a backend's tensors that no array namespace has."""
 
     @abstractmethod
     def from_bytes(self, numbers: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
-        """A tensor of integers or booleans, of the numbers that hold its bytes."""
+        """Make a tensor of integers or booleans from the numbers that hold its bytes."""
 
     @abstractmethod
     def as_bytes(self, value: Any) -> Any:
-        """The bytes of a tensor of integers or booleans; of real numbers the tensor itself."""
+        """Return the bytes of a tensor, or the tensor itself if it has real numbers."""
 
     @abstractmethod
     def seed(self, key: Any) -> Any:
-        """What a function draws random numbers with, of a key ``(2,)``."""
+        """Make what a function draws random numbers with, from a key ``(2,)``."""
 
     @abstractmethod
     def map_steps(self, call: Call, rows: Sequence[Any], n_results: int, dtype: Any) -> list[Any]:

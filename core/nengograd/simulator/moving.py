@@ -91,7 +91,8 @@ class Moving(SimulatorBase):
 
     _choice: Choice
     _builds: dict[str, Build]
-    _parked: dict[str, tuple[Program, Executable]]
+    # What other backends have compiled, by their names, for when the simulation goes back to them.
+    _idle: dict[str, tuple[Program, Executable]]
 
     def _begin(self, order: Sequence[Any]) -> Program:
         """Choose the backend that the model begins with, and plan where it goes from there."""
@@ -104,7 +105,7 @@ class Moving(SimulatorBase):
         program = build.assemble()
         if choice.asked is None and count_lacking(program, build.registry):
             build, program = self._better_served(build, program)
-        self._build, self._builds, self._parked = build, {choice.home: build}, {}
+        self._build, self._builds, self._idle = build, {choice.home: build}, {}
         self.backend = choice.home
         if choice.asked is None:
             costs = candidates(plugins.usable, build.options.dtype.name)
@@ -221,12 +222,12 @@ class Moving(SimulatorBase):
             self._move(choice.home, anew=True)
         choice.start_over()
 
-    def _close_parked(self) -> None:
+    def _close_idle(self) -> None:
         """Free what other backends have compiled."""
-        for name, (_, executable) in self._parked.items():
+        for name, (_, executable) in self._idle.items():
             if self._builds[name].engine.process in (None, os.getpid()):
                 executable.close()
-        self._parked.clear()
+        self._idle.clear()
 
     def _move(self, name: str, warm_up: bool = False, anew: bool = False) -> None:
         """Go on with another backend. If that fails, all is as before.
@@ -252,9 +253,9 @@ class Moving(SimulatorBase):
                 attr="backend",
             )
         program = old[0] if is_alike else learning.assemble(build)
-        parked = self._parked.get(name)
-        if parked is not None and parked[0] is program:
-            executable = parked[1]
+        idle = self._idle.get(name)
+        if idle is not None and idle[0] is program:
+            executable = idle[1]
         else:
             executable = self._compiled(program, build)
         if warm_up:
@@ -264,8 +265,8 @@ class Moving(SimulatorBase):
         else:
             runner.change_before_start(build, program, executable, parameters, self.seed)
             warn_about_host(program, build.registry)
-        self._parked.pop(name, None)
-        self._parked[self.backend] = old
+        self._idle.pop(name, None)
+        self._idle[self.backend] = old
         self._build = learning.build = build
         self.backend = name
 

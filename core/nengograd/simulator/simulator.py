@@ -272,7 +272,7 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
                 self.closed = True
                 if self._build.engine.process in (None, os.getpid()):
                     self._runner.executable.close()
-                self._close_parked()
+                self._close_idle()
                 self._learning.close()
                 self._runner.state = None
 
