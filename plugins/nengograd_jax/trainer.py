@@ -91,6 +91,7 @@ class JaxTrainer(Trainer):
         self._is_first = True
         self._go_on: Any = None  # the update from states that a minibatch has left
         self._carry: list[Any] = []
+        self._carried: list[int] = []  # ids of the states in it
         self.carries_state = not placement.is_shared
 
     def _context(self) -> Any:
@@ -148,13 +149,15 @@ class JaxTrainer(Trainer):
             state, _ = self._states[id(self._optimizer)]
             key = (
                 *(id(self._optimizer), spec, tuple(map(_identity, losses))),
-                *(options.stop_at_nan, options.keep_outputs, options.stateful),
+                *(options.stop_at_nan, options.keep_outputs, options.needs_states),
             )
-            shapes = self._over_time.carried([term.output for term in losses])
+            outputs = [term.output for term in losses]
+            shapes = self._over_time.carried(outputs)
+            self._carried = self._over_time.carried_states(outputs)
             carry = [self._placement.spec(shape, self._dtype, 0) for shape in shapes]
             self._lowered, self._update = self._compiled(key, losses, spec, options, [])
             self._go_on = self._update
-            if options.stateful and carry:
+            if options.needs_states and carry:
                 self._go_on = self._compiled((*key, "on"), losses, spec, options, carry)[1]
         self._carry = []
         self._is_first = True
@@ -186,6 +189,11 @@ class JaxTrainer(Trainer):
     def begin_epoch(self) -> None:
         """The next minibatch begins at the first step."""
         self._carry = []
+
+    def begin_at(self, states: Mapping[int, NDArray[Any]]) -> None:
+        """The next minibatch begins at given states; see `Trainer.begin_at`."""
+        with self._context():
+            self._carry = [jnp.asarray(states[i], self._dtype) for i in self._carried]
 
     def _replicated(self, array: Any) -> Any:
         return self._placement.put(array, self._placement.whole)
@@ -234,7 +242,7 @@ class JaxTrainer(Trainer):
         factors = np.array([term.factor for term in terms], self._dtype)
 
         def total_loss(parameters: Any, inputs: Any, targets: Any, carry: Any) -> Any:
-            if options.stateful:
+            if options.needs_states:
                 recorded, end = self._over_time.run_on(parameters, inputs, steps, outputs, carry)
             else:
                 recorded, end = self._record(parameters, inputs, steps, outputs), []

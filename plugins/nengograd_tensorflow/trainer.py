@@ -91,6 +91,7 @@ class TensorFlowTrainer(Trainer):
         self._update: Any = None
         self._go_on: Any = None  # the update from states that a minibatch has left
         self._carry: list[Any] = []
+        self._carried: list[int] = []  # ids of the states in it
         self._optimizer: Any = None
         self._kept: Kept | None = None
         self._names: list[str] = []
@@ -119,8 +120,10 @@ class TensorFlowTrainer(Trainer):
         self._names = [term.name for term in losses]
         with on_device(self._device):
             self._update = self._find_update(spec, losses, self._optimizer, options, [])
-            shapes = self._over_time.carried([term.output for term in losses])
-            if options.stateful and shapes:
+            outputs = [term.output for term in losses]
+            shapes = self._over_time.carried(outputs)
+            self._carried = self._over_time.carried_states(outputs)
+            if options.needs_states and shapes:
                 self._go_on = self._find_update(spec, losses, self._optimizer, options, shapes)
         self._carry = []
         with on_device(self._device):
@@ -195,7 +198,7 @@ class TensorFlowTrainer(Trainer):
         signature = (
             spec.inputs,
             spec.targets,
-            *(options.keep_outputs, options.stateful, bool(carry)),
+            *(options.keep_outputs, options.needs_states, bool(carry)),
             *((g.output, _identity(g), g.steps.tobytes(), g.factor) for g in terms),
         )
         dtype = tf.dtypes.as_dtype(self._dtype)
@@ -210,7 +213,7 @@ class TensorFlowTrainer(Trainer):
         ]
         if signature not in self._gradients:
             gradients = compile_gradients(
-                self._record(steps, terms, options.stateful),
+                self._record(steps, terms, options.needs_states),
                 self._variables,
                 terms,
                 make_namespace(self._dtype),
@@ -231,6 +234,12 @@ class TensorFlowTrainer(Trainer):
     def begin_epoch(self) -> None:
         """The next minibatch begins at the first step."""
         self._carry = []
+
+    def begin_at(self, states: Mapping[int, NDArray[Any]]) -> None:
+        """The next minibatch begins at given states; see `Trainer.begin_at`."""
+        with on_device(self._device):
+            dtype = tf.dtypes.as_dtype(self._dtype)
+            self._carry = [tf.constant(states[i], dtype) for i in self._carried]
 
     def _record(self, steps: int, terms: Sequence[LossTerm], stateful: bool) -> Record:
         outputs = [term.output for term in terms]

@@ -83,8 +83,12 @@ class OverTime:
 
     def carried(self, probes: list[int]) -> list[tuple[int, int]]:
         """Shapes (batch, size) of the states that some outputs need."""
-        states = self._states(self._needed_for(probes))
-        return [(self.batch, self.program.arrays[state].size) for state in states]
+        sizes = self.program.arrays
+        return [(self.batch, sizes[state].size) for state in self.carried_states(probes)]
+
+    def carried_states(self, probes: list[int]) -> list[int]:
+        """Ids of the states that some outputs need, in the order of `carried`."""
+        return self._states(self._needed_for(probes))
 
     def run_on(
         self,

@@ -83,6 +83,44 @@ def test_predictions_and_losses_begin_where_the_simulation_is() -> None:
         assert np.allclose(sim.data[probe].ravel(), [*whole[:3], *whole[7:9]])
 
 
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("stateful", [False, True])
+def test_a_training_begins_where_the_simulation_is(backend: str, stateful: bool) -> None:
+    """Two minibatches of two steps, in two epochs, without changing anything."""
+    if backend == "jax":
+        optimizer = pytest.importorskip("optax").sgd(0.0)
+    else:
+        pytest.importorskip("tensorflow")
+        optimizer = pytest.importorskip("keras").optimizers.SGD(0.0)
+    net, inp, probe = lowpass()
+    with net:
+        ens = nengo.Ensemble(10, 1, neuron_type=nengo.RectifiedLinear())
+        nengo.Connection(inp, ens, synapse=0.02)
+        rates = nengo.Probe(ens.neurons, synapse=0.01)
+    whole = step(11)
+    options = {"minibatch_size": 1, "backend": backend, "dtype": "float64", "seed": 1}
+    x, zeros = np.ones((2, 2, 1)), np.zeros((2, 2, 1))
+    with nengo_dl.Simulator(net, progress_bar=False, **options) as sim:
+        sim.run_steps(9)
+        course = sim.data[rates][0]
+    with nengo_dl.Simulator(net, progress_bar=False, **options) as sim:
+        sim.compile(optimizer, loss="mse")
+        more = {"verbose": 0, "stateful": stateful, "epochs": 2, "shuffle": False}
+        for begin in (3, 0):
+            targets = {probe: zeros, rates: np.zeros((2, 2, 10))}
+            sim.run_steps(begin) if begin else sim.reset()
+            history = sim.fit({inp: x}, targets, **more).history
+            end = begin + (4 if stateful else 2)
+            assert history["probe_loss"] == [pytest.approx(np.mean(whole[begin:end] ** 2))] * 2
+            expected = np.mean(course[begin:end] ** 2)
+            assert history["probe_1_loss"] == [pytest.approx(expected)] * 2
+            assert sim.n_steps == begin
+            if begin:
+                sim.run_steps(6)
+                assert np.allclose(sim.data[probe].ravel(), whole[:9])
+                assert np.allclose(sim.data[rates][0], course)
+
+
 def test_without_state_every_call_begins_at_the_first_step() -> None:
     net, _, probe = lowpass(stateful=False)
     with make(net, minibatch_size=1) as sim:

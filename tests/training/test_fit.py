@@ -334,7 +334,7 @@ WRONG_FIT: list[tuple[str, dict[str, Any], str]] = [
     ("callbacks", {"callbacks": [dict]}, "is no "),  # a class, which can be called, too
     ("validation_split", {"validation_split": 1.0}, "from 0 to below 1"),
     ("validation_split", {"validation_split": 0.99}, "some of both"),
-    ("validation_data", {"validation_data": (1, 2, 3)}, "pair"),
+    ("validation_data", {"validation_data": (1, 2, 3, 4)}, "pair"),
     (
         "validation_data",
         {"validation_data": (np.ones((N, 7)), np.ones((N, 4)))},

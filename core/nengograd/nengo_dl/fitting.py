@@ -5,12 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
 
+from ..run.state import state_arrays, states_at
 from ..simulator import simulator
+from ..training.saved import signal_names
 from .losses import nan_mse
 from .names import by_object, names_of
 
@@ -23,8 +26,8 @@ __all__ = ["FittingMethods"]
 class FittingMethods(simulator.Simulator):
     """`compile`, `fit`, `evaluate` and `predict`, with nodes and probes by NengoDL's names.
 
-    They begin where the simulation is, except for a training, and leave it there; with
-    ``stateful=True`` it goes on.
+    They begin where the simulation is, and leave it there; with ``stateful=True`` it goes on,
+    except for a training.
     """
 
     _keeps_state = True
@@ -69,8 +72,7 @@ class FittingMethods(simulator.Simulator):
             Number of steps, where the data do not say.
         stateful : bool
             Whether each minibatch of an epoch goes on from where the one before it has ended;
-            otherwise, and in each epoch, it begins at the first step. A simulation in progress
-            stays where it is.
+            otherwise, and in each epoch, it begins where the simulation is. That stays there.
         **options
             Arguments of Keras, such as ``epochs`` and ``callbacks``. A ``batch_size`` is not
             looked at; a warning says so.
@@ -173,6 +175,22 @@ class FittingMethods(simulator.Simulator):
         super().check_gradients(outputs, atol, rtol)
 
     # -- where they begin
+
+    def _fit(
+        self, data: Any, terms: Any, optimizer: Any, options: Any, *others: Any, **more: Any
+    ) -> Any:
+        """Train from where the simulation is."""
+        runner = self._runner
+        if runner.n_steps:
+            state, names = runner.executable.read(runner.state), signal_names(self.model)
+            named = state_arrays(runner.program, state, names)
+            program, size = self._learning.differentiable, self.options.n_items
+            options = replace(
+                options,
+                begins_at=states_at(program, named, names, size),
+                begins_after=runner.n_steps,
+            )
+        return super()._fit(data, terms, optimizer, options, *others, **more)
 
     @contextmanager
     def _going_on(self, stateful: bool) -> Iterator[None]:

@@ -74,6 +74,11 @@ class FitOptions(NamedTuple):
         Whether `Trainer.step` returns what the losses have seen, for metrics.
     names_each : bool
         Whether the loss of each probe is among the figures, even of a single one.
+    begins_at : mapping or None
+        States of the program, ``(minibatch, size)`` by id, at which minibatches begin instead of
+        the first ones; with ``stateful`` the first minibatch of each epoch.
+    begins_after : int
+        How many steps there were before these.
     """
 
     n_epochs: int = 1
@@ -87,6 +92,13 @@ class FitOptions(NamedTuple):
     stateful: bool = False
     keep_outputs: bool = False
     names_each: bool = False
+    begins_at: Mapping[int, NDArray[Any]] | None = None
+    begins_after: int = 0
+
+    @property
+    def needs_states(self) -> bool:
+        """Whether some minibatch begins at other states than the first ones."""
+        return self.stateful or self.begins_at is not None
 
 
 class BatchSpec(NamedTuple):
@@ -155,13 +167,23 @@ class Trainer(Measurable, ABC):
     Attributes
     ----------
     carries_state : bool
-        Whether it can train with `FitOptions.stateful`.
+        Whether it can train with `FitOptions.stateful` and `FitOptions.begins_at`.
     """
 
     carries_state: bool = False
 
     def begin_epoch(self) -> None:
         """Called before the first minibatch of an epoch, which begins at the first step."""
+
+    def begin_at(self, states: Mapping[int, NDArray[Any]]) -> None:
+        """The next minibatch begins at given states, if the trainer carries states.
+
+        Parameters
+        ----------
+        states : mapping
+            All states of the program, ``(minibatch, size)``, by id.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def read(self) -> dict[int, NDArray[Any]]:

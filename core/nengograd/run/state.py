@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..program.program import Program
 from ..program.views import View
 
-__all__ = ["put_state", "state_arrays"]
+__all__ = ["put_state", "state_arrays", "states_at"]
 
 
 def state_arrays(
@@ -40,6 +40,36 @@ def put_state(
     """Write what `state_arrays` has returned into state arrays, in place."""
     for name, view in _places(program, names):
         view.scatter(named[name], state)
+
+
+def states_at(
+    program: Program, named: Mapping[str, NDArray[Any]], names: Mapping[Any, str], n_items: int
+) -> dict[int, NDArray[Any]]:
+    """The states of another program of the model, such as the one that is trained.
+
+    Parameters
+    ----------
+    program : Program
+        The program.
+    named : mapping
+        What `state_arrays` has returned. What is not in it, such as the states of a stand-in for
+        neurons, is as before the first step.
+    names : mapping
+        A name for each signal.
+    n_items : int
+        Of a minibatch.
+
+    Returns
+    -------
+    states : dict
+        Arrays ``(n_items, size)`` by id.
+    """
+    first = program.initial_state()
+    states = {i: np.array(np.broadcast_to(x, (n_items, len(x)))) for i, x in first.items()}
+    for name, view in _places(program, names):
+        if name in named and np.shape(named[name])[-1:] == (view.size,):
+            view.scatter(np.broadcast_to(named[name], (n_items, view.size)), states)
+    return states
 
 
 def _places(program: Program, names: Mapping[Any, str]) -> Iterator[tuple[str, View]]:

@@ -97,9 +97,11 @@ class _Training:
         batches = Batches(data, program, model.build, model.training_options, seed)
         check_can_train(program, model.build.registry, losses, batches.last_steps(losses))
         trainer = model.load_trainer(program)
-        if options.stateful and not trainer.carries_state:
+        if options.needs_states and not trainer.carries_state:
             raise ValidationError(
-                "the backend cannot carry the state over from one minibatch to the next here",
+                "the backend cannot carry the state over from one minibatch to the next here"
+                if options.stateful
+                else "the backend cannot train from where the simulation is: reset it before",
                 attr="stateful",
             )
         self._spec = batches.spec
@@ -180,7 +182,11 @@ class _Training:
         count = 0
         self._trainer.begin_epoch()
         number = options.first_epoch + epoch
-        for inputs, targets in self._batches.epoch(number, options.shuffle, options.stateful):
+        for inputs, targets in self._batches.epoch(
+            number, options.shuffle, options.stateful, options.begins_after
+        ):
+            if options.begins_at is not None and not (options.stateful and count):
+                self._trainer.begin_at(options.begins_at)
             callbacks.on_batch_begin(count)
             if profiler is not None:
                 profiler.on_batch_begin()

@@ -200,12 +200,13 @@ class Batches:
         return found
 
     def epoch(
-        self, number: int, shuffle: bool, stateful: bool = False
+        self, number: int, shuffle: bool, stateful: bool = False, begins_after: int = 0
     ) -> Iterator[tuple[NDArray[Any], list[NDArray[Any]]]]:
         """Go through the data once.
 
         Random processes of the model run anew in each epoch, from seed plus ``number``. With
-        ``stateful``, time goes on from one minibatch to the next.
+        ``stateful``, time goes on from one minibatch to the next. Before the first one there have
+        been ``begins_after`` steps.
 
         Yields
         ------
@@ -217,12 +218,12 @@ class Batches:
         self.begun += 1
         rng = np.random.RandomState([self._seed % 2**32, number]) if shuffle else None
         runtime = Runtime(self._program, self._build, (self._seed + number) % 2**32, self._options)
-        inputs = self._sources(runtime, 1)
+        inputs = self._sources(runtime, 1 + begins_after)
         places = {source.node: slice(at, at + n) for source, at, n in self._program.sources}
         start = 0
         for place, minibatch in enumerate(self.data.minibatches(self._size, rng)):
             if stateful and place:
-                inputs = self._sources(runtime, 1 + place * self.n_steps)
+                inputs = self._sources(runtime, 1 + begins_after + place * self.n_steps)
             for node, values in minibatch.inputs.items():
                 if node in places:
                     inputs[..., places[node]] = np.moveaxis(values, 1, 0)
