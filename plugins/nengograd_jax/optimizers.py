@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import jax
+import numpy as np
 import optax
 from nengo.exceptions import ValidationError
+from numpy.typing import NDArray
 
-__all__ = ["description", "find_optimizer"]
+from nengograd.plugin.trainer import OptimizerState
+from nengograd_xla.optimizers import Optimizers
+
+from .sharding import Placement
+
+__all__ = ["JaxOptimizers", "Used", "find_optimizer"]
 
 _BY_NAME: dict[str, Any] = {
     "sgd": lambda: optax.sgd(0.01),
@@ -21,6 +31,82 @@ _BY_NAME: dict[str, Any] = {
     "lion": lambda: optax.lion(0.001, b2=0.99),
 }
 """What a name stands for: the optimizer of optax with the defaults that Keras gives it."""
+
+
+@dataclass(eq=False)
+class Used:
+    """An optimizer with its slots.
+
+    Attributes
+    ----------
+    given : str, optax.GradientTransformation or keras.optimizers.Optimizer
+        What a user gave.
+    optimizer : optax.GradientTransformation
+        What that stands for.
+    slots : pytree or None
+        Its state; None if it was forgotten, or has not begun.
+    """
+
+    given: Any
+    optimizer: Any
+    slots: Any = None
+
+
+class JaxOptimizers(Optimizers):
+    """Optimizers as pairs of functions, with slots beside them.
+
+    Parameters
+    ----------
+    parameters : mapping
+        The arrays of now, by id.
+    placement : Placement
+        Where slots lie.
+    """
+
+    def __init__(self, parameters: Mapping[int, Any], placement: Placement):
+        super().__init__()
+        self._parameters = parameters
+        self._placement = placement
+        self._given: dict[int, Used] = {}
+
+    def by_name(self, name: str) -> Used:
+        """One of optax with Keras' defaults."""
+        return Used(name, find_optimizer(name))
+
+    def ready(self, given: Any) -> Used:
+        """What has slots for the parameters. One of Keras is for one trainer."""
+        if isinstance(given, Used):
+            used = given
+        elif id(given) in self._given:
+            used = self._given[id(given)]
+        else:
+            used = self._given[id(given)] = Used(given, find_optimizer(given))
+        if used.slots is None:
+            begun = used.optimizer.init(dict(self._parameters))
+            used.slots = jax.tree.map(self._placed, begun)
+        return used
+
+    def _placed(self, array: Any) -> Any:
+        return self._placement.put(array, self._placement.whole)
+
+    def forget(self, optimizer: Used) -> None:
+        """Drop the slots."""
+        optimizer.slots = None
+
+    def state(self, optimizer: Used) -> OptimizerState | None:
+        """The slots by their paths in the state; see `Optimizers.state`."""
+        if optimizer.slots is None:
+            return None
+        name, config = _description(optimizer.given, optimizer.slots)
+        paths, _ = jax.tree_util.tree_flatten_with_path(optimizer.slots)
+        slots = {jax.tree_util.keystr(path): np.asarray(x) for path, x in paths}
+        return OptimizerState(name, slots, config)
+
+    def set_slots(self, optimizer: Used, slots: Mapping[str, NDArray[Any]]) -> None:
+        """Go on with other slots, by the names of `state`."""
+        paths, structure = jax.tree_util.tree_flatten_with_path(optimizer.slots)
+        leaves = [self._placed(slots[jax.tree_util.keystr(path)]) for path, _ in paths]
+        optimizer.slots = jax.tree.unflatten(structure, leaves)
 
 
 def find_optimizer(optimizer: Any) -> Any:
@@ -59,7 +145,7 @@ def find_optimizer(optimizer: Any) -> Any:
     return optimizer
 
 
-def description(given: Any, state: Any) -> tuple[str, dict[str, Any]]:
+def _description(given: Any, state: Any) -> tuple[str, dict[str, Any]]:
     """What optimizer something is, for files: its name, and what is known of its arguments.
 
     Parameters

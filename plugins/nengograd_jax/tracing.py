@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import jax
 from jax._src.profiler import _profile_state
 
 from nengograd_xla.attribution import Event
-from nengograd_xla.hlo import block_scope
 from nengograd_xla.tracer import Tracer
 
-__all__ = ["JaxTracer", "named_block"]
-
-
-def named_block(index: int) -> Any:
-    """The context in which a block is traced."""
-    return jax.named_scope(block_scope(index))
+__all__ = ["JaxTracer"]
 
 
 class JaxTracer(Tracer):

@@ -9,28 +9,26 @@ from typing import Any
 
 from nengo.exceptions import NengoWarning
 
-from nengograd.plugin.trainer import LossTerm
 from nengograd_xla.attribution import Traced
+from nengograd_xla.batch_loss import BatchLoss, Record
 
 from .graph_functions import distinct, graph_function
 from .library import tf
 from .objectives import descent, why_not_xla
 from .tracing import optimized
 
-__all__ = ["Gradients", "compile_gradients"]
-
-Record = Callable[[Any, Any], tuple[list[Any], list[Any]]]
-"""``(parameters, inputs) -> (outputs, end)``: what the losses see, and the states to go on from."""
+__all__ = ["Gradients", "compile_gradients", "value_and_gradients"]
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """A function of inputs and targets that gives losses and gradients.
+    """A function of a minibatch that gives losses and gradients.
 
     Attributes
     ----------
     function : tf.function
-        ``(inputs, targets) -> (figures, gradients, (outputs, end))``; see `descent` and `Record`.
+        ``(inputs, targets, carry) -> (figures, gradients, (outputs, end))``; see `descent` and
+        `Record`.
         Gradients are those by the parameters, in their order; outputs may be none.
     parts : list of (str, tf.function, sequence)
         What of it XLA compiles, with a name and specifications of the arguments.
@@ -52,15 +50,14 @@ class Gradients:
 def compile_gradients(
     record: Record,
     parameters: Mapping[int, Any],
-    terms: Sequence[LossTerm],
+    loss: BatchLoss,
     xp: Any,
-    specs: tuple[Any, list[Any]],
+    specs: tuple[Any, list[Any], list[Any]],
     outputs: Sequence[Any],
     *,
     jit: bool,
-    keep_outputs: bool = False,
 ) -> Gradients:
-    """Make the function that computes the gradients of the weighted sum of the terms' losses.
+    """Make the function that computes the gradients of the loss of a minibatch.
 
     Where XLA cannot compute a loss, TensorFlow's graph runtime does, between two compiled
     functions: one for what the probes record, and one for its gradients, which has to compute
@@ -72,28 +69,29 @@ def compile_gradients(
         See `Record`.
     parameters : mapping
         Keras variables, by the id of their array.
-    terms : sequence of LossTerm
+    loss : BatchLoss
         What is minimized.
     xp : Namespace
         Functions of tensors.
     specs : tuple
-        Shapes and dtypes of the inputs, and of each target.
+        Shapes and dtypes of the inputs, of each target, and of the carry.
     outputs : sequence of tf.TensorSpec
         Of what each loss sees of its output.
     jit : bool
         Whether XLA compiles.
-    keep_outputs : bool
-        Whether to return what the losses have seen.
     """
+    keep_outputs = loss.keep_outputs
 
     def values() -> dict[int, Any]:
         return {i: tf.convert_to_tensor(v.value) for i, v in parameters.items()}
 
-    def watched(given: Any, inputs: Any) -> tuple[Any, Callable[[list[Any]], list[Any]]]:
+    def watched(
+        given: Any, inputs: Any, carry: Any
+    ) -> tuple[Any, Callable[[list[Any]], list[Any]]]:
         """What was recorded, and what makes gradients of outputs those by parameters."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(given)
-            recorded = record(distinct(given), inputs)
+            recorded = record(distinct(given), inputs, carry)
 
         def pull(slopes: list[Any]) -> list[Any]:
             zero = tf.UnconnectedGradients.ZERO
@@ -102,51 +100,65 @@ def compile_gradients(
 
         return recorded, pull
 
-    def gradients(inputs: Any, targets: Any) -> tuple[Any, list[Any], Any]:
-        (outputs, end), pull = watched(values(), inputs)
-        figures, slopes = descent(terms, xp, outputs, targets)
+    def gradients(inputs: Any, targets: Any, carry: Any) -> tuple[Any, list[Any], Any]:
+        (outputs, end), pull = watched(values(), inputs, carry)
+        figures, slopes = descent(loss, xp, outputs, targets)
         return figures, pull(slopes), (outputs if keep_outputs else [], end)
 
-    if not jit or not _warned(terms, xp, outputs, specs[1]):
+    if not jit or not _warned(loss, xp, outputs, specs[1]):
         function = graph_function(gradients, jit=jit)
         return Gradients(function, [("gradients", function, specs)] if jit else [])
 
-    def gradients_of_outputs(given: Any, inputs: Any, slopes: list[Any]) -> list[Any]:
-        return watched(given, inputs)[1](slopes)
+    def gradients_of_outputs(given: Any, inputs: Any, carry: Any, slopes: list[Any]) -> list[Any]:
+        return watched(given, inputs, carry)[1](slopes)
 
     forward = graph_function(record, jit=True)
     backward = graph_function(gradients_of_outputs, jit=True)
 
-    def in_parts(inputs: Any, targets: Any) -> tuple[Any, list[Any], Any]:
+    def in_parts(inputs: Any, targets: Any, carry: Any) -> tuple[Any, list[Any], Any]:
         given = values()
-        outputs, end = forward(given, inputs)
-        figures, slopes = descent(terms, xp, outputs, targets)
-        return figures, backward(given, inputs, slopes), (outputs if keep_outputs else [], end)
+        outputs, end = forward(given, inputs, carry)
+        figures, slopes = descent(loss, xp, outputs, targets)
+        pulled = backward(given, inputs, carry, slopes)
+        return figures, pulled, (outputs if keep_outputs else [], end)
 
     shapes = {i: tf.TensorSpec(v.shape, v.dtype) for i, v in parameters.items()}
+    inputs, _, carry = specs
     return Gradients(
         graph_function(in_parts),
         [
-            (record.__name__, forward, (shapes, specs[0])),
-            (gradients_of_outputs.__name__, backward, (shapes, *specs)),
+            (record.__name__, forward, (shapes, inputs, carry)),
+            (gradients_of_outputs.__name__, backward, (shapes, inputs, carry, list(outputs))),
         ],
     )
 
 
-def _warned(
-    terms: Sequence[LossTerm], xp: Any, outputs: Sequence[Any], targets: Sequence[Any]
-) -> bool:
+def value_and_gradients(function: Callable[..., Any], *, jit: bool) -> Callable[..., Any]:
+    """Derivatives of a number by two arguments; see `XlaTrainer.value_and_gradients`."""
+
+    def differentiate(parameters: Any, inputs: Any, weights: Any) -> Any:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([parameters, inputs])
+            total = function(*distinct((parameters, inputs)), weights)
+        zero = tf.UnconnectedGradients.ZERO
+        return total, *tape.gradient(total, [parameters, inputs], unconnected_gradients=zero)
+
+    compiled = graph_function(differentiate, jit=jit)
+    return lambda *arguments: compiled(*tf.nest.map_structure(tf.constant, arguments))
+
+
+def _warned(loss: BatchLoss, xp: Any, outputs: Sequence[Any], targets: Sequence[Any]) -> bool:
     """Say which losses XLA cannot compute; return whether there are any."""
     reasons = [
         f"{term.loss.name}: {reason}"
-        for term, output, target in zip(terms, outputs, targets, strict=True)
-        if (reason := why_not_xla(term, xp, output, target))
+        for number, term in enumerate(loss.terms)
+        if (reason := why_not_xla(loss, number, xp, outputs[number], targets[number]))
     ]
     if reasons:
         warnings.warn(
             "XLA cannot compute an objective, which therefore runs by itself; this takes one more "
             "run of the model for each minibatch. " + "; ".join(reasons),
             NengoWarning,
-            stacklevel=7,
+            stacklevel=10,
         )
     return bool(reasons)

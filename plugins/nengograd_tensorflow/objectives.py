@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from nengo.exceptions import ValidationError
 
 from nengograd.plugin.trainer import LossTerm
+from nengograd_xla.batch_loss import BatchLoss
 
 from .graph_functions import distinct
 from .graphs import why_not_compiled
@@ -17,13 +20,13 @@ __all__ = ["descent", "why_not_xla"]
 
 
 def descent(
-    terms: Sequence[LossTerm], xp: Any, outputs: Sequence[Any], targets: Sequence[Any]
+    loss: BatchLoss, xp: Any, outputs: Sequence[Any], targets: Sequence[Any]
 ) -> tuple[Any, list[Any]]:
     """Compute losses, and the gradient of their weighted sum with respect to the outputs.
 
     Parameters
     ----------
-    terms : sequence of LossTerm
+    loss : BatchLoss
         What is minimized.
     xp : Namespace
         Functions of tensors.
@@ -32,8 +35,8 @@ def descent(
 
     Returns
     -------
-    figures : (2, n_goals) tensor
-        The loss of each term, and how much it counts beside other minibatches.
+    figures : (2, n_terms) tensor
+        See `BatchLoss.figures`.
     gradients : list of tensors
         As the outputs.
 
@@ -42,9 +45,9 @@ def descent(
     nengo.exceptions.ValidationError
         If a loss cannot be traced, or none has a gradient.
     """
-    figures, found = _descent(terms, xp, outputs, targets)
+    figures, found = _descent(loss, xp, outputs, targets)
     if all(gradient is None for gradient in found):
-        names = " and ".join(sorted({term.loss.name for term in terms}))
+        names = " and ".join(sorted({term.loss.name for term in loss.terms}))
         raise ValidationError(
             f"{names} has no gradient with respect to what the probe records, so that training "
             "could change nothing: compute the loss from the output, with operations that have "
@@ -56,26 +59,22 @@ def descent(
 
 
 def _descent(
-    terms: Sequence[LossTerm], xp: Any, outputs: Sequence[Any], targets: Sequence[Any]
+    loss: BatchLoss, xp: Any, outputs: Sequence[Any], targets: Sequence[Any]
 ) -> tuple[Any, list[Any]]:
     """Do what `descent` does, with None in place of gradients that do not exist."""
-    dtype = outputs[0].dtype
+    terms = [term._replace(loss=partial(_traced, term)) for term in loss.terms]
+    traced = replace(loss, terms=terms)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(outputs)
         seen = distinct(list(outputs))
-        found = [_traced(*given, xp) for given in zip(terms, seen, targets, strict=True)]
-        losses = [tf.cast(loss, dtype) for loss, _ in found]
-        pairs = zip(losses, terms, strict=True)
-        total = tf.add_n([loss * tf.cast(term.factor, dtype) for loss, term in pairs])
-    weights = [tf.cast(weight, dtype) for _, weight in found]
-    figures = tf.stack([tf.stack(losses), tf.stack(weights)])
+        total, figures = traced.figures(xp, outputs[0].dtype.as_numpy_dtype, seen, targets)
     return figures, tape.gradient(total, list(outputs))
 
 
-def _traced(term: LossTerm, output: Any, target: Any, xp: Any) -> tuple[Any, Any]:
+def _traced(term: LossTerm, xp: Any, output: Any, target: Any) -> Any:
     """The loss and weight of a term, where a graph is made of the user's function."""
     try:
-        loss, weight = term.loss(xp, output, target)
+        return term.loss(xp, output, target)
     except tf.errors.OperatorNotAllowedInGraphError as error:
         raise ValidationError(
             f"{term.loss.name} uses the value of a tensor in Python, as `if` and `for` do, but for "
@@ -91,25 +90,27 @@ def _traced(term: LossTerm, output: Any, target: Any, xp: Any) -> tuple[Any, Any
             "functions of TensorFlow, such as tf.reduce_mean for np.mean",
             attr="objective",
         ) from error
-    return loss, weight
 
 
-def why_not_xla(term: LossTerm, xp: Any, output: Any, target: Any) -> str | None:
+def why_not_xla(loss: BatchLoss, number: int, xp: Any, output: Any, target: Any) -> str | None:
     """Why XLA cannot compute a term's loss with its gradient as TensorFlow does, if so.
 
     Parameters
     ----------
-    term : LossTerm
+    loss : BatchLoss
         What is minimized.
+    number : int
+        Which of its terms.
     xp : Namespace
         Functions of tensors.
     output, target : tf.TensorSpec
         Of the loss's arguments.
     """
-    if isinstance(term.loss.given, str):
+    alone = replace(loss, terms=[loss.terms[number]])
+    if isinstance(alone.terms[0].loss.given, str):
         return None
 
-    def alone(x: Any, y: Any) -> Any:
-        return _descent([term], xp, [x], [y])
+    def with_gradient(x: Any, y: Any) -> Any:
+        return _descent(alone, xp, [x], [y])
 
-    return why_not_compiled(alone, [output, target])
+    return why_not_compiled(with_gradient, [output, target])

@@ -10,19 +10,20 @@ from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
 from nengograd.plugin.trainer import OptimizerState
+from nengograd_xla.optimizers import Optimizers
 
 from .finite import Kept, apply_if_finite
 from .graph_functions import call_concrete, concrete_function, graph_function
 from .library import tf
 
-__all__ = ["Optimizers"]
+__all__ = ["KerasOptimizers"]
 
-Gradients = Callable[[Any, Any], tuple[Any, list[Any]]]
-"""``(inputs, targets) -> (losses, gradients)``; losses come with their weights, see `descent`."""
+Gradients = Callable[[Any, Any, Any], tuple[Any, list[Any], Any]]
+"""``(inputs, targets, carry) -> (figures, gradients, (outputs, end))``; see `compile_gradients`."""
 
 
-class Optimizers:
-    """The optimizers that have been used with a trainer's variables.
+class KerasOptimizers(Optimizers):
+    """Optimizers of Keras, which keep slots for variables, and of TensorFlow 1.
 
     Parameters
     ----------
@@ -31,69 +32,44 @@ class Optimizers:
     """
 
     def __init__(self, variables: Sequence[Any]):
+        super().__init__()
         self._variables = list(variables)
-        self._named: dict[str, Any] = {}
         self._known: list[Any] = []
         self._configs: dict[int, dict[str, Any]] = {}
 
-    def find(self, optimizer: Any) -> Any:
-        """The optimizer a user means.
+    def by_name(self, name: str) -> Any:
+        """One with Keras' defaults."""
+        return _by_name(name)
 
-        Parameters
-        ----------
-        optimizer : str, keras.optimizers.Optimizer or tf.compat.v1.train.Optimizer
-            A name stands for one optimizer with Keras' defaults, the same in each call until
-            `forget_named`.
-
-        Raises
-        ------
-        nengo.exceptions.ValidationError
-            If it is none of these, or holds slots for the variables of something else.
-        """
-        if isinstance(optimizer, str):
-            if optimizer not in self._named:
-                self._named[optimizer] = _by_name(optimizer)
-            optimizer = self._named[optimizer]
-        if isinstance(optimizer, tf.compat.v1.train.Optimizer):
-            return optimizer
-        if not isinstance(optimizer, tf.keras.optimizers.Optimizer):
+    def ready(self, given: Any) -> Any:
+        """The optimizer itself, built for the variables; see `Optimizers.find`."""
+        if isinstance(given, tf.compat.v1.train.Optimizer):
+            return given
+        if not isinstance(given, tf.keras.optimizers.Optimizer):
             raise ValidationError(
                 "must be a Keras optimizer, its name, or a tf.compat.v1.train.Optimizer, not "
-                f"{type(optimizer).__name__}",
+                f"{type(given).__name__}",
                 attr="optimizer",
             )
-        if not any(optimizer is known for known in self._known):
-            if optimizer.built:
+        if not any(given is known for known in self._known):
+            if given.built:
                 raise ValidationError(
-                    f"{optimizer.name} holds the slots of another simulator or model; make a "
-                    "new one",
+                    f"{given.name} holds the slots of another simulator or model; make a new one",
                     attr="optimizer",
                 )
-            optimizer.build(self._variables)
-            self._known.append(optimizer)
+            given.build(self._variables)
+            self._known.append(given)
             # A callback may change the learning rate later, which is a slot then.
-            config = optimizer.get_config()
-            self._configs[id(optimizer)] = {k: v for k, v in config.items() if k != "name"}
-        return optimizer
+            config = given.get_config()
+            self._configs[id(given)] = {k: v for k, v in config.items() if k != "name"}
+        return given
 
-    def forget_named(self) -> None:
-        """Let names stand for new optimizers, with empty slots."""
-        named = list(self._named.values())
-        self._known = [known for known in self._known if not any(known is x for x in named)]
-        self._named.clear()
+    def forget(self, optimizer: Any) -> None:
+        """Let it go."""
+        self._known = [known for known in self._known if known is not optimizer]
 
     def state(self, optimizer: Any) -> OptimizerState | None:
-        """An optimizer and its slots, for a file.
-
-        Parameters
-        ----------
-        optimizer : object
-            What `find` has returned.
-
-        Returns
-        -------
-        state : OptimizerState or None
-            None if `forget_named` has forgotten it.
+        """An optimizer and its variables; see `Optimizers.state`.
 
         Raises
         ------
@@ -114,7 +90,7 @@ class Optimizers:
         )
 
     def set_slots(self, optimizer: Any, slots: Mapping[str, NDArray[Any]]) -> None:
-        """Let an optimizer go on with other slots, by the names of `state`."""
+        """Go on with other slots, by the names of `state`."""
         for name, variable in _slots(optimizer).items():
             variable.assign(slots[name])
 
@@ -123,7 +99,7 @@ class Optimizers:
         optimizer: Any,
         gradients: Gradients,
         specs: Sequence[Any],
-        stop_at_nan: bool = True,
+        stop_at_nan: bool,
     ) -> Callable[..., Any]:
         """A function that computes gradients and applies them.
 
@@ -143,8 +119,8 @@ class Optimizers:
         if isinstance(optimizer, tf.compat.v1.train.Optimizer):
             return self._update_v1(optimizer, gradients, specs, stop_at_nan)
 
-        def update(inputs: Any, targets: Any) -> Any:
-            losses, found, outputs = gradients(inputs, targets)
+        def update(inputs: Any, targets: Any, carry: Any) -> Any:
+            losses, found, outputs = gradients(inputs, targets, carry)
 
             def apply() -> None:
                 # An optimizer divides by the factor that it wants losses to be multiplied with.
@@ -175,8 +151,8 @@ class Optimizers:
         targets_of = [variable.value for variable in self._variables]
         gradients = _traced(gradients, specs)
 
-        def update(inputs: Any, targets: Any) -> Any:
-            losses, found, outputs = gradients(inputs, targets)
+        def update(inputs: Any, targets: Any, carry: Any) -> Any:
+            losses, found, outputs = gradients(inputs, targets, carry)
 
             def apply() -> None:
                 optimizer.apply_gradients(list(zip(found, targets_of, strict=True)))

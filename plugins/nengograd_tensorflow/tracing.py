@@ -13,17 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from nengograd_xla.attribution import Event
-from nengograd_xla.hlo import block_scope
 from nengograd_xla.tracer import Tracer
 
 from .library import tf
 
-__all__ = ["TensorFlowTracer", "named_block", "optimized"]
-
-
-def named_block(index: int) -> Any:
-    """The context in which a block is traced."""
-    return tf.name_scope(block_scope(index))
+__all__ = ["TensorFlowTracer", "optimized"]
 
 
 def optimized(function: Any, arguments: Sequence[Any]) -> Callable[[], str]:

@@ -26,8 +26,8 @@ NOT_ALONE = {
     "LSTMCell", "Layer", "MaxNumBoundingBoxes", "RandomCrop", "SimpleRNNCell", "StackedRNNCells",
     "StringLookup", "TFSMLayer", "TextVectorization", "TorchModuleWrapper", "Wrapper",
 }  # fmt: skip
-"""Parts of layers, those of words, boxes and other libraries, one that makes no model, and one whose
-output is larger than it says itself where nothing is trained (RandomCrop)."""
+"""Parts of layers, those of words, boxes and other libraries, one that makes no model, and one
+whose output is larger than it says itself where nothing is trained (RandomCrop)."""
 
 MERGING: dict[str, dict[str, Any]] = {
     "Add": {}, "AdditiveAttention": {}, "Attention": {}, "Average": {}, "Concatenate": {},

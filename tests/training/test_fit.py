@@ -116,6 +116,45 @@ def test_losses_of_several_probes_are_summed_by_their_weights_as_in_keras(
 
 
 @pytest.mark.needs("differentiate")
+def test_the_weight_of_a_loss_has_the_precision_of_the_simulation(
+    make_sim: Make, data: Any
+) -> None:
+    changes = []
+    for weight in (1.0, 0.1):
+        model = layer()
+        sim = make_sim(model.net, minibatch_size=6)
+        sim.compile("sgd", loss="mse", loss_weights=[weight])
+        sim.fit(data.x[:6], data.one_hot[:6])
+        changes.append(sim.data[model.net.connections[0]].weights - model.weights[0])
+    np.testing.assert_allclose(changes[1], 0.1 * changes[0], rtol=1e-10)
+
+
+@pytest.mark.needs("differentiate")
+def test_the_warning_of_a_training_that_stopped_tells_losses_from_optimizers(
+    make_sim: Make, data: Any, backend: str
+) -> None:
+    x, y = data.x[:6], data.one_hot[:6]
+    for scale, optimizer, reason in (
+        (1e30, "sgd", "the loss of .* is inf"),
+        (1.0, diverging(backend), "the optimizer made parameters that are not finite"),
+    ):
+        model = layer()
+        sim = make_sim(model.net, minibatch_size=6, dtype="float32")
+        sim.compile(optimizer, loss="mse")
+        with pytest.warns(NengoWarning, match=f"minibatch 1: {reason}"):
+            sim.fit(x, scale * y)
+        found = sim.data[model.net.connections[0]].weights
+        np.testing.assert_allclose(found, model.weights[0], rtol=1e-6)
+
+
+def diverging(backend: str) -> Any:
+    """An optimizer that makes infinite parameters of finite gradients."""
+    if backend == "jax":
+        return pytest.importorskip("optax").sgd(np.inf)
+    return pytest.importorskip("keras").optimizers.SGD(np.inf)
+
+
+@pytest.mark.needs("differentiate")
 def test_train_takes_the_mean_over_probes_and_fit_the_sum(make_sim: Make, data: Any) -> None:
     model = layer(2)
     sim = make_sim(model.net, minibatch_size=4)

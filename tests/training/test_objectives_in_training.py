@@ -158,6 +158,7 @@ def test_so_it_does_in_float32_without_a_minibatch_and_without_xla(
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
     said = [w for w in caught if "XLA cannot compute" in str(w.message)]
     assert len(said) == ("jit" not in options)
+    assert all(w.filename == __file__ for w in said)
 
 
 def test_optimizers_of_tensorflow_1_take_such_objectives(model: Any, sim: Any) -> None:
