@@ -22,6 +22,9 @@ __all__ = ["step_order"]
 
 _FEW = 8
 
+_Numbers = dict[Any, list[int]]
+"""Operators by signal. They go by their number: authors may give theirs an equality, or no hash."""
+
 
 def memory_bounds(signal: Any) -> tuple[int, int]:
     """First byte of a signal in its base, and the byte after its last."""
@@ -72,9 +75,7 @@ def _by_base(signals: Iterable[Any]) -> dict[Any, _Overlaps]:
     return {base: _Overlaps(list(group)) for base, group in groups.items()}
 
 
-def _check_single_writers(
-    writers: dict[Any, list[int]], verb: str, operators: Sequence[Any]
-) -> None:
+def _check_single_writers(writers: _Numbers, verb: str, operators: Sequence[Any]) -> None:
     """Each element may be set once and updated once in a step."""
     groups: dict[Any, list[Any]] = defaultdict(list)
     for signal, numbers in writers.items():
@@ -110,22 +111,35 @@ def step_order(operators: Sequence[Any]) -> list[Any]:
         If two operators set (or update) the same memory, or operators depend on each other
         in a circle.
     """
-    # Operators go by their number: authors may give theirs an equality, or no hash.
-    effects: dict[str, dict[Any, list[int]]] = {}
-    for effect in ("sets", "incs", "reads", "updates"):
-        by_signal: dict[Any, list[int]] = defaultdict(list)
-        for number, op in enumerate(operators):
-            for signal in getattr(op, effect):
-                by_signal[signal].append(number)
-        effects[effect] = by_signal
-    sets, incs, reads, updates = (effects[e] for e in ("sets", "incs", "reads", "updates"))
+    sets, incs, reads, updates = (
+        _by_signal(operators, effect) for effect in ("sets", "incs", "reads", "updates")
+    )
     _check_single_writers(sets, "set", operators)
     _check_single_writers(updates, "updated", operators)
+    order = topological(_followers(operators, sets, incs, reads, updates))
+    if len(order) < len(operators):
+        left = sorted(set(range(len(operators))) - set(order))
+        stuck = ", ".join(str(operators[number]) for number in left[:5])
+        raise BuildError(f"Operators depend on each other within one step: {stuck}")
+    return [operators[number] for number in order]
 
+
+def _by_signal(operators: Sequence[Any], effect: str) -> _Numbers:
+    """The operators that have an effect on a signal, for each signal."""
+    found: _Numbers = defaultdict(list)
+    for number, op in enumerate(operators):
+        for signal in getattr(op, effect):
+            found[signal].append(number)
+    return found
+
+
+def _followers(
+    operators: Sequence[Any], sets: _Numbers, incs: _Numbers, reads: _Numbers, updates: _Numbers
+) -> list[dict[int, None]]:
+    """For each operator, those that have to run after it, since they share memory with it."""
     set_views = _by_base(sets)
     written = _by_base([s for op in operators for s in (*op.sets, *op.incs)])
     read = _by_base(reads)
-
     after: list[dict[int, None]] = [{} for _ in operators]
 
     def add_edges(signal: Any, later: list[int], groups: list[Any], own: list[int]) -> None:
@@ -149,9 +163,4 @@ def step_order(operators: Sequence[Any]) -> list[Any]:
         own = sets.get(signal, []) + incs.get(signal, []) + reads.get(signal, [])
         tables = (sets, incs, reads)
         add_edges(signal, numbers, [(read, tables), (written, tables)], own)
-    order = topological(after)
-    if len(order) < len(operators):
-        left = sorted(set(range(len(operators))) - set(order))
-        stuck = ", ".join(str(operators[number]) for number in left[:5])
-        raise BuildError(f"Operators depend on each other within one step: {stuck}")
-    return [operators[number] for number in order]
+    return after

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from nengo.builder.operator import SimPyFunc
@@ -79,6 +79,13 @@ def _start(source: Source, rngs: Generators, dt: float, registry: Registry) -> S
     return source.start_drawing(checked_draw(builder, who), rngs)
 
 
+class _Seeded(NamedTuple):
+    """The generator of a process, and whether all items of a minibatch get its numbers."""
+
+    rng: np.random.RandomState
+    alike: bool
+
+
 class Runtime:
     """Everything of a simulation that runs as Python on the host.
 
@@ -100,7 +107,6 @@ class Runtime:
     """
 
     def __init__(self, program: Program, build: Build, seed: int, options: Options):
-        order = build.order
         self._dt = program.dt
         self._dtype = options.dtype
         self._batched = options.minibatch_size is not None
@@ -110,29 +116,9 @@ class Runtime:
             for calls, block in zip(program.host_calls, program.host_blocks, strict=True)
         ]
         # By identity, as everywhere: authors may give operators an equality of their own.
-        by_operator = {
-            id(call.operator): (visit, number)
-            for visit in self._visits
-            for number, call in enumerate(visit.calls)
-        }
-        rng = np.random.RandomState(seed)
-        are_alike = shares_process_seeds(build.model.toplevel)
-        alike: set[int] = set()  # processes that give all items the same numbers
+        positions = {id(op): i for i, op in enumerate(build.order)}
         self._generators: dict[str, np.random.RandomState] = {}
-        own_rngs: dict[int, np.random.RandomState] = {}
-        positions = {id(op): i for i, op in enumerate(order)}
-        for op in order:
-            own = rng
-            if isinstance(op, SimProcess):
-                own = op.process.get_rng(rng)
-                if are_alike and op.process.seed is not None:
-                    alike.add(id(op))
-            if id(op) in by_operator:
-                visit, number = by_operator[id(op)]
-                runner = visit.make(number, self._share(own, id(op) in alike))
-                self._note(positions[id(op)], runner.generators)
-            elif isinstance(op, SimProcess):
-                own_rngs[id(op)] = own
+        processes = self._seed_operators(build, seed, positions)
         rngs: dict[Source, Generators] = {}
         for source, _, _ in program.sources:
             if isinstance(source, SeedSource):
@@ -140,16 +126,47 @@ class Runtime:
                 place = positions[id(source.operator)]
                 rngs[source] = [np.random.RandomState([seed % 2**32, place])]
             else:
-                rngs[source] = self._source_generators(source, own_rngs, alike)
+                rngs[source] = self._source_generators(source, processes)
         for source, found in rngs.items():
             is_random = isinstance(source, (RandomSource, SeedSource))
-            if is_random or id(source.operator) in own_rngs:
+            if is_random or id(source.operator) in processes:
                 self._note(positions[id(source.operator)], found)
         functions = {
             source.key: _start(source, found, self._dt, build.registry)
             for source, found in rngs.items()
         }
         self.inputs = Inputs(program.sources, functions, self._dt, options.batch, options.dtype)
+
+    def _seed_operators(
+        self, build: Build, seed: int, positions: Mapping[int, int]
+    ) -> dict[int, _Seeded]:
+        """Seed all random processes in the step order, and make what runs on the host.
+
+        Returns
+        -------
+        processes : dict
+            Those that do not run on the host, by the id of their operator.
+        """
+        hosted = {
+            id(call.operator): (visit, number)
+            for visit in self._visits
+            for number, call in enumerate(visit.calls)
+        }
+        rng = np.random.RandomState(seed)
+        shares_seeds = shares_process_seeds(build.model.toplevel)
+        processes: dict[int, _Seeded] = {}
+        for op in build.order:
+            own, alike = rng, False
+            if isinstance(op, SimProcess):
+                own = op.process.get_rng(rng)
+                alike = shares_seeds and op.process.seed is not None
+            if id(op) in hosted:
+                visit, number = hosted[id(op)]
+                runner = visit.make(number, self._share(own, alike))
+                self._note(positions[id(op)], runner.generators)
+            elif isinstance(op, SimProcess):
+                processes[id(op)] = _Seeded(own, alike)
+        return processes
 
     def _note(self, position: int, rngs: Sequence[np.random.RandomState]) -> None:
         """Remember generators by the place of their operator in the step order."""
@@ -176,14 +193,13 @@ class Runtime:
         """One generator per item; the first is ``rng`` itself, and others may be like it."""
         return [rng, *(item_generator(rng, 0 if alike else i) for i in range(1, self._items))]
 
-    def _source_generators(
-        self, source: Source, known: dict[int, np.random.RandomState], alike: set[int]
-    ) -> Generators:
+    def _source_generators(self, source: Source, processes: Mapping[int, _Seeded]) -> Generators:
+        """The generators of a source as Nengo seeds them, one for each item."""
         if isinstance(source, RandomSource):
             (rng,) = source.operator.state_extra.values()
             return [item_generator(rng, i) for i in range(self._items)]
-        if id(source.operator) in known:
-            return self._share(known[id(source.operator)], id(source.operator) in alike)
+        if id(source.operator) in processes:
+            return self._share(*processes[id(source.operator)])
         return [np.random.RandomState(0)] * self._items
 
     def follow(self, program: Program) -> None:
