@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -318,7 +318,7 @@ class _Blocks:
 
     def _traced(self, block: Block, builder: Any, context: Context, code: Code) -> None:
         trace = Trace(self._options.dtype)
-        write_traced(block, replace(context, xp=trace.namespace()), code, builder, trace)
+        write_traced(block, context._replace(xp=trace.namespace()), code, builder, trace)
 
 
 def _is_as_written(builder: Any) -> bool:

@@ -220,6 +220,47 @@ def test_a_step_or_a_rate_that_cannot_be_is_told_what_is_right(builder, complain
     assert len(once) == len(set(once))
 
 
+def branches(xp, J):
+    return J if J.shape[-1] == 0 or xp.all(J > 0.0) else 1.0 * J
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda xp, J: np.maximum(J, -5.0), "np.maximum was called; on every backend work"),
+        (lambda xp, J: np.where(J > 0, J, 1.0 * J), "a function of NumPy was called"),
+        (lambda xp, J: np.ones(J.shape) * J.sum(), "arrays have no 'sum'"),
+        (lambda xp, J: J.clip(-99, 99), "arrays have no 'clip' on every backend"),
+        (lambda xp, J: J + 0.0 * (J > 0), "arithmetic with a condition"),
+        (branches, "need one truth"),
+    ],
+    ids=["function", "where", "operator", "method", "condition", "if"],
+)
+def test_what_works_on_numpy_alone_is_caught_without_another_backend(change, complaint):
+    def step(self, xp, J, state, params, dt):
+        return LIFBuilder.step(self, xp, change(xp, J), state, params, dt)
+
+    def rate(self, xp, J, params, dt):
+        return LIFBuilder.rate(self, xp, change(xp, J), params, dt)
+
+    class ForNumpy:
+        @nengograd.hookimpl
+        def nengograd_neurons(self, backend):
+            return {nengo.LIF: step_of(step)} if backend == "numpy" else None
+
+    for builder in (step_of(step), rate_of(rate)):
+        suite = type(
+            "Suite",
+            (NeuronConformance,),
+            {"neuron": nengo.LIF(), "plugins": [neurons_plugin(builder)]},
+        )()
+        with pytest.raises(ConformanceError, match=complaint):
+            suite.test_step_and_rate_use_what_every_backend_has()
+    suite = type("Suite", (NeuronConformance,), {"neuron": nengo.LIF(), "plugins": [ForNumpy()]})()
+    with pytest.raises(SkipTest, match="Other is for the backend 'numpy' alone"):
+        suite.test_step_and_rate_use_what_every_backend_has()
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_builder_that_does_not_run_its_type_is_told_why():
     few = type("Few", (LIFBuilder,), {"states": ("voltage",)})()

@@ -1,6 +1,5 @@
 """A backend of one dtype passes the whole kit, and what is wrong with it is found in that dtype."""
 
-from dataclasses import replace
 from unittest import SkipTest
 
 import nengo
@@ -41,8 +40,8 @@ class Provides:
 def restricted(backend, dtype):
     """An installed backend that declares one dtype, in the place of itself."""
     info = get_manager().backends[backend]
-    able = replace(info.capabilities, dtypes=(dtype,))
-    return Provides(backend, replace(info, capabilities=able))
+    able = info.capabilities._replace(dtypes=(dtype,))
+    return Provides(backend, info._replace(capabilities=able))
 
 
 def numpy_of(executable, *dtypes):
@@ -230,7 +229,7 @@ def test_a_dtype_that_a_backend_lacks_is_an_error_that_says_which_it_has():
 
 
 def test_a_backend_that_lacks_the_dtype_is_not_chosen():
-    info = replace(numpy_of(NumpyExecutable, "float64").made["mine"], preference=10**6)
+    info = numpy_of(NumpyExecutable, "float64").made["mine"]._replace(preference=10**6)
     with nengo.Network() as network:
         nengo.Probe(nengo.Node([1.0]))
     for dtype in DTYPES:

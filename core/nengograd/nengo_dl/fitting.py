@@ -185,10 +185,8 @@ class FittingMethods(simulator.Simulator):
             state, names = runner.executable.read(runner.state), signal_names(self.model)
             named = state_arrays(runner.program, state, names)
             program, size = self._learning.differentiable, self.options.n_items
-            options = replace(
-                options,
-                begins_at=states_at(program, named, names, size),
-                begins_after=runner.n_steps,
+            options = options._replace(
+                begins_at=states_at(program, named, names, size), begins_after=runner.n_steps
             )
         return super()._fit(data, terms, optimizer, options, *others, **more)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, ClassVar
+from unittest import SkipTest
 
 import numpy as np
 
-from ..plugin import make_namespace, numpy_namespace
+from ..plugin import get_manager, make_namespace, make_registry, numpy_namespace
 from ..plugin.results import checked_rate, output_and_states
 from .conformance import ConformanceError
 from .neuron_draws import NeuronDraws
+from .strict import StrictArray, strict_namespace, wrapped
 
 __all__ = ["DT", "NeuronSteps"]
 
@@ -69,6 +72,29 @@ class NeuronSteps(NeuronDraws):
                         f"{np.dtype(dtype).name}"
                     )
 
+    def test_step_and_rate_use_what_every_backend_has(self) -> None:
+        """Whichever backends are installed here."""
+        builder = self._builder("numpy")
+        if not self._is_for_many(builder):
+            raise SkipTest(f"{type(builder).__name__} is for the backend 'numpy' alone")
+        xp = strict_namespace(np.float64)
+        current, state = self._arguments(builder, np.float64, (3,))
+        given, before = StrictArray(current), wrapped(state)
+        params = SimpleNamespace(**wrapped(vars(self._params(builder, np.float64))))
+        self._step(builder, xp, given, before, params)
+        if self._neuron.spiking and builder.has_rate:
+            rates = {name: before[name] for name in builder.rate_states}
+            self._rate_step(builder, xp, given, rates, params)
+
+    def _is_for_many(self, builder: Any) -> bool:
+        """Whether a builder is that of other backends, too, be they usable or not."""
+        manager = get_manager(self.plugins)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            others = [make_registry(manager, name) for name in manager.backends if name != "numpy"]
+        found = [registry.neurons.get(type(self._neuron)) for registry in others]
+        return any(type(other) is type(builder) for other in found)
+
     def _step(self, builder: Any, xp: Any, current: Any, state: Any, params: Any) -> Any:
         """What a step returns, where it returns a pair."""
         with _named(f"step of {type(builder).__name__}", state, params):
@@ -121,6 +147,6 @@ def _named(what: str, state: Any, params: Any) -> Iterator[None]:
                 f"{what} writes into an array that it was given ({error}); return a new array"
             ) from error
         raise ConformanceError(
-            f"{what} fails on NumPy's arrays: {type(error).__name__}: {error}; `state` has "
+            f"{what} fails: {type(error).__name__}: {error}; `state` has "
             f"{sorted(state)}, `params` has {sorted(vars(params))}"
         ) from error
