@@ -295,6 +295,24 @@ class OwnStep(PerNeuronLIF):
         return np.where(beyond > 1e-9, rates, 0)
 
 
+def test_gradients_that_there_are_none_of_are_skipped_with_the_reason():
+    class NoRate(LIFBuilder):
+        has_rate = False
+
+    class Checked(NeuronConformance):
+        neuron = nengo.LIF()
+        plugins = (neurons_plugin(NoRate()), differences.plugin())
+
+    suite = Checked()
+    for check in (
+        suite.test_gradients_are_those_of_finite_differences,
+        suite.test_gradients_of_surrogates_are_those_of_finite_differences,
+        suite.test_training_keeps_parameters_finite,
+    ):
+        with pytest.raises(SkipTest, match="LIF spikes, and NoRate has no rate to differentiate"):
+            check("differences")
+
+
 def test_a_type_whose_own_code_fails_with_arrays_is_told_so():
     with pytest.raises(ConformanceError) as caught:
         check_neuron(
@@ -490,6 +508,34 @@ def test_a_process_that_is_wrong_is_caught(builder, complaint):
 
     with pytest.raises(ConformanceError, match=complaint):
         check_process(nengo.Lowpass(0.01), backends=["numpy"], plugins=[Plugin()])
+
+
+class CallsNumPy(type(PROCESSES[nengo.Lowpass])):
+    def step(self, xp, u, state, params, dt):
+        return super().step(xp, np.tanh(u), state, params, dt)
+
+
+class CallsMethod(type(PROCESSES[nengo.Lowpass])):
+    def step(self, xp, u, state, params, dt):
+        return super().step(xp, u.clip(-9, 9), state, params, dt)
+
+
+@pytest.mark.parametrize(
+    ("builder", "complaint"),
+    [(CallsNumPy(), "np.tanh was called"), (CallsMethod(), "arrays have no 'clip' on every")],
+)
+def test_what_a_process_can_on_numpy_alone_is_caught_without_another_backend(builder, complaint):
+    class Plugin:
+        @nengograd.hookimpl
+        def nengograd_processes(self, backend):
+            return {nengo.Lowpass: builder}
+
+    class Suite(ProcessConformance):
+        process = nengo.Lowpass(0.01)
+        plugins = (Plugin(),)
+
+    with pytest.raises(ConformanceError, match=f"the step of Lowpass x1 fails: .*{complaint}"):
+        Suite().test_step_uses_what_every_backend_has()
 
 
 class Counter(nengo.Process):

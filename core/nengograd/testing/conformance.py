@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, ClassVar
 from unittest import SkipTest
@@ -19,10 +20,12 @@ from ..plugin import (
     Options,
     get_manager,
     get_registry,
+    make_registry,
     numpy_namespace,
 )
 from ..plugin.host import why_on_host
 from ..simulator.simulator import Simulator
+from .strict import strict_namespace, wrapped
 
 __all__ = [
     "OTHER_DT",
@@ -243,6 +246,54 @@ class Conformance:
 
     def assert_arguments_are_left(self, network: nengo.Network, kind: type) -> None:
         """Run the blocks of a Nengo operator class on NumPy arrays that cannot be written to."""
+        for block, step, operands in self._steps(network, kind, numpy_namespace):
+            for value in operands:
+                if isinstance(value, np.ndarray):
+                    value.flags.writeable = False
+            try:
+                step(*operands)
+            except ValueError as error:
+                if "read-only" not in str(error):
+                    raise
+                raise ConformanceError(
+                    f"the step of {block.label} has changed an array that it was given in place; "
+                    "return a new array"
+                ) from error
+
+    def assert_any_backend_has_it(self, network: nengo.Network, kind: type) -> None:
+        """Run the blocks of a Nengo operator class on arrays that have what all backends have."""
+        for block, step, operands in self._steps(network, kind, strict_namespace(np.float64)):
+            try:
+                step(*map(wrapped, operands))
+            except Exception as error:
+                raise ConformanceError(
+                    f"the step of {block.label} fails: {type(error).__name__}: {error}"
+                ) from error
+
+    def is_for_many(self, hook: str, kind: type) -> bool:
+        """Whether the NumPy backend's builder is that of others, too, be they usable or not.
+
+        Parameters
+        ----------
+        hook : str
+            ``"neurons"`` or ``"processes"``.
+        kind : type
+            What the builder is for.
+        """
+        manager = get_manager(self.plugins)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            builders = {
+                name: getattr(make_registry(manager, name), hook).get(kind)
+                for name in manager.backends
+            }
+        own = type(builders.pop("numpy", None))
+        return any(type(builder) is own for builder in builders.values())
+
+    def _steps(
+        self, network: nengo.Network, kind: type, xp: Any
+    ) -> Iterator[tuple[Any, Callable[..., Any], list[Any]]]:
+        """The blocks of a Nengo operator class, with their function and operands for it."""
         registry = get_registry("numpy", self.plugins)
         rng = np.random.RandomState(0)
         with self.open(network, "numpy") as sim:
@@ -251,25 +302,15 @@ class Conformance:
             is_asked_for = type(block.ops[0].operator) is kind
             if block.host or not is_asked_for or not registry.runs(block):
                 continue
-            made_by = registry.implementation(program, block, options, numpy_namespace)
+            made_by = registry.implementation(program, block, options, xp)
             builder, context = made_by.operator, made_by.context
             operands = []
             for j, view in enumerate(block.operands):
                 value = rng.uniform(0.1, 0.9, view.size)
                 if not context.batched[j]:
                     value = builder.prepare_operand(block, context, j, value)
-                if isinstance(value, np.ndarray):
-                    value.flags.writeable = False
                 operands.append(value)
-            try:
-                builder.build(block, context)(*operands)
-            except ValueError as error:
-                if "read-only" not in str(error):
-                    raise
-                raise ConformanceError(
-                    f"the step of {block.label} has changed an array that it was given in place; "
-                    "return a new array"
-                ) from error
+            yield block, builder.build(block, context), operands
 
     def can(self, backend: str, capability: str) -> bool:
         """Whether a backend declares a capability; see `nengograd.plugin.Capabilities`."""

@@ -212,8 +212,7 @@ class NeuronConformance(NeuronSteps):
     # -- gradients
 
     def test_gradients_are_those_of_finite_differences(self, backend: str) -> None:
-        if not self._has_gradient(backend):
-            return
+        self._need_gradient(backend)
         net = self._network(self._neuron)
         with net:
             configure_settings(spike_gradient="rate")
@@ -223,8 +222,9 @@ class NeuronConformance(NeuronSteps):
     def test_gradients_of_surrogates_are_those_of_finite_differences(self, backend: str) -> None:
         """One step of "sgd", at which the loss changes by the derivative of the surrogate."""
         builder = self._builder(backend)
-        if not (self._neuron.spiking and self._has_gradient(backend)) or builder.draw is not None:
+        if not self._neuron.spiking or builder.draw is not None:
             return
+        self._need_gradient(backend)
         if isinstance(self._neuron, RatesToSpikesNeuronType):
             return  # what it is driven by are rates, not currents
         net = self._network(self._neuron)
@@ -267,8 +267,7 @@ class NeuronConformance(NeuronSteps):
 
     def test_training_keeps_parameters_finite(self, backend: str) -> None:
         """Derivatives at thresholds and in saturation are where infinities hide."""
-        if not self._has_gradient(backend):
-            return
+        self._need_gradient(backend)
         net = self._network(self._neuron)
         with net:
             configure_settings(spike_gradient="rate", stop_at_nan=False)

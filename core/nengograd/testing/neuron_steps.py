@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -11,7 +10,7 @@ from unittest import SkipTest
 
 import numpy as np
 
-from ..plugin import get_manager, make_namespace, make_registry, numpy_namespace
+from ..plugin import make_namespace, numpy_namespace
 from ..plugin.results import checked_rate, output_and_states
 from .conformance import ConformanceError
 from .neuron_draws import NeuronDraws
@@ -75,7 +74,7 @@ class NeuronSteps(NeuronDraws):
     def test_step_and_rate_use_what_every_backend_has(self) -> None:
         """Whichever backends are installed here."""
         builder = self._builder("numpy")
-        if not self._is_for_many(builder):
+        if not self.is_for_many("neurons", type(self._neuron)):
             raise SkipTest(f"{type(builder).__name__} is for the backend 'numpy' alone")
         xp = strict_namespace(np.float64)
         current, state = self._arguments(builder, np.float64, (3,))
@@ -85,15 +84,6 @@ class NeuronSteps(NeuronDraws):
         if self._neuron.spiking and builder.has_rate:
             rates = {name: before[name] for name in builder.rate_states}
             self._rate_step(builder, xp, given, rates, params)
-
-    def _is_for_many(self, builder: Any) -> bool:
-        """Whether a builder is that of other backends, too, be they usable or not."""
-        manager = get_manager(self.plugins)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            others = [make_registry(manager, name) for name in manager.backends if name != "numpy"]
-        found = [registry.neurons.get(type(self._neuron)) for registry in others]
-        return any(type(other) is type(builder) for other in found)
 
     def _step(self, builder: Any, xp: Any, current: Any, state: Any, params: Any) -> Any:
         """What a step returns, where it returns a pair."""

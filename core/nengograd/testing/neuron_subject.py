@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar
+from unittest import SkipTest
 
 import nengo
 import numpy as np
@@ -138,10 +139,15 @@ class NeuronSubject(Conformance):
             probe = nengo.Probe(ens.neurons)
         return self.reference(net, SETTLING + AVERAGED)[probe]
 
-    def _has_gradient(self, backend: str) -> bool:
-        if self._neuron.spiking and not self._builder(backend).has_rate:
-            return False
-        return self.can(backend, "differentiate")
+    def _need_gradient(self, backend: str) -> None:
+        """Skip a check of gradients where there are none."""
+        builder = self._builder(backend)
+        if self._neuron.spiking and not builder.has_rate:
+            raise SkipTest(
+                f"{type(self._neuron).__name__} spikes, and {type(builder).__name__} has no rate "
+                "to differentiate"
+            )
+        self.need(backend, "differentiate")
 
 
 def _is_factory(given: Any) -> bool:

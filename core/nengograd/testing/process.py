@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar
+from unittest import SkipTest
 
 import nengo
 import numpy as np
@@ -125,6 +126,12 @@ class ProcessConformance(Conformance):
 
     def test_step_leaves_its_arguments_as_they_are(self) -> None:
         self.assert_arguments_are_left(self._network(self.process), SimProcess)
+
+    def test_step_uses_what_every_backend_has(self) -> None:
+        """Whichever backends are installed here."""
+        if not self.is_for_many("processes", type(self.process)):
+            raise SkipTest(f"the builder of {type(self.process).__name__} is for one backend alone")
+        self.assert_any_backend_has_it(self._network(self.process), SimProcess)
 
     def test_float32_stays_near_float64(self, backend: str) -> None:
         net = self._network(self.process)
