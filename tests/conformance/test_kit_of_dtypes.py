@@ -18,6 +18,7 @@ from nengograd.testing import (
     check_neuron,
     check_operator,
     check_process,
+    usable_backends,
 )
 from nengograd.testing.conformance import Conformance, make_suite, run_checks
 from nengograd_numpy.backend import NumpyBackend, NumpyExecutable
@@ -235,6 +236,14 @@ def test_a_backend_that_lacks_the_dtype_is_not_chosen():
     for dtype in DTYPES:
         with nengograd.Simulator(network, dtype=dtype, plugins=[Provides("mine", info)]) as sim:
             assert (sim.backend == "mine") == (dtype == "float64")
+
+
+def test_usable_backends_may_be_those_of_a_dtype():
+    plugins = [numpy_of(NumpyExecutable, "float64")]
+    assert "mine" in usable_backends(plugins)
+    assert "mine" in usable_backends(plugins, dtype=np.float64)
+    assert "mine" not in usable_backends(plugins, dtype="float32")
+    assert "numpy" in usable_backends(plugins, dtype="float32")
 
 
 def test_gradients_are_not_checked_in_float32():

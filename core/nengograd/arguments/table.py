@@ -331,11 +331,16 @@ TABLE: dict[str, dict[str, Rule]] = {
     "profile.table": {"profile": rules.PROFILED, "width": rules.COUNT},
     "profile.median_profile": {"profiles": rules.PROFILES},
     "profile.comparison": {"old": rules.PROFILED, "new": rules.PROFILED},
-    "testing.usable_backends": {"plugins": rules.PLUGINS},
+    "testing.usable_backends": {"plugins": rules.PLUGINS, "dtype": optional(rules.DTYPE)},
     "testing.check_neuron": {"neuron": rules.NEURONS_OR_FACTORY, **_CONFORMANCE},
     "testing.check_process": {"process": rules.PROCESS, **_CONFORMANCE},
     "testing.check_operator": {
         "operator": rules.OPERATOR,
+        "make_network": rules.FUNCTION,
+        **_CONFORMANCE,
+    },
+    "testing.check_pass": {
+        "rewrite": rules.FUNCTION,
         "make_network": rules.FUNCTION,
         **_CONFORMANCE,
     },

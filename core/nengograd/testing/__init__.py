@@ -8,12 +8,13 @@ backend that is installed::
     class TestMyNeuron(NeuronConformance):
         neuron = MyNeuron()
 
-Without pytest, `check_neuron`, `check_process`, `check_operator` and `check_backend` run the
-same checks, and raise one error that lists what has failed.
+Without pytest, `check_neuron`, `check_process`, `check_operator`, `check_pass` and `check_backend`
+run the same checks, and raise one error that lists what has failed.
 """
 
 from .backend import BackendConformance, check_backend
 from .conformance import ConformanceError, usable_backends
+from .graph_pass import PassConformance, check_pass
 from .neuron import NeuronConformance, check_neuron
 from .operator import OperatorConformance, check_operator
 from .process import ProcessConformance, check_process
@@ -23,10 +24,12 @@ __all__ = [
     "ConformanceError",
     "NeuronConformance",
     "OperatorConformance",
+    "PassConformance",
     "ProcessConformance",
     "check_backend",
     "check_neuron",
     "check_operator",
+    "check_pass",
     "check_process",
     "usable_backends",
 ]

@@ -48,16 +48,23 @@ class ConformanceError(AssertionError):
     """Raised by the kit if a check fails; the message lists all failures."""
 
 
-def usable_backends(plugins: Sequence[Any] = ()) -> list[str]:
+def usable_backends(plugins: Sequence[Any] = (), dtype: Any = None) -> list[str]:
     """Names of the backends whose packages are installed.
 
     Parameters
     ----------
     plugins : sequence of object
         Plugins that are not installed.
+    dtype : dtype or str, optional
+        float32 or float64, for those backends that compute in it; by default all.
     """
     check_arguments("testing.usable_backends", locals())
-    return sorted(n for n, info in get_manager(plugins).backends.items() if not info.missing())
+    manager = get_manager(plugins)
+    if dtype is None:
+        return sorted(manager.usable)
+    # A dtype of TensorFlow has that of NumPy.
+    name = np.dtype(getattr(dtype, "as_numpy_dtype", dtype)).name
+    return sorted(manager.computing_in(name))
 
 
 def assert_same(
