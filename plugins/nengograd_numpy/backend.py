@@ -116,8 +116,10 @@ class NumpyExecutable(Executable):
     def _part(self, key: int | str) -> AbstractContextManager[None]:
         """Time a block, or what belongs to none."""
         assert self._stopwatch is not None
-        name = self.program.blocks[key].label if isinstance(key, int) else key
-        return self._stopwatch.part(key, name)
+        if not isinstance(key, int):
+            return self._stopwatch.part(key, key)
+        block = self.program.blocks[key]
+        return self._stopwatch.part(key, block.label, is_steady=not block.host)
 
     def start_measuring(self, folder: str | None = None) -> None:
         """Time each block from here on."""

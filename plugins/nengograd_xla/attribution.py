@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from nengograd.plugin.measuring import MOST_SPANS, Measured, Span
+from nengograd.plugin.measuring import MOST_SPANS, Measured, Span, Stopwatch
 
 from .hlo import CONTROL, OTHER, Owner, owner, owners
 
@@ -30,6 +30,9 @@ NOTE = "nengograd: "
 TRACER = "notes of the tracer"
 
 _BLOCK = "block "
+_END = "end: "
+_UNSTEADY = (NOTE, _END, "call", "conditional", "while")
+"""Events with nothing that is usual: code of users, and what takes the longer the more is in it."""
 _METHOD = (
     "The compiler's tracer notes each instruction of the compiled program while it runs, which "
     "takes longer than a small instruction does. A fusion that computes for several blocks, and a "
@@ -111,7 +114,7 @@ def attribute(
     work: list[Iterator[_Piece]] = []
     for line in by_thread.values():
         line.sort(key=lambda e: (e.start, -e.seconds))
-        found = list(_known(line, known))
+        found = _with_interruptions(list(_known(line, known)))
         work.append(_pieces(found))
         measured.spans += [_span(event, shares) for event, shares, _ in found]
     measured.spans = sorted(measured.spans, key=lambda span: span.start)[:MOST_SPANS]
@@ -174,7 +177,7 @@ def _shares(name: str, table: dict[str, Shares] | None) -> tuple[Shares, int] | 
         if what.startswith(_BLOCK):
             return {int(what.removeprefix(_BLOCK)): 1.0}, 0
         return {what: 1.0}, 2
-    if name.startswith("end: "):
+    if name.startswith(_END):
         return {TRACER: 1.0}, 0
     if name.startswith("ThunkExecutor"):
         return {CONTROL: 1.0}, 1
@@ -194,6 +197,34 @@ def _table(
             if name in parent:
                 return table
     return None
+
+
+def _with_interruptions(
+    found: Sequence[tuple[Event, Shares, int]],
+) -> list[tuple[Event, Shares, int]]:
+    """The same, with an event for what an instruction took beyond what it usually takes."""
+    seconds: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for event, shares, rank in found:
+        if rank == 0 and not event.name.startswith(_UNSTEADY):
+            seconds[event.name, id(shares)].append(event.seconds)
+    medians = {key: sorted(times)[len(times) // 2] for key, times in seconds.items()}
+    made = []
+    for number, (event, shares, rank) in enumerate(found):
+        made.append((event, shares, rank))
+        usual = medians.get((event.name, id(shares)), event.seconds)
+        if Stopwatch.interruption(event.seconds, usual):
+            # Of what it contains, the tracer's note of its end is the first, or else it has parts.
+            end = event.start + event.seconds
+            inside = found[number + 1][0] if number + 1 < len(found) else None
+            if inside is not None and inside.start < end:
+                if not inside.name.startswith(_END):
+                    continue
+                end = inside.start
+            start = event.start + usual
+            if end > start:
+                cut = Event(Stopwatch.INTERRUPTED, start, end - start, event.thread)
+                made.append((cut, {Stopwatch.INTERRUPTED: 1.0}, 0))
+    return made
 
 
 def _pieces(found: Sequence[tuple[Event, Shares, int]]) -> Iterator[_Piece]:

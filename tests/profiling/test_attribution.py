@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("nengograd_xla")
+from nengograd.plugin import Stopwatch
 from nengograd_xla.attribution import NOTE, TRACER, Event, Traced, attribute, block_note
 from nengograd_xla.hlo import CONTROL, COPIES, OTHER, RECORDS
 
@@ -93,6 +94,21 @@ def test_what_runs_beside_an_unknown_event_is_not_lost():
     assert found([("else", 0.0, 9.0, 0), ("row", 1.0, 1.0, 0), ("else", 3.0, 1.0, 0)]) == {
         RECORDS: 1.0
     }
+
+
+def test_what_an_instruction_takes_far_beyond_its_usual_time_is_an_interruption():
+    ms = 1e-3
+    usual = [("dot.1", 10 * k * ms, 0.1 * ms, 0) for k in range(9)]
+    long = [("dot.1", 90 * ms, 6.0 * ms, 0), ("end: dot.1", 95.5 * ms, 0.5 * ms, 0)]
+    rows = found([*usual, *long])
+    assert rows == pytest.approx({1: 1.0 * ms, Stopwatch.INTERRUPTED: 5.4 * ms, TRACER: 0.5 * ms})
+    # Neither what is far from a time slice nor what may well take longer is one.
+    other = [("dot.1", 90 * ms, 0.4 * ms, 0)]
+    assert found([*usual, *other]) == pytest.approx({1: 1.3 * ms})
+    host = [
+        (NOTE + block_note(3), 10 * k * ms, length * ms, 0) for k, length in enumerate([1, 1, 8])
+    ]
+    assert found(host) == pytest.approx({3: 10 * ms})
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -254,6 +254,18 @@ def test_a_trace_has_the_format_of_chrome(tmp_path):
     assert (copy["ts"], copy["args"]) == (0.5e6, {})
 
 
+def test_a_stopwatch_tells_interruptions_of_steady_work_apart(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    watch = Stopwatch()
+    for seconds in (0.001, 0.001, 0.009, 0.002):
+        for key, is_steady in ((0, True), (1, False)):
+            with watch.part(key, "part", is_steady):
+                now[0] += seconds
+    assert watch.blocks == pytest.approx({0: 0.005, 1: 0.013})
+    assert watch.rest == pytest.approx({Stopwatch.INTERRUPTED: 0.008})
+
+
 def test_a_stopwatch_adds_up_parts_even_when_they_fail():
     watch = Stopwatch()
     with watch.part(3, "block"):

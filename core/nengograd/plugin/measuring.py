@@ -10,6 +10,10 @@ from typing import NamedTuple
 
 __all__ = ["MOST_SPANS", "Measurable", "Measured", "Span", "Stopwatch"]
 
+_LEAST_INTERRUPTION, _TIMES = 0.5e-3, 4.0
+"""Seconds, below which a processor is not taken away for other work, and a multiple of the usual
+time, up to which work may take longer by itself."""
+
 MOST_SPANS = 20_000
 """Spans that are kept for a trace; the sums go on after them."""
 
@@ -98,13 +102,20 @@ class Stopwatch:
     ----------
     seconds : dict of str or int to float
         Time spent in each part: blocks by index, the rest by name.
+    INTERRUPTED : str
+        The row of what parts took beyond what they take by themselves; see `interruption`.
     """
+
+    INTERRUPTED = "interruptions by other work on the machine"
 
     def __init__(self) -> None:
         self.seconds: dict[int | str, float] = defaultdict(float)
+        self._shortest: dict[int | str, float] = {}
         self._spans: list[tuple[str, float, float, int | str]] = []
 
-    def part(self, key: int | str, name: str) -> AbstractContextManager[None]:
+    def part(
+        self, key: int | str, name: str, is_steady: bool = False
+    ) -> AbstractContextManager[None]:
         """Time what is done inside.
 
         Parameters
@@ -113,8 +124,32 @@ class Stopwatch:
             The part that the time is added to.
         name : str
             What the trace calls it.
+        is_steady : bool
+            Whether it takes about as long each time, as arithmetic does and code of a user may
+            not. What is beyond that, as `interruption` says, then goes to `INTERRUPTED`.
         """
-        return _Part(self.seconds, self._spans, key, name)
+        shortest = self._shortest if is_steady else None
+        return _Part(self.seconds, self._spans, key, name, shortest)
+
+    @staticmethod
+    def interruption(seconds: float, usual: float) -> float:
+        """How much of what a piece of steady work took was an interruption.
+
+        Parameters
+        ----------
+        seconds : float
+            What it took.
+        usual : float
+            What the same work takes when nothing comes between.
+
+        Returns
+        -------
+        extra : float
+            What is beyond the usual time, if that is half a millisecond or more, and the whole is
+            more than four times the usual; else 0.
+        """
+        extra = seconds - usual
+        return extra if extra >= _LEAST_INTERRUPTION and seconds > _TIMES * usual else 0.0
 
     @property
     def spans(self) -> list[Span]:
@@ -138,7 +173,7 @@ class Stopwatch:
 class _Part(AbstractContextManager[None]):
     """A part that is timed. It does little, as all that it does is time that belongs to none."""
 
-    __slots__ = ("_begin", "_key", "_name", "_seconds", "_spans")
+    __slots__ = ("_begin", "_key", "_name", "_seconds", "_shortest", "_spans")
 
     def __init__(
         self,
@@ -146,14 +181,26 @@ class _Part(AbstractContextManager[None]):
         spans: list[tuple[str, float, float, int | str]],
         key: int | str,
         name: str,
+        shortest: dict[int | str, float] | None,
     ):
         self._seconds, self._spans, self._key, self._name = seconds, spans, key, name
+        self._shortest = shortest
 
     def __enter__(self) -> None:
         self._begin = time.perf_counter()
 
     def __exit__(self, *_: object) -> None:
         spent = time.perf_counter() - self._begin
-        self._seconds[self._key] += spent
+        known, key = self._shortest, self._key
+        if known is not None:
+            usual = known.get(key, spent)
+            if spent <= usual:
+                known[key] = spent
+            else:
+                extra = Stopwatch.interruption(spent, usual)
+                if extra:
+                    self._seconds[Stopwatch.INTERRUPTED] += extra
+                    self._seconds[key] -= extra
+        self._seconds[key] += spent
         if len(self._spans) < MOST_SPANS:
             self._spans.append((self._name, self._begin, spent, self._key))
