@@ -104,11 +104,14 @@ class Metric:
         The user's object, with ``reset_state``, ``update_state`` and ``result``.
     update : callable
         Its ``update_state``, as ``f(output, target)``, or ``f(output, target, sample_weight=...)``.
+    is_weighted : bool
+        See `Loss`.
     """
 
     name: str
     given: Any
     update: Callable[..., Any]
+    is_weighted: bool = False
 
     def tally(self, xp: Any) -> Tally:
         """Begin to compute it over minibatches; forgets what the object has counted before."""
