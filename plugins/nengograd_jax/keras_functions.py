@@ -13,34 +13,18 @@ from numpy.typing import NDArray
 
 from nengograd_xla.keras_copies import NO_COPY, apart, copied, follow_flags, fresh
 from nengograd_xla.keras_layers import is_float, stateless_call, variables_of
+from nengograd_xla.keras_process import check_keras
 
 from .layers import Layer, as_array
 
-__all__ = ["KerasLayer", "check_keras"]
-
-
-def check_keras() -> None:
-    """Refuse what is Keras' where that computes with something else.
-
-    Raises
-    ------
-    nengo.exceptions.ValidationError
-        If so.
-    """
-    name = keras.backend.backend()
-    if name != "jax":
-        raise ValidationError(
-            f"Keras computes with {name!r}; set the environment variable KERAS_BACKEND=jax before "
-            "anything imports it",
-            attr="backend",
-        )
+__all__ = ["KerasLayer"]
 
 
 class KerasLayer(Layer):
     """A Keras layer or model."""
 
     def __init__(self, layer: Any, shape_in: tuple[int, ...] | None):
-        check_keras()
+        check_keras("jax")
         self._layer = layer
         self._shape_in = () if shape_in is None else shape_in
         self._copies: dict[str, Any] = {}

@@ -10,7 +10,7 @@ import keras
 import optax
 from nengo.exceptions import ValidationError
 
-from .keras_functions import check_keras
+from nengograd_xla.keras_process import check_keras
 
 __all__ = ["transformation"]
 
@@ -31,7 +31,7 @@ def transformation(optimizer: Any) -> optax.GradientTransformation:
     nengo.exceptions.ValidationError
         If it has been, or if Keras computes with something else.
     """
-    check_keras()
+    check_keras("jax")
     if optimizer.built:
         raise ValidationError(
             f"{optimizer.name} holds the slots of another simulator or model; make a new one",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +14,9 @@ import numpy as np
 from nengo.exceptions import BuildError, ValidationError
 from numpy.typing import NDArray
 
+from nengograd.plugin.naming import name_of
 from nengograd.plugin.tensor_function import TensorFunction, is_real
-from nengograd_xla.tensor_functions import Shape, item_shape
+from nengograd_xla.tensor_functions import Shape, item_shape, takes_seed
 
 from .precision import precision
 from .tensor_nodes import Operations
@@ -91,7 +91,7 @@ class PlainFunction(Function):
 
     def __init__(self, function: Callable[..., Any], shape_in: Shape, pass_time: bool):
         self._function = function
-        self._takes_seed = "seed" in _parameters(function)
+        self._takes_seed = takes_seed(function)
         specs = [spec_of(())] if pass_time else []
         if shape_in is not None:
             specs.append(spec_of((1, *shape_in)))
@@ -102,7 +102,7 @@ class PlainFunction(Function):
                 traced, output = jax.make_jaxpr(self._call, return_shape=True)(*specs, *key)
         except Exception as error:
             raise ValidationError(
-                f"{_name(function)} cannot be called with tensors of shape "
+                f"{name_of(function)} cannot be called with tensors of shape "
                 f"{[tuple(spec.shape) for spec in specs]}: {type(error).__name__}: {error}",
                 attr="tensor_func",
             ) from error
@@ -112,12 +112,12 @@ class PlainFunction(Function):
             drawn = "numpy.random"
         if drawn:
             raise ValidationError(
-                f"{_name(function)} draws random numbers ({drawn}) that do not follow the "
+                f"{name_of(function)} draws random numbers ({drawn}) that do not follow the "
                 "simulator's seed: give it a parameter `seed`, and draw with "
                 "jax.random.uniform(seed, shape), say",
                 attr="tensor_func",
             )
-        self.shape_out = item_shape(output, _name(function))
+        self.shape_out = item_shape(output, name_of(function))
 
     def _call(self, *arguments: Any) -> Any:
         if self._takes_seed:
@@ -142,7 +142,7 @@ class PlainFunction(Function):
     ) -> tuple[Any, list[Any]]:
         """Call the function; see `Function.call`."""
         y = jnp.asarray(self._call(*arguments, *([key] if self._takes_seed else [])))
-        check_precision(y, arguments, _name(self._function))
+        check_precision(y, arguments, name_of(self._function))
         return y, []
 
 
@@ -179,14 +179,3 @@ def _without_keras_generators() -> AbstractContextManager[Any]:
         return nullcontext()
     scope: AbstractContextManager[Any] = keras.StatelessScope()
     return scope
-
-
-def _parameters(function: Callable[..., Any]) -> Mapping[str, Any]:
-    try:
-        return inspect.signature(function).parameters
-    except (TypeError, ValueError):  # some functions written in C have none
-        return {}
-
-
-def _name(function: Any) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))

@@ -14,6 +14,7 @@ from nengograd.plugin.registry import Registry
 from nengograd.plugin.tensor_function import TensorFunction
 from nengograd.plugin.trainer import Trainer
 from nengograd.program.program import Program
+from nengograd_xla.keras_process import check_keras
 from nengograd_xla.running import make_executable
 
 from .devices import device_names, find_device
@@ -21,7 +22,7 @@ from .executable import TensorFlowPrimitives
 from .library import PROCESS
 from .namespace import make_namespace
 from .summaries import Summaries
-from .tensor_functions import check_keras, tensor_function
+from .tensor_functions import tensor_function
 from .tensor_nodes import outside_of_compiler, warn_of_nodes
 from .trainer import TensorFlowTrainer
 
@@ -50,7 +51,7 @@ class TensorFlowBackend(Backend):
 
     def trainer(self, program: Program, registry: Registry, options: Options) -> Trainer:
         """Prepare a program for training."""
-        check_keras()
+        check_keras("tensorflow")
         return TensorFlowTrainer(program, registry, options, find_device(options.device))
 
     def tensor_function(

@@ -12,7 +12,7 @@ from nengograd_xla.loops import Arrays, Run
 
 from .graph_functions import distinct
 from .library import tf
-from .scan import while_loop
+from .scan import joined_axes, while_loop
 
 __all__ = ["checkpointed"]
 
@@ -48,9 +48,9 @@ def _equal_intervals(
             d_consts, d_init, d_xs = _backward(
                 run, every, count, consts, carries, xs, d_carry, d_ys
             )
-            return [*d_consts, *d_init, _joined(d_xs)]
+            return [*d_consts, *d_init, joined_axes(d_xs)]
 
-        return [*carry, *map(_joined, ys)], gradient
+        return [*carry, *map(joined_axes, ys)], gradient
 
     results = list(all_intervals(*consts, *init, xs))
     return results[n_carry:], results[:n_carry]
@@ -112,7 +112,3 @@ def _backward(
 
 def _cut(x: Any, count: int, every: int) -> Any:
     return tf.reshape(x, (count, every, *x.shape[1:]))
-
-
-def _joined(x: Any) -> Any:
-    return tf.reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))

@@ -18,7 +18,7 @@ from nengograd_xla.loops import Arrays, Body
 from .graph_functions import distinct
 from .library import tf
 
-__all__ = ["scan", "while_loop"]
+__all__ = ["joined_axes", "scan", "while_loop"]
 
 
 def scan(
@@ -125,14 +125,14 @@ def _consts_backward(body: Body, consts: Arrays, residuals: Arrays, d_taps: Arra
     """Cotangents of the constants, from what the tapped operations have read in all steps."""
     if not body.taps:
         return [tf.zeros_like(c) for c in consts]
-    rows = [_rows(a.stack()) for a in residuals]
+    rows = [joined_axes(a.stack()) for a in residuals]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(consts)
         results = body.tapped(distinct(consts), rows)
     d_consts: Arrays = tape.gradient(
         results,
         consts,
-        output_gradients=[_rows(a.stack()) for a in d_taps],
+        output_gradients=[joined_axes(a.stack()) for a in d_taps],
         unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
     return d_consts
@@ -152,8 +152,8 @@ def _tensor_array(steps: int, like: Any) -> Any:
     return tf.TensorArray(like.dtype, size=steps, element_shape=like.shape)
 
 
-def _rows(x: Any) -> Any:
-    """Time and batch as one axis."""
+def joined_axes(x: Any) -> Any:
+    """The first two axes of a tensor as one."""
     return tf.reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,14 +11,16 @@ from nengo.exceptions import BuildError, ValidationError
 from numpy.typing import NDArray
 
 from nengograd.plugin.backend import check_process
+from nengograd.plugin.naming import name_of
 from nengograd.plugin.tensor_function import TensorFunction
-from nengograd_xla.tensor_functions import Shape, item_shape
+from nengograd_xla.keras_process import check_keras
+from nengograd_xla.tensor_functions import Shape, item_shape, takes_seed
 
 from .graph_functions import concrete_function, graph_function
 from .graphs import check_graph, python_without_gradient, why_not_compiled
 from .library import PROCESS, tf
 
-__all__ = ["Function", "PlainFunction", "check_keras", "tensor_function"]
+__all__ = ["Function", "PlainFunction", "tensor_function"]
 
 
 def tensor_function(function: Callable[..., Any], shape_in: Shape, pass_time: bool) -> Function:
@@ -33,28 +33,10 @@ def tensor_function(function: Callable[..., Any], shape_in: Shape, pass_time: bo
     """
     from .keras_functions import KerasFunction
 
-    check_keras()
+    check_keras("tensorflow")
     if isinstance(function, tf.keras.layers.Layer):
         return KerasFunction(function, shape_in, pass_time)
     return PlainFunction(function, shape_in, pass_time)
-
-
-@cache
-def check_keras() -> None:
-    """Refuse Keras where it computes with something else.
-
-    Raises
-    ------
-    nengo.exceptions.ValidationError
-        If so.
-    """
-    name = tf.keras.backend.backend()
-    if name != "tensorflow":
-        raise ValidationError(
-            f"Keras computes with {name!r}; set the environment variable "
-            "KERAS_BACKEND=tensorflow before anything imports it",
-            attr="backend",
-        )
 
 
 class Function(TensorFunction):
@@ -141,22 +123,22 @@ class PlainFunction(Function):
     def __init__(self, function: Callable[..., Any], shape_in: Shape, pass_time: bool):
         self._function = function
         self._shape_in, self._pass_time = shape_in, pass_time
-        self._takes_seed = "seed" in _parameters(function)
+        self._takes_seed = takes_seed(function)
         specs = self._specs()
         try:
             traced = concrete_function(graph_function(self._for_one), specs)
         except Exception as error:
             raise ValidationError(
-                f"{_name(function)} cannot be called with tensors of shape "
+                f"{name_of(function)} cannot be called with tensors of shape "
                 f"{[tuple(spec.shape) for spec in specs]}: {type(error).__name__}: {error}",
                 attr="tensor_func",
             ) from error
-        check_graph(traced.graph, _name(function), is_layer=False)
+        check_graph(traced.graph, name_of(function), is_layer=False)
         output = traced.structured_outputs
         if getattr(output, "shape", None) is not None and not output.shape.is_fully_defined():
             # Python code within gives tensors of unknown shape; Nengo tries functions, too.
             output = traced(*(tf.zeros(spec.shape, spec.dtype) for spec in specs))
-        self.shape_out = item_shape(output, _name(function))
+        self.shape_out = item_shape(output, name_of(function))
         found = [t for t in traced.outputs if python_without_gradient(traced.graph, t)]
         self._has_gradient = not found
 
@@ -190,7 +172,7 @@ class PlainFunction(Function):
         """Call the function; see `Function.call`."""
         if training and not self._has_gradient:
             raise BuildError(
-                f"{_name(self._function)} calls tf.numpy_function, which has no gradient: use "
+                f"{name_of(self._function)} calls tf.numpy_function, which has no gradient: use "
                 "tf.py_function, or define the gradient with tf.custom_gradient"
             )
         tensors = [*arguments, *([key] if self._takes_seed else [])]
@@ -201,18 +183,7 @@ class PlainFunction(Function):
             if dtype == "float32":  # what it was tried with
                 raise
             raise BuildError(
-                f"{_name(self._function)} computes in float32 and not in {dtype}, in which "
+                f"{name_of(self._function)} computes in float32 and not in {dtype}, in which "
                 "gradients are checked, too: give its constants the dtype of its input. "
                 f"{type(error).__name__}: {error}"
             ) from error
-
-
-def _parameters(function: Callable[..., Any]) -> Mapping[str, Any]:
-    try:
-        return inspect.signature(function).parameters
-    except (TypeError, ValueError):  # some functions written in C have none
-        return {}
-
-
-def _name(function: Any) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))

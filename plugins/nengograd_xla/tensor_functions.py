@@ -1,12 +1,14 @@
-"""What tensor functions of all backends share: shapes, and names of variables."""
+"""What tensor functions of all backends share: shapes, seeds, and names of variables."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 from nengo.exceptions import ValidationError
 
-__all__ = ["Shape", "item_shape", "unique_names"]
+__all__ = ["Shape", "item_shape", "takes_seed", "unique_names"]
 
 Shape = tuple[int, ...] | None
 
@@ -35,6 +37,14 @@ def item_shape(output: Any, name: str) -> tuple[int, ...]:
             attr="tensor_func",
         )
     return tuple(int(n) for n in shape[1:])
+
+
+def takes_seed(function: Callable[..., Any]) -> bool:
+    """Whether a function has a parameter ``seed``, and so draws random numbers."""
+    try:
+        return "seed" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some functions written in C have no signature
+        return False
 
 
 def unique_names(names: list[str]) -> list[str]:

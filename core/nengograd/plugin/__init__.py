@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from .namespace import Namespace as Namespace
     from .namespace import make_namespace as make_namespace
     from .namespace import numpy_namespace as numpy_namespace
+    from .naming import name_of as name_of
     from .process_group import ProcessGroup as ProcessGroup
     from .promotion import PROMOTION as PROMOTION
     from .promotion import PYTHON_NUMBERS as PYTHON_NUMBERS
@@ -118,6 +119,7 @@ _HOMES = {
         "LayerCall", "ModelGraph", "ModelInput", "ModelReader", "over_time",
     ),
     "nengograd.plugin.namespace": ("NAMES", "Namespace", "make_namespace", "numpy_namespace"),
+    "nengograd.plugin.naming": ("name_of",),
     "nengograd.plugin.process_group": ("ProcessGroup",),
     "nengograd.plugin.promotion": ("PROMOTION", "PYTHON_NUMBERS", "Promotion"),
     "nengograd.plugin.registry": ("Implementation", "Registry"),

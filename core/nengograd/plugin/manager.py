@@ -16,6 +16,7 @@ from . import hookspecs
 from .backend import Backend, BackendInfo, load_backend
 from .calls import BY_HAND, HookCalls, HookResult, PluginInfo
 from .libraries import libraries_of
+from .naming import name_of
 from .registry import Registry
 
 __all__ = [
@@ -71,7 +72,7 @@ class PluginManager:
         for point in sorted(found, key=lambda p: p.name):
             self._load(point, disabled)
         for number, plugin in enumerate(self.extra):
-            name = getattr(plugin, "__name__", type(plugin).__name__)
+            name = name_of(plugin)
             info = PluginInfo(f"{name} #{number}", BY_HAND)
             self._register(plugin, info)
 

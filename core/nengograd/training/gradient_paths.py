@@ -11,6 +11,7 @@ from nengo.builder.operator import SimPyFunc
 from nengo.builder.processes import SimProcess
 
 from ..plugin.builders import NeuronBuilder
+from ..plugin.naming import name_of
 from ..plugin.registry import Registry
 from ..program.handing import operands_of
 from ..program.operators import Detach
@@ -145,7 +146,7 @@ def _host_line(op: Op) -> str:
         )
     if isinstance(operator, SimPyFunc):
         target = operator.output if operator.output is not None else operator.x
-        name = getattr(operator.fn, "__name__", type(operator.fn).__name__)
+        name = name_of(operator.fn)
         return (
             f"the Python function {name!r} that computes {target.base.name}: write it with tensors "
             "in a nengograd.TensorNode, or let neurons other than Direct compute it"

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from ..plugin.naming import name_of
 from ..plugin.trainer import LossTerm
 from .named_losses import NAMED
 
@@ -192,7 +193,7 @@ def find_loss(
             f"must be an object of {objective.__name__}, not the class itself: call it",
             attr=attr,
         )
-    name = getattr(objective, "__name__", type(objective).__name__)
+    name = name_of(objective)
     if all(hasattr(objective, part) for part in ("reset_state", "update_state", "result")):
         update = in_our_order(objective.update_state, name, keras=True, attr=attr)
         return Metric(name, objective, update)

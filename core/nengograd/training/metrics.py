@@ -13,6 +13,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from ..plugin.namespace import make_namespace
+from ..plugin.naming import name_of
 from .losses import Loss, Metric, Tally, find_loss
 from .named_losses import NAMED
 
@@ -187,4 +188,4 @@ def metric_name(given: Any) -> str:
     if isinstance(given, str):
         return given
     name = getattr(given, "name", None)
-    return str(name or getattr(given, "__name__", type(given).__name__))
+    return str(name or name_of(given))

@@ -11,6 +11,7 @@ import nengo
 import numpy as np
 
 from ..assembly.lowering import stored_elements
+from ..plugin.naming import name_of
 from ..tensor_node import TensorNode, layer_weights
 
 __all__ = ["Layer", "layers", "summary"]
@@ -68,8 +69,7 @@ def _of(model: Any, obj: Any, name: str, names: dict[Any, str]) -> Iterator[Laye
         what = f"{_end(obj.pre_obj, names)} to {_end(obj.post_obj, names)}"
         yield _layer(name, what, (obj.size_out,), [sig.get("weights")])
     elif isinstance(obj, TensorNode):
-        function = obj.tensor_func
-        kind = getattr(function, "__name__", type(function).__name__)
+        kind = name_of(obj.tensor_func)
         weights = list(layer_weights(model, obj).values())
         yield _layer(name, f"TensorNode of {kind}{_label(obj)}", obj.shape_out, weights)
     elif isinstance(obj, nengo.Ensemble):
