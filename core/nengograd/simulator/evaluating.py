@@ -17,8 +17,8 @@ from .activity import Activity
 from .moving import Moving
 
 if TYPE_CHECKING:  # what trains is imported where it is called: most scripts do without
+    from ..training.compiled import Compiled
     from ..training.fit_data import Given
-    from ..training.goals import Compiled
     from ..training.minibatches import Data, TrainingData
     from ..training.samples import Samples
 
@@ -221,14 +221,14 @@ class EvaluationMethods(Moving):
 
     def _evaluate(self, given: Given, step: Callable[[], object] | None = None) -> dict[str, float]:
         """Figures by name."""
+        from ..training.compiled import all_metrics
         from ..training.evaluation import evaluate
-        from ..training.goals import all_metrics
 
         data, terms = given.data, given.terms
         xp = self._build.engine.namespace(self.options.dtype)
         losses = [term.loss.tally(xp) for term in terms]
         metrics = [
-            (name, index, metric.tally(xp)) for name, index, metric in all_metrics(given.goals)
+            (name, index, metric.tally(xp)) for name, index, metric in all_metrics(given.outputs)
         ]
         tallies = [
             [loss, *(tally for _, at, tally in metrics if at == index)]

@@ -73,7 +73,7 @@ class FittingMethods(EvaluationMethods):
         self._check_open("compile")
         refuse_others("compile", others)
         check_arguments("Simulator.compile", locals())
-        from ..training.goals import Compiled
+        from ..training.compiled import Compiled
 
         probes, names = self.model.probes, self._names_in_histories
         self._compiled_for = Compiled(
@@ -179,8 +179,8 @@ class FittingMethods(EvaluationMethods):
         refuse_others("fit", others)
         check_arguments("Simulator.fit", locals())
         from ..profile.session import profile_path
+        from ..training.compiled import all_metrics
         from ..training.fit_data import given_data, given_validation, validating
-        from ..training.goals import all_metrics
         from ..training.history import History
 
         path = profile_path(profile)
@@ -219,7 +219,7 @@ class FittingMethods(EvaluationMethods):
             options,
             on_epoch_end if is_seen else None,
             path,
-            all_metrics(given.goals),
+            all_metrics(given.outputs),
         )
         done = len(history["loss"]) if history else 0
         params = {"epochs": epochs, "steps": given.data.count(self.options.n_items)}
@@ -295,6 +295,6 @@ class FittingMethods(EvaluationMethods):
             callbacks=() if callbacks is None else callbacks,
             stop_at_nan=learning.settings.stop_at_nan,
             stateful=bool(stateful),
-            keep_outputs=any(goal.metrics for goal in given.goals),
+            keep_outputs=any(output.metrics for output in given.outputs),
             names_each=self._compiled_or_error("fit").names_each,
         )

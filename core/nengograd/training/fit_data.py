@@ -12,7 +12,7 @@ import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
 
 from ..plugin.trainer import LossTerm
-from .goals import Compiled, Goal
+from .compiled import Compiled, CompiledOutput
 from .minibatches import Data, TrainingData
 from .named_data import is_batch_of_arrays
 from .samples import Samples
@@ -29,14 +29,14 @@ class Given:
     ----------
     data : Data
         Inputs and targets.
-    goals : list of Goal
+    outputs : list of CompiledOutput
         What is asked of the probes, in the order of the targets.
     terms : list of LossTerm
-        The losses of the goals.
+        The losses of the outputs.
     """
 
     data: Data
-    goals: list[Goal]
+    outputs: list[CompiledOutput]
     terms: list[LossTerm]
 
     def split(self, share: float, by_class: bool = False) -> tuple[Given, Given]:
@@ -71,7 +71,7 @@ class Given:
         if by_class:
             rest = replace(rest, weights={p: np.ones_like(x) for p, x in rest.weights.items()})
         one, other = (
-            Given(part, self.goals, self.terms) for part in (whole.part(slice(0, kept)), rest)
+            Given(part, self.outputs, self.terms) for part in (whole.part(slice(0, kept)), rest)
         )
         return one, other
 
@@ -130,7 +130,7 @@ def given_data(
         See `nengograd.Simulator.fit`.
     """
     check_steps(x, steps, steps_attr)
-    goals: list[Goal] = []
+    outputs: list[CompiledOutput] = []
 
     def convert(x: Any, y: Any, weights: Any) -> TrainingData:
         if class_weight is not None and weights is not None:
@@ -139,23 +139,23 @@ def given_data(
                 attr="class_weight",
             )
         has_weights = weights is not None or class_weight is not None
-        if not goals:
-            goals.extend(compiled.goals(y, has_weights))
-            if class_weight is not None and len(goals) > 1:
+        if not outputs:
+            outputs.extend(compiled.outputs(y, has_weights))
+            if class_weight is not None and len(outputs) > 1:
                 raise ValidationError(
                     "it is for one probe; with several give sample_weight", attr="class_weight"
                 )
-        elif goals[0].loss.is_weighted != has_weights:
+        elif outputs[0].loss.is_weighted != has_weights:
             raise ValidationError(
                 "either all batches have weights of samples, (x, y, sample_weight), or none has",
                 attr="x",
             )
-        return samples.data(x, y, goals, weights, class_weight)
+        return samples.data(x, y, outputs, weights, class_weight)
 
     data: Data
     if is_batch_of_arrays(x):
         data = convert(x, y, sample_weight)
-        _check_asks(data, goals)
+        _check_asks(data, outputs)
     elif y is not None or sample_weight is not None:
         raise ValidationError(
             "with an iterable, its batches (x, y) have the targets, and (x, y, sample_weight) the "
@@ -166,10 +166,10 @@ def given_data(
         data = StreamedData(x, convert, steps_per_epoch=steps)
     targets = data.first(1).targets
     terms = [
-        samples.term(goal, target.shape[1], data.n_steps)
-        for goal, target in zip(goals, targets, strict=True)
+        samples.term(output, target.shape[1], data.n_steps)
+        for output, target in zip(outputs, targets, strict=True)
     ]
-    return Given(data, goals, terms)
+    return Given(data, outputs, terms)
 
 
 def check_steps(x: Any, steps: int | None, attr: str) -> None:
@@ -180,12 +180,13 @@ def check_steps(x: Any, steps: int | None, attr: str) -> None:
         )
 
 
-def _check_asks(data: TrainingData, goals: list[Goal]) -> None:
+def _check_asks(data: TrainingData, outputs: list[CompiledOutput]) -> None:
     """Refuse targets that ask for nothing, of which there is no mean."""
-    for goal in goals:
-        if goal.loss.needs_targets and np.isnan(data.targets[goal.probe]).all():
+    for output in outputs:
+        if output.loss.needs_targets and np.isnan(data.targets[output.probe]).all():
             raise ValidationError(
-                f'all values for {goal.probe} are NaN, of which "{goal.loss.name}" has no mean; '
+                f"all values for {output.probe} are NaN, of which "
+                f'"{output.loss.name}" has no mean; '
                 "give a number for some element",
                 attr="y",
             )

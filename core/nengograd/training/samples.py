@@ -13,8 +13,8 @@ from ..assembly.build import Build
 from ..config import Settings
 from ..plugin.trainer import LossTerm
 from ..run.inputs import numbers
+from .compiled import CompiledOutput
 from .data import check_fed, check_labels, sampled_steps
-from .goals import Goal
 from .minibatches import TrainingData
 from .named_data import by_object
 from .weights import class_weights
@@ -108,12 +108,12 @@ class Samples:
 
     # -- targets
 
-    def target(self, goal: Goal, values: Any, n_steps: int) -> NDArray[Any]:
+    def target(self, output: CompiledOutput, values: Any, n_steps: int) -> NDArray[Any]:
         """What the loss of a probe compares with, (n_items, n_samples, width).
 
         Parameters
         ----------
-        goal : Goal
+        output : CompiledOutput
             The probe and its loss.
         values : array
             (n_items, n_samples, width): of each step that the probe gives, or of the last
@@ -122,7 +122,7 @@ class Samples:
         n_steps : int
             Of the run.
         """
-        probe, loss = goal.probe, goal.loss
+        probe, loss = output.probe, output.loss
         array = numbers(probe, values, "y", self.dtype)
         if np.isinf(array).any():
             raise ValidationError(f"values for {probe} are infinite", attr="y")
@@ -150,22 +150,22 @@ class Samples:
             f"values for {probe} have the shape {shape}; {loss.name} needs {wanted}", attr="y"
         )
 
-    def term(self, goal: Goal, n_samples: int, n_steps: int) -> LossTerm:
+    def term(self, output: CompiledOutput, n_samples: int, n_steps: int) -> LossTerm:
         """The loss of a probe, where its targets are for the last samples."""
-        steps = self.steps(goal.probe, n_steps)[-n_samples:]
-        probe = goal.probe
-        return LossTerm(self.probes.index(probe), goal.name, goal.loss, steps, goal.factor)
+        steps = self.steps(output.probe, n_steps)[-n_samples:]
+        probe = output.probe
+        return LossTerm(self.probes.index(probe), output.name, output.loss, steps, output.factor)
 
     # -- both
 
     def weights(
-        self, goals: Sequence[Goal], targets: Mapping[Any, NDArray[Any]], given: Any
+        self, outputs: Sequence[CompiledOutput], targets: Mapping[Any, NDArray[Any]], given: Any
     ) -> dict[Any, NDArray[Any]]:
         """What the targets of each probe weigh.
 
         Parameters
         ----------
-        goals : sequence of Goal
+        outputs : sequence of CompiledOutput
             The probes.
         targets : mapping
             Probe -> array (n_items, n_samples, width).
@@ -178,7 +178,7 @@ class Samples:
         weights : dict
             Probe -> array (n_items, n_samples).
         """
-        probes = [goal.probe for goal in goals]
+        probes = [output.probe for output in outputs]
         is_one = hasattr(given, "shape") or len(probes) == 1
         if isinstance(given, Mapping) or not is_one:
             by_probe = by_object(given, probes, "sample_weight")
@@ -209,30 +209,32 @@ class Samples:
         self,
         x: Any,
         y: Any,
-        goals: Sequence[Goal],
+        outputs: Sequence[CompiledOutput],
         sample_weight: Any = None,
         class_weight: Mapping[int, float] | None = None,
     ) -> TrainingData:
-        """Items with inputs and with targets in the order of the goals, of any number.
+        """Items with inputs and with targets in the order of the outputs, of any number.
 
         Parameters
         ----------
         x, y, sample_weight, class_weight
             See `nengograd.Simulator.fit`.
-        goals : sequence of Goal
+        outputs : sequence of CompiledOutput
             What is asked of the probes.
         """
-        targets = by_object(y, [goal.probe for goal in goals], "y")
-        missing = [str(goal.probe) for goal in goals if goal.probe not in targets]
+        targets = by_object(y, [output.probe for output in outputs], "y")
+        missing = [str(output.probe) for output in outputs if output.probe not in targets]
         if missing:
             raise ValidationError(f"targets are missing for {', '.join(missing)}", attr="y")
         fed, n_steps = self.inputs(x)
-        wanted = {goal.probe: self.target(goal, targets[goal.probe], n_steps) for goal in goals}
+        wanted = {
+            output.probe: self.target(output, targets[output.probe], n_steps) for output in outputs
+        }
         weights: dict[Any, NDArray[Any]] = {}
         if class_weight is not None:
             weights = {p: class_weights(target, class_weight) for p, target in wanted.items()}
         elif sample_weight is not None:
-            weights = self.weights(goals, wanted, sample_weight)
+            weights = self.weights(outputs, wanted, sample_weight)
         return TrainingData(fed, wanted, n_steps, _number_of_items(fed, wanted), weights)
 
     def items(self, x: Any, n_items: int = 1) -> TrainingData:

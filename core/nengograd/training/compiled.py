@@ -14,11 +14,11 @@ from .metrics import find_metric, metric_name
 from .named_data import find_object, per_object
 from .weights import WeightedMetric, weighted_loss
 
-__all__ = ["Compiled", "Goal", "all_metrics"]
+__all__ = ["Compiled", "CompiledOutput", "all_metrics"]
 
 
 @dataclass(frozen=True)
-class Goal:
+class CompiledOutput:
     """What is asked of a probe.
 
     Attributes
@@ -116,7 +116,7 @@ class Compiled:
         metrics = [metric for each in both for metric in each]
         return [self.optimizer, *self._given_losses.values(), *metrics]
 
-    def goals(self, y: Any, has_weights: bool = False) -> list[Goal]:
+    def outputs(self, y: Any, has_weights: bool = False) -> list[CompiledOutput]:
         """What is asked of the probes that have targets, in the order of the network.
 
         Parameters
@@ -140,7 +140,7 @@ class Compiled:
         probes = [probe for probe in self._probes if probe in asked]
         is_named = self.names_each or len(probes) > 1
         return [
-            Goal(
+            CompiledOutput(
                 probe,
                 self._names[probe],
                 (self._weighted_losses if has_weights else self._losses)[probe],
@@ -193,6 +193,8 @@ def _metrics_by_probe(
     }
 
 
-def all_metrics(goals: Sequence[Goal]) -> list[tuple[str, int, Any]]:
-    """All metrics: the name in histories, the number of the goal, the metric."""
-    return [(name, index, one) for index, goal in enumerate(goals) for name, one in goal.metrics]
+def all_metrics(outputs: Sequence[CompiledOutput]) -> list[tuple[str, int, Any]]:
+    """All metrics: the name in histories, the number of the output, the metric."""
+    return [
+        (name, index, one) for index, output in enumerate(outputs) for name, one in output.metrics
+    ]
