@@ -201,7 +201,7 @@ class LayerFunction(Function):
         key: Any,
         training: bool,
     ) -> tuple[Any, list[Any]]:
-        """Call the layer, without changing it; see `Function.call`."""
+        """Call the layer, without changing it; see `ArrayFunction.call`."""
         if training:
             self._check_training()
         (x,) = arguments

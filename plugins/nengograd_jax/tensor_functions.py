@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -14,9 +13,8 @@ import numpy as np
 from nengo.exceptions import BuildError, ValidationError
 from numpy.typing import NDArray
 
-from nengograd.plugin.naming import name_of
-from nengograd.plugin.tensor_function import TensorFunction, is_real
-from nengograd_xla.tensor_functions import Shape, item_shape, takes_seed
+from nengograd.plugin.tensor_function import is_real
+from nengograd_xla.tensor_functions import ArrayFunction, Shape, UserFunction, item_shape
 
 from .precision import precision
 from .tensor_nodes import Operations
@@ -25,42 +23,10 @@ from .traces import random_operation
 __all__ = ["Function", "PlainFunction", "check_precision", "spec_of", "tensor_key"]
 
 
-class Function(TensorFunction):
+class Function(ArrayFunction):
     """A function on JAX's arrays, or a layer."""
 
     backend = "jax"
-
-    @abstractmethod
-    def call(
-        self,
-        weights: Sequence[Any],
-        states: Sequence[Any],
-        arguments: list[Any],
-        key: Any,
-        training: bool,
-    ) -> tuple[Any, list[Any]]:
-        """Call the function with arrays.
-
-        Parameters
-        ----------
-        weights : sequence of array
-            In the order of ``names``.
-        states : sequence of (minibatch_size, *shape) arrays
-            In the order of ``states``.
-        arguments : list of array
-            The time, if it takes that, and the input ``(minibatch_size, *shape_in)``.
-        key : key of jax.random, or None
-            For random numbers.
-        training : bool
-            Whether the network is being trained.
-
-        Returns
-        -------
-        output : (minibatch_size, *shape_out) array
-            The output.
-        states : list of array
-            After the step.
-        """
 
     def call_item(
         self,
@@ -86,12 +52,11 @@ class Function(TensorFunction):
             return np.asarray(output), kept
 
 
-class PlainFunction(Function):
+class PlainFunction(UserFunction, Function):
     """A function on JAX's arrays."""
 
     def __init__(self, function: Callable[..., Any], shape_in: Shape, pass_time: bool):
-        self._function = function
-        self._takes_seed = takes_seed(function)
+        super().__init__(function)
         specs = [spec_of(())] if pass_time else []
         if shape_in is not None:
             specs.append(spec_of((1, *shape_in)))
@@ -101,36 +66,19 @@ class PlainFunction(Function):
             with precision(np.dtype(np.float32)), _without_keras_generators():
                 traced, output = jax.make_jaxpr(self._call, return_shape=True)(*specs, *key)
         except Exception as error:
-            raise ValidationError(
-                f"{name_of(function)} cannot be called with tensors of shape "
-                f"{[tuple(spec.shape) for spec in specs]}: {type(error).__name__}: {error}",
-                attr="tensor_func",
-            ) from error
+            raise self._refused(specs, error) from error
         after = np.random.get_state()[1:]
         drawn = None if self._takes_seed else random_operation(traced.jaxpr)
         if not all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)):
             drawn = "numpy.random"
         if drawn:
             raise ValidationError(
-                f"{name_of(function)} draws random numbers ({drawn}) that do not follow the "
+                f"{self._name} draws random numbers ({drawn}) that do not follow the "
                 "simulator's seed: give it a parameter `seed`, and draw with "
                 "jax.random.uniform(seed, shape), say",
                 attr="tensor_func",
             )
-        self.shape_out = item_shape(output, name_of(function))
-
-    def _call(self, *arguments: Any) -> Any:
-        if self._takes_seed:
-            return self._function(*arguments[:-1], seed=arguments[-1])
-        return self._function(*arguments)
-
-    def is_random(self, training: bool) -> bool:
-        """Whether it takes a seed."""
-        return self._takes_seed
-
-    def initial(self, seed: int) -> dict[str, NDArray[Any]]:
-        """Return no values: a function has no weights."""
-        return {}
+        self.shape_out = item_shape(output, self._name)
 
     def call(
         self,
@@ -140,9 +88,9 @@ class PlainFunction(Function):
         key: Any,
         training: bool,
     ) -> tuple[Any, list[Any]]:
-        """Call the function; see `Function.call`."""
-        y = jnp.asarray(self._call(*arguments, *([key] if self._takes_seed else [])))
-        check_precision(y, arguments, name_of(self._function))
+        """Call the function; see `ArrayFunction.call`."""
+        y = jnp.asarray(self._call(*self._given(arguments, key)))
+        check_precision(y, arguments, self._name)
         return y, []
 
 

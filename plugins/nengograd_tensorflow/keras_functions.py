@@ -142,7 +142,7 @@ class KerasFunction(Function):
         key: Any,
         training: bool,
     ) -> tuple[Any, list[Any]]:
-        """Call the layer, without changing it; see `Function.call`."""
+        """Call the layer, without changing it; see `ArrayFunction.call`."""
         if training and not self._is_checked:
             apart(lambda: self._trace(training=True))
             self._is_checked = True

@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from nengo.exceptions import BuildError, ValidationError
+from nengo.exceptions import BuildError
 from numpy.typing import NDArray
 
 from nengograd.plugin.backend import check_process
-from nengograd.plugin.naming import name_of
-from nengograd.plugin.tensor_function import TensorFunction
 from nengograd_xla.keras_process import check_keras
-from nengograd_xla.tensor_functions import Shape, item_shape, takes_seed
+from nengograd_xla.tensor_functions import ArrayFunction, Shape, UserFunction, item_shape
 
 from .graph_functions import concrete_function, graph_function
 from .graphs import check_graph, python_without_gradient, why_not_compiled
@@ -39,44 +37,12 @@ def tensor_function(function: Callable[..., Any], shape_in: Shape, pass_time: bo
     return PlainFunction(function, shape_in, pass_time)
 
 
-class Function(TensorFunction):
+class Function(ArrayFunction):
     """A function on TensorFlow's tensors, or a layer."""
 
     backend = "tensorflow"
     _is_tried = False
     _why_not: str | None = None
-
-    @abstractmethod
-    def call(
-        self,
-        weights: Sequence[Any],
-        states: Sequence[Any],
-        arguments: list[Any],
-        key: Any,
-        training: bool,
-    ) -> tuple[Any, list[Any]]:
-        """Call the function with tensors.
-
-        Parameters
-        ----------
-        weights : sequence of tensor
-            In the order of ``names``.
-        states : sequence of (minibatch_size, *shape) tensors
-            In the order of ``states``.
-        arguments : list of tensor
-            The time, if it takes that, and the input ``(minibatch_size, *shape_in)``.
-        key : (2,) tensor of int32, or None
-            For random numbers.
-        training : bool
-            Whether the network is being trained.
-
-        Returns
-        -------
-        output : (minibatch_size, *shape_out) tensor
-            The output.
-        states : list of tensor
-            After the step.
-        """
 
     @abstractmethod
     def _specs(self) -> list[Any]:
@@ -117,28 +83,23 @@ class Function(TensorFunction):
         return np.asarray(output.numpy()), kept
 
 
-class PlainFunction(Function):
+class PlainFunction(UserFunction, Function):
     """A function on TensorFlow's tensors."""
 
     def __init__(self, function: Callable[..., Any], shape_in: Shape, pass_time: bool):
-        self._function = function
+        super().__init__(function)
         self._shape_in, self._pass_time = shape_in, pass_time
-        self._takes_seed = takes_seed(function)
         specs = self._specs()
         try:
             traced = concrete_function(graph_function(self._for_one), specs)
         except Exception as error:
-            raise ValidationError(
-                f"{name_of(function)} cannot be called with tensors of shape "
-                f"{[tuple(spec.shape) for spec in specs]}: {type(error).__name__}: {error}",
-                attr="tensor_func",
-            ) from error
-        check_graph(traced.graph, name_of(function), is_layer=False)
+            raise self._refused(specs, error) from error
+        check_graph(traced.graph, self._name, is_layer=False)
         output = traced.structured_outputs
         if getattr(output, "shape", None) is not None and not output.shape.is_fully_defined():
             # Python code within gives tensors of unknown shape; Nengo tries functions, too.
             output = traced(*(tf.zeros(spec.shape, spec.dtype) for spec in specs))
-        self.shape_out = item_shape(output, name_of(function))
+        self.shape_out = item_shape(output, self._name)
         found = [t for t in traced.outputs if python_without_gradient(traced.graph, t)]
         self._has_gradient = not found
 
@@ -149,17 +110,7 @@ class PlainFunction(Function):
         return [*specs, *([tf.TensorSpec((2,), tf.int32)] if self._takes_seed else [])]
 
     def _for_one(self, *tensors: Any) -> Any:
-        if self._takes_seed:
-            return self._function(*tensors[:-1], seed=tensors[-1])
-        return self._function(*tensors)
-
-    def is_random(self, training: bool) -> bool:
-        """Whether it takes a seed."""
-        return self._takes_seed
-
-    def initial(self, seed: int) -> dict[str, NDArray[Any]]:
-        """Return no values: a function has no weights."""
-        return {}
+        return self._call(*tensors)
 
     def call(
         self,
@@ -169,21 +120,20 @@ class PlainFunction(Function):
         key: Any,
         training: bool,
     ) -> tuple[Any, list[Any]]:
-        """Call the function; see `Function.call`."""
+        """Call the function; see `ArrayFunction.call`."""
         if training and not self._has_gradient:
             raise BuildError(
-                f"{name_of(self._function)} calls tf.numpy_function, which has no gradient: use "
+                f"{self._name} calls tf.numpy_function, which has no gradient: use "
                 "tf.py_function, or define the gradient with tf.custom_gradient"
             )
-        tensors = [*arguments, *([key] if self._takes_seed else [])]
         try:
-            return tf.convert_to_tensor(self._for_one(*tensors)), []
+            return tf.convert_to_tensor(self._call(*self._given(arguments, key))), []
         except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
             dtype = arguments[-1].dtype.name if arguments else "float32"
             if dtype == "float32":  # what it was tried with
                 raise
             raise BuildError(
-                f"{name_of(self._function)} computes in float32 and not in {dtype}, in which "
+                f"{self._name} computes in float32 and not in {dtype}, in which "
                 "gradients are checked, too: give its constants the dtype of its input. "
                 f"{type(error).__name__}: {error}"
             ) from error
