@@ -48,25 +48,38 @@ def checked_draw(builder: NeuronBuilder, who: str) -> Draw:
     wrong_call = cannot_be_called(draw, "draw", ("rng", "n"))
     if wrong_call is not None:
         raise BuildError(f"draw of {who} {wrong_call}")
-    shares_noise = bool(builder.shares_noise)
-    last: list[Any] = [None]  # what was drawn before
-    # Numbers that all neurons had; None once neurons have been seen to differ, or may be alike.
-    common: list[set[Any] | None] = [None if shares_noise else set()]
+    return _CheckedDraw(draw, who, bool(builder.shares_noise))
 
-    def draw_and_check(rng: np.random.RandomState, n: int) -> NDArray[Any]:
-        before = _place(rng) if last[0] is None else None
+
+class _CheckedDraw:
+    """A ``draw`` that checks what it returns; see `checked_draw`."""
+
+    def __init__(self, draw: Draw, who: str, shares_noise: bool):
+        self._draw = draw
+        self._who = who
+        self._shares_noise = shares_noise
+        self._last: NDArray[Any] | None = None
+        # Numbers that all neurons had; None once neurons have been seen to differ, or may be alike.
+        self._common: set[Any] | None = None if shares_noise else set()
+
+    def __call__(self, rng: np.random.RandomState, n: int) -> NDArray[Any]:
+        """Draw the numbers of n neurons for one step."""
+        before = _place(rng) if self._last is None else None
         try:
-            drawn = draw(rng, n)
+            drawn = self._draw(rng, n)
         except Exception as error:
-            raise BuildError(f"draw of {who} failed: {type(error).__name__}: {error}") from error
-        wrong = _wrong(drawn, n, shares_noise)
+            raise BuildError(
+                f"draw of {self._who} failed: {type(error).__name__}: {error}"
+            ) from error
+        wrong = _wrong(drawn, n, self._shares_noise)
         if wrong is None and before is not None and n and before == _place(rng):
             raise BuildError(
-                f"draw of {who} has left the generator that it was given as it was: its numbers "
-                "come from elsewhere, so they do not follow from the seeds of the ensembles. "
-                "Return numbers that are drawn from the first argument, such as rng.normal(size=n)"
+                f"draw of {self._who} has left the generator that it was given as it was: its "
+                "numbers come from elsewhere, so they do not follow from the seeds of the "
+                "ensembles. Return numbers that are drawn from the first argument, such as "
+                "rng.normal(size=n)"
             )
-        if wrong is None and last[0] is not None and np.may_share_memory(drawn, last[0]):
+        if wrong is None and self._last is not None and np.may_share_memory(drawn, self._last):
             # Each item of a minibatch keeps what is drawn for it.
             wrong = (
                 "the array that it had returned before, with other numbers in it: make a new one "
@@ -74,23 +87,24 @@ def checked_draw(builder: NeuronBuilder, who: str) -> Draw:
             )
         if wrong is not None:
             raise BuildError(
-                f"draw of {who} returned {wrong}. draw(rng, n) has to return an array (n,) with a "
-                f"number for each of the n = {n} neurons, such as rng.normal(size=n)"
+                f"draw of {self._who} returned {wrong}. draw(rng, n) has to return an array (n,) "
+                f"with a number for each of the n = {n} neurons, such as rng.normal(size=n)"
             )
-        numbers = np.asarray(drawn)
-        last[0] = numbers
-        if common[0] is not None:
-            common[0] = _add_common(common[0], numbers)
-            if common[0] is not None and len(common[0]) >= _SHARED:
-                raise BuildError(
-                    f"draw of {who} has given all {n} neurons of an ensemble the same number, in "
-                    f"each of its first {_SHARED} different draws. Return a number of its own for "
-                    "each neuron, such as rng.normal(size=n), or say shares_noise = True in the "
-                    "builder if the noise is common to the neurons of an ensemble"
-                )
+        self._last = numbers = np.asarray(drawn)
+        if self._common is not None:
+            self._check_common(self._common, numbers)
         return numbers
 
-    return draw_and_check
+    def _check_common(self, common: set[Any], numbers: NDArray[Any]) -> None:
+        """Raise an error if all neurons had the same number too often."""
+        self._common = _add_common(common, numbers)
+        if self._common is not None and len(self._common) >= _SHARED:
+            raise BuildError(
+                f"draw of {self._who} has given all {len(numbers)} neurons of an ensemble the same "
+                f"number, in each of its first {_SHARED} different draws. Return a number of its "
+                "own for each neuron, such as rng.normal(size=n), or say shares_noise = True in "
+                "the builder if the noise is common to the neurons of an ensemble"
+            )
 
 
 def _place(rng: np.random.RandomState) -> tuple[Any, ...]:

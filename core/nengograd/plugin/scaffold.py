@@ -75,29 +75,12 @@ def write_plugin(name: str, folder: str | Path, kind: str = "neuron") -> list[Pa
         package, or if the folder is there already or cannot be made. Nothing has been written
         then.
     """
-    package = name.replace("-", "_")
-    if not _NAME.fullmatch(name) or keyword.iskeyword(package) or package.startswith("test"):
-        raise ValidationError(
-            f"{name!r} cannot be the name of a distribution and of a package; take small letters, "
-            "digits and hyphens, as in 'nengograd-adex'",
-            attr="name",
-        )
+    package = _package(name)
     templates = _templates(kind)
     class_name = _class_name(name, kind, templates)
-    if not class_name.isidentifier() or keyword.iskeyword(class_name):
-        raise ValidationError(
-            f"{name!r} would make a class {class_name!r}, which Python does not allow; begin what "
-            "follows the prefix with another letter",
-            attr="name",
-        )
+    _check_class_name(name, class_name)
     root = Path(folder) / name
-    if root.exists():
-        raise ValidationError(f"{root} is there already; choose another name", attr="name")
-    if find_spec(package) is not None:
-        raise ValidationError(
-            f"{name!r} is taken: a module {package!r} is installed; choose another name",
-            attr="name",
-        )
+    _check_is_free(name, package, root)
     if kind == "backend":
         _check_backend(_short(name))
     words = {
@@ -118,6 +101,39 @@ def write_plugin(name: str, folder: str | Path, kind: str = "neuron") -> list[Pa
             with atomic_write(path, "folder") as file:
                 file.write(text.encode())
     return list(texts)
+
+
+def _package(name: str) -> str:
+    """The package of a distribution, if both can be called so."""
+    package = name.replace("-", "_")
+    if not _NAME.fullmatch(name) or keyword.iskeyword(package) or package.startswith("test"):
+        raise ValidationError(
+            f"{name!r} cannot be the name of a distribution and of a package; take small letters, "
+            "digits and hyphens, as in 'nengograd-adex'",
+            attr="name",
+        )
+    return package
+
+
+def _check_class_name(name: str, class_name: str) -> None:
+    """Refuse a name of which no class can be named."""
+    if not class_name.isidentifier() or keyword.iskeyword(class_name):
+        raise ValidationError(
+            f"{name!r} would make a class {class_name!r}, which Python does not allow; begin what "
+            "follows the prefix with another letter",
+            attr="name",
+        )
+
+
+def _check_is_free(name: str, package: str, root: Path) -> None:
+    """Refuse a folder that is there already, and the name of a package that is installed."""
+    if root.exists():
+        raise ValidationError(f"{root} is there already; choose another name", attr="name")
+    if find_spec(package) is not None:
+        raise ValidationError(
+            f"{name!r} is taken: a module {package!r} is installed; choose another name",
+            attr="name",
+        )
 
 
 def _check_backend(short: str) -> None:

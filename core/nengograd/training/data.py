@@ -137,14 +137,7 @@ def check_data(
     for probe, array in wanted.items():
         _check_target(probe, array, sizes[probe])
     n_steps = _number_of_steps(fed, wanted, probes)
-    for probe, array in wanted.items():
-        samples = probes[probe](n_steps)
-        if array.shape[1] != samples:
-            raise ValidationError(
-                f"targets for {probe} have {array.shape[1]} time steps; with inputs of {n_steps} "
-                f"steps the probe gives {samples}",
-                attr="targets",
-            )
+    _check_samples(wanted, probes, n_steps)
     items = {str(key): len(array) for key, array in (*fed.items(), *wanted.items())}
     if len(set(items.values())) > 1:
         raise ValidationError(f"numbers of items differ: {items}", attr="inputs")
@@ -155,6 +148,20 @@ def check_data(
         n_steps,
         n_items,
     )
+
+
+def _check_samples(
+    wanted: Mapping[Any, NDArray[Any]], probes: Mapping[Any, Callable[[int], int]], n_steps: int
+) -> None:
+    """Refuse targets that have another number of samples than their probe gives."""
+    for probe, array in wanted.items():
+        samples = probes[probe](n_steps)
+        if array.shape[1] != samples:
+            raise ValidationError(
+                f"targets for {probe} have {array.shape[1]} time steps; with inputs of {n_steps} "
+                f"steps the probe gives {samples}",
+                attr="targets",
+            )
 
 
 def check_fed(node: Any, array: NDArray[Any], attr: str) -> None:
