@@ -18,7 +18,7 @@ __all__ = ["Build"]
 
 @dataclass(frozen=True)
 class Build:
-    """What a simulator is made of.
+    """A built model, and what makes programs of it run.
 
     Attributes
     ----------

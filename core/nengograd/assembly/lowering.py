@@ -395,7 +395,7 @@ class Lowering:
 
 
 def operator_label(op: Any) -> str:
-    """What people call an operator."""
+    """The name of an operator for people: its tag, or its class."""
     return getattr(op, "tag", None) or type(op).__name__
 
 

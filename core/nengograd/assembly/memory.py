@@ -68,7 +68,7 @@ class Memory:
     _current: View | None = None
 
     def before(self) -> View:
-        """What the memory held before the step."""
+        """The value of the memory before the step."""
         if self._before is None:
             self._before = self.make_before()
         return self._before

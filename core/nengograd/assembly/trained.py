@@ -1,4 +1,4 @@
-"""What lowering has to know of a training that the program is made for."""
+"""Facts about the training that a program is made for."""
 
 from __future__ import annotations
 

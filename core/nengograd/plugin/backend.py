@@ -201,7 +201,7 @@ def _described(found: Any) -> str:
 
 
 class SummaryWriter(Protocol):
-    """What writes numbers into files for TensorBoard."""
+    """A writer of numbers into files for TensorBoard."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Write numbers by name.

@@ -47,7 +47,7 @@ class Ran(NamedTuple):
 
     @classmethod
     def partly(cls, run: PartialRun) -> Ran:
-        """What was complete of a run when an error stopped it."""
+        """The complete steps of a run that an error has stopped."""
         return cls(run.state, run.outputs, run.steps, run.__cause__)
 
 
@@ -109,7 +109,7 @@ class HostLog:
         return results
 
     def repeat(self, number: int, step: int, operands: Sequence[NDArray[Any]]) -> Any:
-        """What a call returned. Where there was none, what follows does not matter: zeros."""
+        """The results of an earlier call; zeros, which do not count, where there was none."""
         known = self._results.get((number, step))
         if known is not None:
             return known

@@ -216,7 +216,7 @@ class StepFunction:
         return run
 
     def operand_readers(self, index: int) -> Sequence[Reader]:
-        """What reads the operands of a block, one after the other."""
+        """The readers of the operands of a block, in their order."""
         return self._readers[index]
 
     def putter(self, block: Block) -> Callable[[Sequence[Any], Arrays], None]:

@@ -1,4 +1,4 @@
-"""What a training has brought."""
+"""The history of a training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["History"]
 
 @dataclass
 class History:
-    """What a training has brought, as Keras' ``History``.
+    """Losses and metrics of a training by epoch, as Keras' ``History``.
 
     Attributes
     ----------

@@ -181,7 +181,7 @@ class Batches:
 
     @property
     def spec(self) -> BatchSpec:
-        """What `epoch` yields."""
+        """Shapes and number of the minibatches that `epoch` yields."""
         size = sum(length for _, _, length in self._program.sources)
         targets = tuple(array.shape for array in self.first.targets)
         shape = (self.n_steps, self._size, size)

@@ -83,7 +83,7 @@ def _of(model: Any, obj: Any, name: str, names: dict[Any, str]) -> Iterator[Laye
 
 
 def _end(obj: Any, names: dict[Any, str]) -> str:
-    """What a connection begins or ends at, by its label or its place in the network."""
+    """The name of an end of a connection: its label, or its place in the network."""
     if isinstance(obj, nengo.ensemble.Neurons):
         return f"neurons of {_end(obj.ensemble, names)}"
     if isinstance(obj, nengo.connection.LearningRule):
