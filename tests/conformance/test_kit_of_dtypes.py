@@ -20,7 +20,8 @@ from nengograd.testing import (
     check_process,
     usable_backends,
 )
-from nengograd.testing.conformance import Conformance, make_suite, run_checks
+from nengograd.testing.conformance import Conformance
+from nengograd.testing.suites import make_suite, run_checks
 from nengograd_numpy.backend import NumpyBackend, NumpyExecutable
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")

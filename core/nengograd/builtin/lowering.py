@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from nengo.transforms import SparseMatrix
 
 from ..assembly.lowering import Lowering, stored_elements
 from ..plugin.merging import sort_params
+from ..plugin.results import key_and_params
 from ..program.operators import Dot, Outer, Product
 from ..program.program import Served
 from ..program.sources import ConstantSource, RandomSource, SeedSource
@@ -232,7 +233,7 @@ def lower_process(op: Any, to: Lowering) -> Any:
     )
     if prepared is None:
         return False
-    key, given = _key_and_params(prepared)
+    key, given = key_and_params(prepared)
     params = sort_params(given, op.input.shape, builder.per_element)
     size = op.input.size
     current = to.read(op.input)
@@ -296,20 +297,6 @@ def _process_states(op: Any, builder: Any, to: Lowering) -> list[_ProcessState]:
             parts = [before] if signal.size else []
         states.append(_ProcessState(name, signal, parts, count > 0 or not signal.size))
     return states
-
-
-def _key_and_params(prepared: Any) -> tuple[Any, Mapping[str, Any]]:
-    """What a builder's key_and_params has returned, if it is right."""
-    if not isinstance(prepared, tuple) or len(prepared) != 2:
-        what = f"a {type(prepared).__name__}"
-    elif not isinstance(prepared[1], Mapping):
-        what = f"a {type(prepared[1]).__name__} in place of the dict"
-    else:
-        return prepared
-    raise TypeError(
-        f"key_and_params has to return a pair, the key and a dict of numbers, or None; it "
-        f"returned {what}"
-    )
 
 
 def _row(rows: list[View], name: str, number: int) -> View:

@@ -1,4 +1,4 @@
-"""What a step of neurons or of a process, or a rate, has to return."""
+"""What methods of builders of neurons and processes have to return."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from nengo.exceptions import BuildError
 
-__all__ = ["checked_rate", "output_and_states"]
+__all__ = ["checked_rate", "key_and_params", "output_and_states"]
 
 
 def output_and_states(
@@ -95,4 +95,18 @@ def _states_message(
         f"{method} of {type(builder).__name__} has to return the states {sorted(names)}"
         + (f"; {missing} are missing" if missing else "")
         + (f"; {extra} are none of them" if extra else "")
+    )
+
+
+def key_and_params(prepared: Any) -> tuple[Any, Mapping[str, Any]]:
+    """What a builder's key_and_params has returned, if it is right."""
+    if not isinstance(prepared, tuple) or len(prepared) != 2:
+        what = f"a {type(prepared).__name__}"
+    elif not isinstance(prepared[1], Mapping):
+        what = f"a {type(prepared[1]).__name__} in place of the dict"
+    else:
+        return prepared
+    raise TypeError(
+        f"key_and_params has to return a pair, the key and a dict of numbers, or None; it "
+        f"returned {what}"
     )

@@ -17,8 +17,9 @@ from ..config import configure_settings
 from ..plugin import Backend, get_manager, get_registry
 from ..tensor_node import TensorNode
 from .backend_networks import NETWORKS, biased, neurons
-from .conformance import ConformanceError, make_suite, run_checks
+from .conformance import ConformanceError
 from .interruption import interrupted
+from .suites import make_suite, run_checks
 from .training import TrainingChecks
 
 __all__ = ["BackendConformance", "check_backend"]

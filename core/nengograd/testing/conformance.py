@@ -32,9 +32,7 @@ __all__ = [
     "Conformance",
     "ConformanceError",
     "assert_same",
-    "make_suite",
     "numbers",
-    "run_checks",
     "usable_backends",
     "varied",
     "with_arrays",
@@ -116,12 +114,12 @@ class Conformance:
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuse an attribute that is one of the kit's, misspelled: nothing would look at it."""
         super().__init_subclass__(**options)
-        known = _attributes(cls)
+        known = declared_attributes(cls)
         for name, value in vars(cls).items():
             is_other = name.startswith(("_", "test")) or inspect.isroutine(value)
             if is_other or any(hasattr(base, name) for base in cls.__mro__[1:]) or name in known:
                 continue
-            meant = _suggestion(name, known)
+            meant = suggestion(name, known)
             if meant:
                 raise ValidationError(
                     f"{cls.__name__} has an attribute {name!r}, which the kit does not know{meant}",
@@ -404,75 +402,12 @@ def with_arrays(instance: Any, names: Sequence[str], n: int) -> Any:
         return None
 
 
-def make_suite(kind: type[Conformance], attributes: Mapping[str, Any]) -> Conformance:
-    """A set of checks with some attributes.
-
-    Raises
-    ------
-    nengo.exceptions.ValidationError
-        If the class has no such attribute.
-    """
-    known = _attributes(kind)
-    for name in attributes:
-        if name not in known:
-            meant = _suggestion(name, known)
-            raise ValidationError(
-                f"there is no option {name!r}{meant}; there are {sorted(known)}", name
-            )
-    made: Conformance = type("Checked", (kind,), dict(attributes))()
-    return made
-
-
-def _attributes(kind: type) -> set[str]:
+def declared_attributes(kind: type) -> set[str]:
     """The attributes that a class of checks declares, its bases' among them."""
     return {name for base in kind.__mro__ for name in vars(base).get("__annotations__", {})}
 
 
-def _suggestion(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
     """The known name that was probably meant, as the end of a sentence; empty if there is none."""
     near = get_close_matches(name, sorted(known), n=1, cutoff=0.75)
     return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _checks(suite: Conformance) -> Iterator[tuple[str, Any]]:
-    for name, check in inspect.getmembers(suite, callable):
-        if name.startswith("test_"):
-            yield name.removeprefix("test_").replace("_", " "), check
-
-
-def run_checks(suite: Conformance) -> None:
-    """Run all checks on all backends.
-
-    Raises
-    ------
-    ConformanceError
-        With one paragraph for each check that failed.
-    """
-    failures: dict[str, list[str]] = {}
-    skipped: dict[str, None] = {}
-    n_passed, names = 0, suite.backend_names()
-    for name, check in _checks(suite):
-        takes_backend = "backend" in inspect.signature(check).parameters
-        for backend in names if takes_backend else [None]:
-            try:
-                check(backend) if takes_backend else check()
-                n_passed += 1
-            except SkipTest as reason:
-                skipped[str(reason)] = None
-            except Exception as error:
-                where = f" on {backend}" if backend else ""
-                complaint = f"{type(error).__name__}: {error}"
-                failures.setdefault(complaint, []).append(f"{name}{where}")
-    if failures:
-        n_failed = sum(map(len, failures.values()))
-        count = "1 check" if n_failed == 1 else f"{n_failed} checks"
-        told = [f"- {_first_of(places)}: {text}" for text, places in failures.items()]
-        raise ConformanceError("\n".join([f"{count} failed", *told]))
-    if not n_passed:
-        raise ConformanceError("\n- ".join(["nothing could be checked", *skipped]))
-
-
-def _first_of(places: Sequence[str]) -> str:
-    """The first check that has failed in one way, and how many others have."""
-    others = len(places) - 1
-    return places[0] + (f", and in the same way {others} more" if others else "")

@@ -11,7 +11,8 @@ import numpy as np
 from ..arguments.table import check_arguments
 from ..config import configure_settings
 from ..plugin import Graph, get_registry, hookimpl
-from .conformance import Conformance, ConformanceError, make_suite, run_checks
+from .conformance import Conformance, ConformanceError
+from .suites import make_suite, run_checks
 
 __all__ = ["PassConformance", "check_pass"]
 

@@ -18,18 +18,10 @@ from ..config import configure_settings
 from ..plugin import numpy_namespace
 from ..program.explain import why_apart
 from ..surrogates import SURROGATES
-from .conformance import (
-    OTHER_DT,
-    ConformanceError,
-    assert_same,
-    make_suite,
-    numbers,
-    run_checks,
-    varied,
-    with_arrays,
-)
+from .conformance import OTHER_DT, ConformanceError, assert_same, numbers, varied, with_arrays
 from .neuron_steps import DT, NeuronSteps
 from .neuron_subject import AVERAGED, SETTLING
+from .suites import make_suite, run_checks
 
 __all__ = ["NeuronConformance", "check_neuron"]
 

@@ -10,14 +10,9 @@ import numpy as np
 
 from ..arguments.table import check_arguments
 from ..config import configure_settings
-from .conformance import (
-    OTHER_DT,
-    Conformance,
-    ConformanceError,
-    make_suite,
-    run_checks,
-)
+from .conformance import OTHER_DT, Conformance, ConformanceError
 from .diagnosis import Apart, Watcher
+from .suites import make_suite, run_checks
 
 __all__ = ["OperatorConformance", "check_operator"]
 

@@ -15,15 +15,8 @@ from numpy.typing import NDArray
 from ..arguments.table import check_arguments
 from ..program.explain import why_apart
 from ..program.program import Block, Program
-from .conformance import (
-    OTHER_DT,
-    Conformance,
-    ConformanceError,
-    make_suite,
-    numbers,
-    run_checks,
-    varied,
-)
+from .conformance import OTHER_DT, Conformance, ConformanceError, numbers, varied
+from .suites import make_suite, run_checks
 
 __all__ = ["ProcessConformance", "check_process"]
 
