@@ -24,7 +24,7 @@ _OF_TWO = ("pow", "logaddexp", "atan2", "maximum", "minimum", "logical_and", "lo
 
 def _cast(x: Any, dtype: Any) -> Any:
     """An array of JAX's; where float64 is not enabled, its 64 bits become 32."""
-    return jnp.asarray(x, jax.dtypes.canonicalize_dtype(dtype))
+    return jnp.asarray(x, None if dtype is None else jax.dtypes.canonicalize_dtype(dtype))
 
 
 def _segment_sum(x: Any, ids: Any, n: int) -> Any:

@@ -89,6 +89,8 @@ def _segment_sum(x: Any, ids: Any, n: int) -> Any:
 
 
 def _cast(x: Any, dtype: Any) -> Any:
+    if dtype is None:
+        return tf.convert_to_tensor(x)
     if hasattr(x, "dtype"):
         return tf.cast(x, dtype)
     if isinstance(x, (list, tuple)):

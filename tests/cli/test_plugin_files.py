@@ -206,3 +206,21 @@ def test_an_error_in_a_plugin_is_shown_with_its_own_traceback(model, capsys):
     error = capsys.readouterr().err
     assert "ZeroDivisionError" in error
     assert "before it was loaded" in error
+
+
+@pytest.mark.parametrize("is_disabled", [False, True])
+def test_a_plugin_that_is_installed_is_said_to_count_on_both_sides(
+    model, capsys, monkeypatch, is_disabled
+):
+    path = model.parent / f"plugin_twice_{is_disabled}.py"
+    path.write_text(PLUGIN.format(name="Twice"))
+    # What an installer leaves of a distribution.
+    info = model.parent / "twice-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: twice\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[nengograd]\ntwice = {path.stem}\n")
+    monkeypatch.syspath_prepend(str(model.parent))
+    monkeypatch.setenv("NENGOGRAD_DISABLE_PLUGINS", "twice" if is_disabled else "none_of_them")
+    profiled(model, "--repeat", 2, "--plugin", path, "--against", model)
+    said = "twice of --plugin is installed, too" in capsys.readouterr().err
+    assert said is not is_disabled

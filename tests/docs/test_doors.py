@@ -43,6 +43,8 @@ OWN_EXCEPTIONS = {
     ("nengograd.builtin.operators", "SparseDotBuilder"),
     ("nengograd.builtin.operators", "TotalBuilder"),
     ("nengograd.builtin.operators", "merged_params"),
+    # The kit says what `nengograd explain` says.
+    ("nengograd.program.explain", "why_apart"),
 }
 
 

@@ -7,6 +7,7 @@ import importlib.util
 import sys
 import tomllib
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 from nengo.exceptions import ValidationError
 
 from ..files import os_errors
+from ..plugin import get_manager
 from ..plugin.manager import GROUP
 from .script import running
 
-__all__ = ["load_plugins"]
+__all__ = ["also_installed", "load_plugins"]
 
 
 def load_plugins(paths: Sequence[str]) -> list[Any]:
@@ -43,6 +45,19 @@ def load_plugins(paths: Sequence[str]) -> list[Any]:
         If it raises an error or ends by itself.
     """
     return [plugin for path in paths for plugin in _found(Path(path))]
+
+
+def also_installed(plugins: Sequence[Any]) -> list[str]:
+    """Names of the entry points by which plugins are in use without being given by hand.
+
+    Parameters
+    ----------
+    plugins : sequence of object
+        As `load_plugins` returns them.
+    """
+    used = {info.name for info in get_manager().plugins}
+    points = [point for point in entry_points(group=GROUP) if point.name in used]
+    return [point.name for point in points if any(point.load() is plugin for plugin in plugins)]
 
 
 def _found(path: Path) -> list[Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from ..config import Settings, configure_settings
+from ..plugin.manager import DISABLE
 from ..profile import Profile, load_profile, median_profile, save_profile
 from ..profile.session import DEFAULT_PATH
 from ..profile.text import print_comparison, print_profile
@@ -22,7 +23,7 @@ from ..simulator.simulator import Simulator
 from ..training.data import sampled_steps
 from .model import add_model, add_options, options
 from .outputs import check_output, write_somewhere
-from .plugin_files import load_plugins
+from .plugin_files import also_installed, load_plugins
 from .script import load_network
 
 __all__ = ["add"]
@@ -111,6 +112,13 @@ def _run(arguments: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         # The other script first, so that "before" is measured before "now" in each round.
         extra = load_plugins(arguments.plugin)  # before any script, which may import them
+        installed = also_installed(extra) if is_script else []
+        if installed:
+            print(
+                f"nengograd: {', '.join(installed)} of --plugin is installed, too, so {against} "
+                f"runs with it as well; set {DISABLE}={','.join(installed)} to measure it without",
+                file=sys.stderr,
+            )
         others: list[tuple[str, Sequence[Any]]] = [(against, [])] if is_script else []
         runs = [
             _open(stack, script, plugins, arguments)

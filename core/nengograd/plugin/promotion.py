@@ -86,7 +86,8 @@ class Promotion:
     dtype : numpy.dtype
         The dtype of the simulation.
     cast : callable
-        ``cast(x, dtype)`` returns an array of the library, of a number, a list or an array.
+        ``cast(x, dtype)`` returns an array of the library, of a number, a list or an array, also
+        of another library. The dtype is None for an array that keeps its own.
     """
 
     def __init__(self, dtype: Any, cast: Callable[[Any, Any], Any]):
@@ -132,8 +133,8 @@ class Promotion:
 
     def asarray(self, x: Any, dtype: Any = None) -> Any:
         """An array: one that is given keeps its dtype, unless another is named."""
-        if dtype is None:
-            dtype = self.of([x]) if _is_number(x) else x.dtype
+        if dtype is None and _is_number(x):
+            dtype = self.of([x])
         return self._cast(x, dtype)
 
     def lifted(self, x: Any) -> Any:

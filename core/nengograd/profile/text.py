@@ -213,7 +213,8 @@ def print_comparison(old: Profile, new: Profile, console: Any) -> None:
         noise = "within the spread" if row.is_noise else ""
         made.add_row(row.name, "", _duration(before), _duration(after), change, times, noise)
     console.print(made)
-    if any(row.is_noise is None for row in changes):
+    # What is on one side alone has no difference that could be noise.
+    if any(row.is_noise is None and row.before and row.after for row in changes):
         console.print(
             "Of some rows the spread is not known, so a difference may be noise: measure both with "
             "--repeat 5 or more.",
