@@ -409,7 +409,9 @@ def test_what_stands_in_for_spikes_is_that_of_the_own_builder(builder: Any) -> N
     registry = get_registry("numpy", [Plugin()])
     found = stand_ins(model, registry, "rate")
     slopes = {
-        type(op.neurons): registry.builder_of(served).step(np, 2.0, {}, None, 0.001)[0]
+        type(op.neurons): registry.builder_of(served)
+        .step(np, np.array([2.0]), {}, None, 0.001)[0]
+        .item()
         for op, served in found.items()
     }
     assert slopes == {One: 2.0, Two: 10.0}

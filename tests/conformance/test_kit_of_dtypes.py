@@ -1,5 +1,6 @@
 """A backend of one dtype passes the whole kit, and what is wrong with it is found in that dtype."""
 
+from dataclasses import replace
 from unittest import SkipTest
 
 import nengo
@@ -42,7 +43,7 @@ class Provides:
 def restricted(backend, dtype):
     """An installed backend that declares one dtype, in the place of itself."""
     info = get_manager().backends[backend]
-    able = info.capabilities._replace(dtypes=(dtype,))
+    able = replace(info.capabilities, dtypes=(dtype,))
     return Provides(backend, info._replace(capabilities=able))
 
 

@@ -63,7 +63,7 @@ def _backend_lines(plugins: PluginManager) -> list[str]:
 
 def _abilities(info: BackendInfo) -> str:
     able = info.capabilities
-    words = [name for name, value in able._asdict().items() if value is True]
+    words = [name for name, value in vars(able).items() if value is True]
     return ", ".join([*(word.replace("_", " ") for word in words), *able.dtypes])
 
 

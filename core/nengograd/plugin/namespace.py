@@ -115,6 +115,9 @@ _OF_ARRAYS: dict[str, _Function] = {
 
 
 def _cast(x: Any, dtype: Any) -> Any:
+    if hasattr(x, "__array_function__") and type(x) is not np.ndarray:
+        # It takes NumPy's functions itself, as what counts the work of a step does.
+        return x if dtype is None or x.dtype == dtype else x.astype(dtype)
     return np.asarray(x, dtype)
 
 

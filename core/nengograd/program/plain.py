@@ -205,6 +205,8 @@ def _held(value: Any, labels: bool) -> dict[str, Any] | None:
         roles = {f.name: f.metadata.get("nengograd") for f in fields(value)}
         left_out = {"reference"} if labels else {"reference", "label"}
         return {name: getattr(value, name) for name, role in roles.items() if role not in left_out}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):  # a named tuple
+        return dict(value._asdict())
     if isinstance(value, FrozenObject):
         # Nengo keeps for itself what it has shown.
         try:
