@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -83,7 +84,7 @@ class Runner:
         self.unroll = build.options.unroll
         self.build = build
         self._stop_at_nan = stop_at_nan
-        self._checked: Executable | None = None
+        self._checked: Callable[[], Executable | None] = _nothing
         self.feedable = feedable_nodes(program)
         self.start_over(seed)
 
@@ -217,9 +218,10 @@ class Runner:
             host = log.call
         try:
             after = executable.run(self.state, inputs, len(inputs), first, host)
-            if executable is not self._checked:
+            if executable is not self._checked():
                 check_run(executable, after, len(inputs))
-                self._checked = executable
+                # An executable that has been replaced is not to be kept for this.
+                self._checked = weakref.ref(executable)
             ran = Ran(*after, len(inputs))
         except PartialRun as stopped:
             ran = Ran.partly(stopped)
@@ -349,6 +351,10 @@ class Runner:
         """Go back to where the simulation was."""
         vars(self).update(remembered)
         self.runtime.follow(self.program)
+
+
+def _nothing() -> None:
+    """No executable yet."""
 
 
 def _first_state(executable: Executable) -> dict[int, NDArray[Any]]:
