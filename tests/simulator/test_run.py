@@ -19,6 +19,7 @@ from nengo.exceptions import NengoException, ReadonlyError, SimulatorClosed
 from nengo.utils.progress import ProgressBar
 
 import nengograd
+from nengograd.run import recording
 
 
 def build() -> tuple[nengo.Network, dict[str, nengo.Probe]]:
@@ -541,3 +542,43 @@ def test_memory_does_not_grow_with_the_length_of_a_run_without_probes(make_sim: 
     assert kept < 100_000
     # A buffer for each step would be ten times as large.
     assert long_peak < 2 * short_peak + 100_000
+
+
+@pytest.mark.parametrize("stopped", range(4))
+@pytest.mark.parametrize("is_before", [True, False])
+@pytest.mark.parametrize("steps", [1, 20])
+def test_ctrl_c_while_data_are_kept_loses_none_of_them(
+    make_sim: Any, monkeypatch: pytest.MonkeyPatch, stopped: int, is_before: bool, steps: int
+) -> None:
+    with nengo.Network(seed=0) as net:
+        clock = nengo.Node(lambda t: t)
+        probes = [nengo.Probe(clock), nengo.Probe(clock, sample_every=0.002), nengo.Probe(clock)]
+    calls = 0
+
+    def interrupting(add: Any, before: bool) -> Any:
+        def call(*arguments: Any) -> None:
+            nonlocal calls
+            if not before:
+                add(*arguments)
+            calls += 1
+            if calls == stopped + 1:
+                raise KeyboardInterrupt
+            if before:
+                add(*arguments)
+
+        return call
+
+    with make_sim(net) as sim:
+        sim.run_steps(4)
+        for kind in (recording.Recorder, recording.Timeline):
+            monkeypatch.setattr(kind, "add", interrupting(kind.add, is_before))
+        with pytest.raises(KeyboardInterrupt):
+            sim.step() if steps == 1 else sim.run_steps(steps)
+        monkeypatch.undo()
+        sim.run_steps(3)
+        done = sim.n_steps
+        assert done == 4 + steps + 3
+        expected = 0.001 * np.arange(1, done + 1)
+        for probe, every in zip(probes, (1, 2, 1), strict=True):
+            assert np.allclose(sim.data[probe][:, 0], expected[every - 1 :: every])
+            assert len(sim.trange(sample_every=0.001 * every)) == len(sim.data[probe])

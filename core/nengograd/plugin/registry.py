@@ -12,7 +12,7 @@ from ..program.program import Block, Program, Served
 from .builders import Context, NeuronBuilder, OperatorBuilder, ProcessBuilder
 from .executable import Options
 from .signatures import wrong_method
-from .stand_ins import behind, stand_in
+from .stand_ins import replaced_builder, stand_in
 
 __all__ = ["Implementation", "Registry", "Rule", "failed"]
 
@@ -109,7 +109,9 @@ class Registry:
         origins = tuple(map(self.origin_of, kinds))
         builder = operator if context.builder is None else context.builder
         origin = origins[-1] or "unknown plugin"
-        who = f"{type(behind(builder)).__name__}, the builder of {block.label} ({origin}),"
+        who = (
+            f"{type(replaced_builder(builder)).__name__}, the builder of {block.label} ({origin}),"
+        )
         return Implementation(operator, context, origins, who)
 
     def runs(self, block: Block) -> bool:

@@ -13,7 +13,7 @@ from ..surrogates import SURROGATES, Surrogate
 from .builders import NeuronBuilder, ProcessBuilder, State
 from .results import checked_rate, output_and_states
 
-__all__ = ["RateStandIn", "SurrogateStandIn", "behind", "builder_name", "stand_in"]
+__all__ = ["RateStandIn", "SurrogateStandIn", "replaced_builder", "builder_name", "stand_in"]
 
 
 class RateStandIn(NeuronBuilder):
@@ -115,10 +115,10 @@ def stand_in(builder: NeuronBuilder | ProcessBuilder, served: Served) -> NeuronB
     return SurrogateStandIn(builder, chosen if callable(chosen) else SURROGATES[chosen])
 
 
-def behind(builder: object) -> object:
+def replaced_builder(builder: object) -> object:
     """The builder that a stand-in stands for; any other as it is."""
     if isinstance(builder, (RateStandIn, SurrogateStandIn)):
-        return behind(builder._builder)
+        return replaced_builder(builder._builder)
     return builder
 
 

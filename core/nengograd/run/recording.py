@@ -55,17 +55,27 @@ class Recorder:
         self.batch = batch
         self.dtype = dtype
         self._pieces: list[NDArray[Any]] = []
+        self._given: tuple[int, Any] = (0, None)  # what was added last
         self._shown: tuple[NDArray[Any], NDArray[Any]] | None = (
             None  # samples, and as users see them
         )
 
     def add(self, first: int, values: NDArray[Any]) -> None:
-        """Keep values of steps ``first, first + 1, ...``, shape (n, [minibatch,] size)."""
+        """Keep values of steps ``first, first + 1, ...``, shape (n, [minibatch,] size).
+
+        What was added last is not added again.
+        """
+        last, given = self._given
+        if given is values and last == first:
+            return
+        kept = values
         if self.period != 1:
             steps = np.arange(first, first + len(values))
-            values = values[steps % self.period < 1]
-        if len(values):
-            self._pieces.append(values)
+            kept = values[steps % self.period < 1]
+        # Ctrl-C comes after calls, of which there are none here: it finds both done, or neither.
+        if kept.shape[0]:
+            self._pieces += [kept]
+        self._given = (first, values)
 
     def clear(self) -> None:
         """Forget all samples."""
@@ -119,14 +129,22 @@ class Timeline:
 
     def __init__(self) -> None:
         self._spans: list[tuple[int, int]] = []
+        self._of: object = None
 
-    def add(self, start: int, stop: int) -> None:
-        """Add the steps from ``start`` up to ``stop``; spans that touch become one."""
-        if start == stop:
+    def add(self, start: int, stop: int, of: object) -> None:
+        """Add the steps from ``start`` up to ``stop``; spans that touch become one.
+
+        Steps of the same object as those that were added last are not added again.
+        """
+        spans = self._spans
+        if start == stop or of is self._of:
             return
-        if self._spans and self._spans[-1][1] == start:
-            start = self._spans.pop()[0]
-        self._spans.append((start, stop))
+        # As in `Recorder.add`: no calls from here on.
+        if spans and spans[-1][1] == start:
+            spans[-1] = (spans[-1][0], stop)
+        else:
+            spans += [(start, stop)]
+        self._of = of
 
     def steps(self, period: float) -> NDArray[np.int64]:
         """The recorded steps that a probe with this period, in steps, has sampled."""
@@ -166,10 +184,13 @@ class Recording:
         self.timeline = Timeline()
 
     def add(self, first: int, n: int, outputs: Sequence[NDArray[Any]]) -> None:
-        """Keep n steps from ``first`` on: for each probe an array (n, [minibatch,] size)."""
+        """Keep n steps from ``first`` on: for each probe an array (n, [minibatch,] size).
+
+        Where Ctrl-C has stopped this halfway, doing it again completes it.
+        """
         for recorder, values in zip(self.recorders.values(), outputs, strict=True):
             recorder.add(first, values)
-        self.timeline.add(first, first + n)
+        self.timeline.add(first, first + n, outputs)
 
     def clear(self) -> None:
         """Forget the data of all probes, and keep which steps they were."""

@@ -70,6 +70,8 @@ class Runner:
         The executable's state after the last complete step.
     n_steps : int
         Number of complete steps.
+    last : Recorded
+        What the last of them have recorded; nothing before the first.
     feedable : set of nengo.Node
         Nodes whose output a run can replace.
     unroll : int
@@ -93,6 +95,7 @@ class Runner:
         self.reset_state()
         self.runtime = Runtime(self.program, self.build, seed, self.build.options)
         self.n_steps = 0
+        self.last = Recorded(1, 0, [])
         self._nan_search = NanSearch(self.build, self._stop_at_nan)
 
     def reset_state(self) -> None:
@@ -178,13 +181,14 @@ class Runner:
             inputs, ready, error = read(first, min(chunk, end - self.n_steps), feeds)
             ready -= ready % self.unroll
             if ready:
-                ran = self._keep(advance(inputs[:ready], first, host))
+                ran = advance(inputs[:ready], first, host)
                 error = error if ran.error is None else ran.error
                 kept = min(ran.steps, last - first + 1)
+                is_whole = kept == ran.steps
+                outputs = ran.outputs if is_whole else [x[:kept] for x in ran.outputs]
+                self._keep(ran, Recorded(first, kept, outputs))
                 if kept > 0:
-                    is_whole = kept == ran.steps
-                    outputs = ran.outputs if is_whole else [x[:kept] for x in ran.outputs]
-                    yield Recorded(first, kept, outputs)
+                    yield self.last
             if error is not None:
                 raise error
 
@@ -196,18 +200,22 @@ class Runner:
         first = self.n_steps + 1
         inputs, ready, error = self.runtime.inputs.read(first, 1)
         if ready:
-            ran = self._keep(self._advance(inputs, first, self.runtime.run_host))
+            ran = self._advance(inputs, first, self.runtime.run_host)
             if ran.steps:
-                return Recorded(first, 1, ran.outputs)
+                self._keep(ran, Recorded(first, 1, ran.outputs))
+                return self.last
             error = ran.error
         assert error is not None
         raise error
 
-    def _keep(self, ran: Ran) -> Ran:
-        """Go on from what is complete of some steps."""
+    def _keep(self, ran: Ran, recorded: Recorded) -> None:
+        """Go on from what is complete of some steps, and keep what they have recorded.
+
+        Ctrl-C comes after calls, of which there are none here: it finds all of it done, or nothing.
+        """
         self.state = ran.state
         self.n_steps += ran.steps
-        return ran
+        self.last = recorded
 
     def _advance(self, inputs: NDArray[Any], first: int, host: Host) -> Ran:
         """Run a step for each row of the inputs, up to an error or to a step that makes a NaN."""

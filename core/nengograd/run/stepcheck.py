@@ -9,7 +9,7 @@ from nengo.exceptions import BuildError, NengoException
 
 from ..plugin.builders import Context, NeuronBuilder, ProcessBuilder, Step
 from ..plugin.signatures import wrong_method
-from ..plugin.stand_ins import behind
+from ..plugin.stand_ins import replaced_builder
 from ..program.program import Block
 
 __all__ = ["CheckedStep"]
@@ -136,7 +136,7 @@ class CheckedStep:
             raise
         except Exception as error:
             advice = self._called_as(error, operands) or _advice(
-                error, behind(self._context.builder), self._states
+                error, replaced_builder(self._context.builder), self._states
             )
             raise BuildError(
                 f"{self._who} failed: {type(error).__name__}: {error}\n{advice}".rstrip()

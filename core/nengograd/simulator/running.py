@@ -75,6 +75,9 @@ class RunMethods(Moving):
                 self._before_run(1)
             try:
                 self._recording.add(*self._runner.step())
+            except BaseException:
+                self._complete_record()
+                raise
             finally:
                 self._signals.refresh()
         self._event("ran", begin, steps=1)
@@ -210,9 +213,18 @@ class RunMethods(Moving):
             for piece in pieces:
                 self._recording.add(*piece)
                 progress(piece.steps)
+        except BaseException:
+            self._complete_record()
+            raise
         finally:
             self._signals.refresh()
             pieces.close()
+
+    def _complete_record(self) -> None:
+        """Keep what complete steps have recorded, if Ctrl-C came before all of it was kept."""
+        last = self._runner.last
+        if last.steps > 0:
+            self._recording.add(*last)
 
     def trange(self, dt: float | None = None, sample_every: float | None = None) -> Any:
         """Times of the steps whose data probes have recorded.
