@@ -18,6 +18,7 @@ from nengograd.plugin.registry import Registry
 from nengograd.plugin.tensor_function import TensorFunction
 from nengograd.plugin.trainer import Trainer
 from nengograd.program.program import Program
+from nengograd_xla.allocation import keep_freed_memory
 from nengograd_xla.running import make_executable
 
 from . import flags, processes
@@ -40,6 +41,7 @@ class JaxBackend(Backend):
     process = os.getpid()
 
     def __init__(self) -> None:
+        keep_freed_memory()
         processes.join()
         flags.start()
 

@@ -40,8 +40,6 @@ class Placement:
         Whether there are several devices.
     is_local : bool
         Whether all of them belong to this process.
-    is_on_cpu : bool
-        Whether they are CPUs.
     whole : jax.sharding.Sharding
         That of an array of which each device has a copy.
 
@@ -56,7 +54,6 @@ class Placement:
         self.is_shared = len(self.devices) > 1
         here = jax.process_index()
         self.is_local = all(device.process_index == here for device in self.devices)
-        self.is_on_cpu = self.devices[0].platform == "cpu"
         self._size = minibatch_size
         self.whole: Any = SingleDeviceSharding(self.devices[0])
         if self.is_shared:

@@ -23,7 +23,6 @@ from nengograd_xla.interrupts import deferred_interrupts
 from nengograd_xla.tracer import ARGUMENTS, LAUNCH, part
 from nengograd_xla.trainer import Updated, XlaTrainer
 
-from .allocation import keep_freed_memory
 from .cache import cached_compilations
 from .executable import JaxPrimitives
 from .flags import called_one_by_one
@@ -67,8 +66,6 @@ class JaxTrainer(XlaTrainer):
         self, program: Program, registry: Registry, options: Options, placement: Placement
     ):
         self._placement = placement
-        if placement.is_on_cpu:
-            keep_freed_memory()
         # A function of a tensor node may mix items, as the mean over a minibatch does.
         self._is_apart = all(block.kind is not SimTensorNode for block in program.blocks)
         n_items = placement.items_of(options.n_items) if self._is_apart else options.n_items

@@ -1,4 +1,7 @@
-"""The import of TensorFlow, without its warnings on a machine that has no GPU."""
+"""The import of TensorFlow, without its warnings on a machine that has no GPU.
+
+What has to be set before TensorFlow starts its threads is set here.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import os
 import sys
 
 from nengograd.plugin.backend import FIRST_PROCESS
+from nengograd_xla.allocation import keep_freed_memory
 
 # Read by TensorFlow's C++ side when it is loaded; what the user has set stays.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+keep_freed_memory()
 
-import tensorflow as tf
+import tensorflow as tf  # noqa: E402 - its threads start with the import
 
 __all__ = ["PROCESS", "tf"]
 
