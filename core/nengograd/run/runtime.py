@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from nengo.base import Process
 from nengo.builder.operator import SimPyFunc
 from nengo.builder.processes import SimProcess
 from nengo.exceptions import BuildError, NengoWarning
+from nengo.utils.numpy import maxint
 from numpy.typing import NDArray
 
 from ..assembly.build import Build
@@ -79,6 +81,23 @@ def _start(source: Source, rngs: Generators, dt: float, registry: Registry) -> S
     return source.start_drawing(checked_draw(builder, who), rngs)
 
 
+def _take_seed(process: Process, rng: np.random.RandomState) -> bool:
+    """Take from a generator what `nengo.Process.get_rng` takes, and make none of its own.
+
+    A synapse draws nothing, and to make a generator for it costs as much as to lower it.
+
+    Returns
+    -------
+    bool
+        Whether it is done; a type of process that overrides `get_rng` has to be asked itself.
+    """
+    if type(process).get_rng is not Process.get_rng:
+        return False
+    if process.seed is None:
+        rng.randint(maxint)
+    return True
+
+
 class _Seeded(NamedTuple):
     """The generator of a process, and whether all items of a minibatch get its numbers."""
 
@@ -118,7 +137,7 @@ class Runtime:
         # By identity, as everywhere: authors may give operators an equality of their own.
         positions = {id(op): i for i, op in enumerate(build.order)}
         self._generators: dict[str, np.random.RandomState] = {}
-        processes = self._seed_operators(build, seed, positions)
+        processes = self._seed_operators(program, build, seed, positions)
         rngs: dict[Source, Generators] = {}
         for source, _, _ in program.sources:
             if isinstance(source, SeedSource):
@@ -138,26 +157,29 @@ class Runtime:
         self.inputs = Inputs(program.sources, functions, self._dt, options.batch, options.dtype)
 
     def _seed_operators(
-        self, build: Build, seed: int, positions: Mapping[int, int]
+        self, program: Program, build: Build, seed: int, positions: Mapping[int, int]
     ) -> dict[int, _Seeded]:
         """Seed all random processes in the step order, and make what runs on the host.
 
         Returns
         -------
         processes : dict
-            Those that do not run on the host, by the id of their operator.
+            Those that are read ahead of the steps, by the id of their operator.
         """
         hosted = {
             id(call.operator): (visit, number)
             for visit in self._visits
             for number, call in enumerate(visit.calls)
         }
+        drawn_from = {id(source.operator) for source, _, _ in program.sources} | set(hosted)
         rng = np.random.RandomState(seed)
         shares_seeds = shares_process_seeds(build.model.toplevel)
         processes: dict[int, _Seeded] = {}
         for op in build.order:
             own, alike = rng, False
             if isinstance(op, SimProcess):
+                if id(op) not in drawn_from and _take_seed(op.process, rng):
+                    continue
                 own = op.process.get_rng(rng)
                 alike = shares_seeds and op.process.seed is not None
             if id(op) in hosted:
