@@ -137,6 +137,10 @@ def _combine(
     add_sum: Callable[[list[View], bool], View],
 ) -> View:
     """Sets over what was there before, plus increments, for each element."""
+    if len(sets) == 1 and not incs and sets[0][1].size == size and isinstance(sets[0][0], int):
+        return sets[0][1]  # as most memory is written
+    if not sets and not incs:
+        return before()
     accumulates = not _covers_all(size, sets)
     writes = list(sets)
     if accumulates:

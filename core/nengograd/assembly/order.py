@@ -28,6 +28,8 @@ _Numbers = dict[Any, list[int]]
 
 def memory_bounds(signal: Any) -> tuple[int, int]:
     """First byte of a signal in its base, and the byte after its last."""
+    if not signal.is_view:
+        return 0, signal.size * signal.itemsize
     if signal.size == 0:
         return 0, 0
     low = high = signal.offset

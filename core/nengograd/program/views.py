@@ -125,13 +125,15 @@ class View:
     @property
     def is_zero(self) -> bool:
         """Whether every element is a zero."""
+        if len(self.runs) == 1:
+            return bool(self.runs.item(0) == ZERO)
         return bool((self.runs[:, 0] == ZERO).all())
 
     @property
     def sources(self) -> list[int]:
         """The sources read, in order of first use, zeros not included."""
         if len(self.runs) == 1:
-            source = int(self.runs[0, 0])
+            source = self.runs.item(0)
             return [] if source == ZERO else [source]
         return [s for s in dict.fromkeys(self.runs[:, 0].tolist()) if s != ZERO]
 
@@ -224,6 +226,9 @@ class View:
 
     def replace(self, views: Mapping[int, View]) -> View:
         """Read through ``views``: runs of a source in it become runs of its view."""
+        if len(self.runs) == 1:
+            source, start, length = self.runs[0].tolist()
+            return views[source][start : start + length] if source in views else self
         if not any(source in views for source in self.sources):
             return self
         parts = []
