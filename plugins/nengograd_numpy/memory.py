@@ -235,17 +235,18 @@ class Memory:
     def _copy(self, view: View, target: Ref, lines: Lines, fixed: bool) -> None:
         """Write the source that copies a view's runs, but for those that are there already."""
         pieces: list[tuple[int, int, Runs]] = []
+        end = 0  # of the last piece
         for source, start, length, place in _with_places(view):
             if self._is_there(source, start, length, target, place) and source != _ZERO:
                 continue
             is_fixed = source == _ZERO or self._program.arrays[source].is_fixed
             if is_fixed and not fixed:
                 continue
-            last = pieces[-1] if pieces else None
-            if last and last[0] == source and last[1] + _size(last[2]) == place:
-                last[2].append([source, start, length])
+            if pieces and pieces[-1][0] == source and end == place:
+                pieces[-1][2].append([source, start, length])
             else:
                 pieces.append((source, place, [[source, start, length]]))
+            end = place + length
         copies = sum(min(len(runs), 3) for _, _, runs in pieces)
         if copies > _MOST_COPIES and len(pieces) > 2:
             self._gather_jointly(pieces, target, lines)
