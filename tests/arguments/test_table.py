@@ -275,6 +275,7 @@ class Anywhere(dict):
                 "profile.comparison": {"old": None, "new": None},
                 "testing.check_neuron": {"neuron": nengo.LIF()},
                 "testing.check_process": {"process": nengo.Lowpass(0.1)},
+                "testing.check_source": {"process": nengo.processes.WhiteNoise()},
                 "testing.check_operator": {
                     "operator": nengo.builder.operator.Copy,
                     "make_network": lambda: net,

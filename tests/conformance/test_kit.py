@@ -548,8 +548,10 @@ class Counter(nengo.Process):
 @pytest.mark.parametrize(
     "process", [nengo.processes.WhiteSignal(1.0, 5), Counter()], ids=["asserts", "takes_any"]
 )
-def test_a_process_without_an_input_is_said_once_to_need_no_check(process):
-    with pytest.raises(ConformanceError, match=r"has no input: it needs no builder and no check"):
+def test_a_process_without_an_input_is_said_once_to_need_no_builder(process):
+    with pytest.raises(
+        ConformanceError, match=r"has no input: it needs no builder, .* check_source checks it"
+    ):
         check_process(process, backends=["numpy"])
     with pytest.raises(ConformanceError) as caught:
         check_process(process, backends=["numpy"])

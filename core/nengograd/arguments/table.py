@@ -334,6 +334,7 @@ TABLE: dict[str, dict[str, Rule]] = {
     "testing.usable_backends": {"plugins": rules.PLUGINS, "dtype": optional(rules.DTYPE)},
     "testing.check_neuron": {"neuron": rules.NEURONS_OR_FACTORY, **_CONFORMANCE},
     "testing.check_process": {"process": rules.PROCESS, **_CONFORMANCE},
+    "testing.check_source": {"process": rules.PROCESS, **_CONFORMANCE},
     "testing.check_operator": {
         "operator": rules.OPERATOR,
         "make_network": rules.FUNCTION,

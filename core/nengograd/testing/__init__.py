@@ -8,8 +8,8 @@ backend that is installed::
     class TestMyNeuron(NeuronConformance):
         neuron = MyNeuron()
 
-Without pytest, `check_neuron`, `check_process`, `check_operator`, `check_pass` and `check_backend`
-run the same checks, and raise one error that lists what has failed.
+Without pytest, `check_neuron`, `check_process`, `check_source`, `check_operator`, `check_pass`
+and `check_backend` run the same checks, and raise one error that lists what has failed.
 """
 
 from .backend import BackendConformance, check_backend
@@ -18,6 +18,7 @@ from .graph_pass import PassConformance, check_pass
 from .neuron import NeuronConformance, check_neuron
 from .operator import OperatorConformance, check_operator
 from .process import ProcessConformance, check_process
+from .source import SourceConformance, check_source
 
 __all__ = [
     "BackendConformance",
@@ -26,10 +27,12 @@ __all__ = [
     "OperatorConformance",
     "PassConformance",
     "ProcessConformance",
+    "SourceConformance",
     "check_backend",
     "check_neuron",
     "check_operator",
     "check_pass",
     "check_process",
+    "check_source",
     "usable_backends",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar
 from unittest import SkipTest
@@ -16,6 +15,7 @@ from ..arguments.table import check_arguments
 from ..program.explain import why_apart
 from ..program.program import Block, Program
 from .conformance import OTHER_DT, Conformance, ConformanceError, numbers, varied
+from .process_kinds import make_step, takes_no_input, takes_time_alone
 from .suites import make_suite, run_checks
 
 __all__ = ["ProcessConformance", "check_process"]
@@ -79,16 +79,16 @@ class ProcessConformance(Conformance):
             )
         shape = (self.size,)
         try:
-            step = _make_step(process, shape, shape)
+            step = make_step(process, shape, shape)
         except Exception as error:
-            if _has_no_input(process, shape):
-                raise _needs_no_check(process) from error
+            if takes_no_input(process, shape):
+                raise _needs_no_builder(process) from error
             raise ConformanceError(
                 f"{process!r} cannot turn {self.size} inputs into as many outputs "
                 f"({type(error).__name__}: {error})"
             ) from error
-        if _takes_time_alone(step):
-            raise _needs_no_check(process)
+        if takes_time_alone(step):
+            raise _needs_no_builder(process)
 
     def _probe(self, drive: Any, process: Any) -> Any:
         """A probe of what the process makes of the input."""
@@ -193,40 +193,10 @@ def _apart(program: Program, blocks: Sequence[Block], name: str) -> ConformanceE
     )
 
 
-def _make_step(process: Any, shape_in: tuple[int, ...], shape_out: tuple[int, ...]) -> Any:
-    state = process.make_state(shape_in, shape_out, _DT)
-    return process.make_step(shape_in, shape_out, _DT, np.random.RandomState(0), state)
-
-
-def _has_no_input(process: Any, shape: tuple[int, ...]) -> bool:
-    """Whether a process makes numbers of time alone."""
-    try:
-        return _takes_time_alone(_make_step(process, (0,), shape))
-    except Exception:
-        return False
-
-
-def _takes_time_alone(step: Any) -> bool:
-    """Whether a step is a function of time, and not of an input."""
-    try:
-        signature = inspect.signature(step)
-    except (TypeError, ValueError):
-        return False  # a function of C code does not always tell
-    return _takes(signature, 0.0) and not _takes(signature, 0.0, None)
-
-
-def _takes(signature: inspect.Signature, *arguments: Any) -> bool:
-    try:
-        signature.bind(*arguments)
-    except TypeError:
-        return False
-    return True
-
-
-def _needs_no_check(process: Any) -> ConformanceError:
+def _needs_no_builder(process: Any) -> ConformanceError:
     return ConformanceError(
-        f"{process!r} has no input: it needs no builder and no check. Its own code runs ahead of "
-        "the simulation"
+        f"{process!r} has no input: it needs no builder, since its own code runs ahead of the "
+        "simulation. check_source checks it"
     )
 
 
