@@ -58,6 +58,8 @@ class JaxBackend(Backend):
                 "processes cannot do together: choose a device of this process instead of "
                 f"device={options.device!r}, and each simulates all items by itself"
             )
+        initial = (array.initial for array in program.arrays.values())
+        placement.check_same("models", (x for x in initial if x is not None))
         most = max((array.size for array in program.arrays.values()), default=0)
         in_parallel = most * placement.items_of(options.n_items) > _MANY
         primitives = JaxPrimitives(options.dtype, placement, in_parallel)

@@ -49,12 +49,12 @@ class State(NamedTuple):
     ----------
     arrays : tuple of array
         In order of their ids.
-    has_nan : bool or bool array
-        Whether one of them has a NaN.
+    has_nan : bool, bool array or None
+        Whether one of them has a NaN; None if nobody has looked.
     """
 
     arrays: tuple[Any, ...]
-    has_nan: Any
+    has_nan: Any = None
 
 
 class XlaExecutable(Executable):
@@ -98,8 +98,6 @@ class XlaExecutable(Executable):
                 for a in program.by_role("parameter")
             }
             self.one = primitives.array(np.ones((), np.int32))
-        initial = [a.initial for a in program.arrays.values() if a.initial is not None]
-        primitives.check_same("models", initial)
         self.state_ids = [a.id for a in program.by_role("state")]
         self.input_id = next((a.id for a in program.by_role("input")), None)
         self.input_size = sum(a.size for a in program.by_role("input"))
@@ -220,10 +218,8 @@ class XlaExecutable(Executable):
 
     def make_state(self, arrays: Mapping[int, NDArray[Any]]) -> State:
         """Make a state of arrays such as `read` returns."""
-        given = [np.asarray(arrays[i]) for i in self.state_ids]
         with self.primitives.context():
-            made = tuple(self._array(x, 0) for x in given)
-        return State(made, any(map(has_nan, given)))
+            return State(tuple(self._array(arrays[i], 0) for i in self.state_ids))
 
     def read(self, state: State) -> Mapping[int, NDArray[Any]]:
         """The state arrays."""
@@ -233,6 +229,8 @@ class XlaExecutable(Executable):
     def has_nan(self, state: State) -> bool:
         """Whether a state has a NaN."""
         found = state.has_nan
+        if found is None:
+            return any(map(has_nan, self.read(state).values()))
         # bool() of an array of JAX's takes ten times as long as NumPy's view of it.
         return found if isinstance(found, bool) else bool(np.asarray(found))
 

@@ -142,3 +142,13 @@ def test_two_runners_of_one_executable_do_not_disturb_each_other(make_sim: Calla
         data = np.concatenate([piece.outputs[0] for piece in pieces])
         np.testing.assert_allclose(data, expected(10), rtol=0, atol=1e-12)
     assert sim.n_steps == 0
+
+
+@pytest.mark.parametrize("has_one", [False, True])
+def test_a_state_that_was_made_says_whether_it_has_a_nan(make_sim: Callable, has_one: bool) -> None:
+    sim = make_sim(network())
+    executable, options = sim._runner.executable, sim.options
+    arrays = sim.program.initial_state(options.dtype, options.batch)
+    if has_one:
+        max(arrays.values(), key=np.size)[..., -1] = np.nan
+    assert executable.has_nan(executable.make_state(arrays)) == has_one
