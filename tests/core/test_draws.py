@@ -13,7 +13,7 @@ from nengo.exceptions import BuildError
 
 import nengograd
 from nengograd import hookimpl
-from nengograd.plugin import NeuronBuilder
+from nengograd.plugin import NeuronBuilder, why_not_callable
 
 
 class Noisy(nengo.RectifiedLinear):
@@ -140,6 +140,22 @@ def test_a_draw_that_cannot_be_called_is_told_with_the_cure(draw: Any, words: li
         run(draw)
     for word in [*words, "Draws, the builder of Noisy (plugin 'Plugin #0'"]:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("draw", "reason"),
+    [
+        (None, None),
+        (staticmethod(lambda rng, n: rng.normal(size=n)), None),
+        (np.zeros(20), "a function draw(rng, n) is needed"),
+        (lambda rng, n: rng.normal(size=n), "write @staticmethod above def draw(rng, n)"),
+    ],
+    ids=["none", "right", "array", "no-staticmethod"],
+)
+def test_an_author_can_ask_why_a_draw_cannot_be_called(draw: Any, reason: str | None) -> None:
+    builder = type("Draws", (NoisyBuilder,), {"draw": draw})()
+    found = why_not_callable(builder)
+    assert found is None if reason is None else reason in str(found)
 
 
 def fixed(rng: Any, n: int) -> Any:

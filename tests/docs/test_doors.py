@@ -43,13 +43,6 @@ OWN_EXCEPTIONS = {
     ("nengograd.builtin.operators", "SparseDotBuilder"),
     ("nengograd.builtin.operators", "TotalBuilder"),
     ("nengograd.builtin.operators", "merged_params"),
-    # The kit says what a simulator and `nengograd explain` say, in the same words.
-    ("nengograd.plugin.host", "why_on_host"),
-    ("nengograd.plugin.results", "checked_rate"),
-    ("nengograd.plugin.results", "output_and_states"),
-    ("nengograd.plugin.signatures", "cannot_be_called"),
-    ("nengograd.plugin.signatures", "wrong_method"),
-    ("nengograd.program.explain", "why_apart"),
 }
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..program.explain import why_apart as why_apart
     from ..program.files import load_program as load_program
     from ..program.files import save_program as save_program
     from ..program.loops import Component as Component
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from .executable import Options as Options
     from .executable import PartialRun as PartialRun
     from .hookspecs import hookimpl as hookimpl
+    from .host import why_on_host as why_on_host
     from .manager import PluginManager as PluginManager
     from .manager import get_manager as get_manager
     from .manager import get_registry as get_registry
@@ -83,6 +85,9 @@ if TYPE_CHECKING:
     from .promotion import Promotion as Promotion
     from .registry import Implementation as Implementation
     from .registry import Registry as Registry
+    from .results import checked_rate as checked_rate
+    from .results import output_and_states as output_and_states
+    from .signatures import why_not_callable as why_not_callable
     from .tensor_function import TensorFunction as TensorFunction
     from .tensor_function import as_bytes as as_bytes
     from .tensor_function import from_bytes as from_bytes
@@ -111,6 +116,7 @@ _HOMES = {
     "nengograd.plugin.costs": ("Costs", "Work"),
     "nengograd.plugin.executable": ("Executable", "Host", "Options", "PartialRun"),
     "nengograd.plugin.hookspecs": ("hookimpl",),
+    "nengograd.plugin.host": ("why_on_host",),
     "nengograd.plugin.manager": (
         "PluginManager", "get_manager", "get_registry", "make_registry",
     ),
@@ -123,10 +129,13 @@ _HOMES = {
     "nengograd.plugin.process_group": ("ProcessGroup",),
     "nengograd.plugin.promotion": ("PROMOTION", "PYTHON_NUMBERS", "Promotion"),
     "nengograd.plugin.registry": ("Implementation", "Registry"),
+    "nengograd.plugin.results": ("checked_rate", "output_and_states"),
+    "nengograd.plugin.signatures": ("why_not_callable",),
     "nengograd.plugin.tensor_function": ("TensorFunction", "as_bytes", "from_bytes", "is_real"),
     "nengograd.plugin.trainer": (
         "BatchSpec", "FitOptions", "LossTerm", "OptimizerState", "StepResult", "Trainer",
     ),
+    "nengograd.program.explain": ("why_apart",),
     "nengograd.program.files": ("load_program", "save_program"),
     "nengograd.program.loops": ("Component", "components"),
     "nengograd.program.nan": ("has_nan", "what_is_not_finite"),

@@ -27,9 +27,14 @@ def why_on_host(op: Any, registry: Registry) -> tuple[str, str]:
     Parameters
     ----------
     op : nengo.builder.Operator
-        One that does.
+        One that does, such as ``block.ops[0].operator`` of one of the ``host_blocks`` of a program.
     registry : Registry
-        The builders there are.
+        The builders that a backend has, such as `get_registry` returns.
+
+    Returns
+    -------
+    reason, cure : str
+        Without a full stop, as parts of a message.
     """
     kind, hook = kind_and_hook(op)
     what = kind.__name__

@@ -11,7 +11,7 @@ from nengo.exceptions import BuildError, NengoException
 from ..program.program import Block, Program, Served
 from .builders import Context, NeuronBuilder, OperatorBuilder, ProcessBuilder
 from .executable import Options
-from .signatures import wrong_method
+from .signatures import why_not_callable
 from .stand_ins import replaced_builder, stand_in
 
 __all__ = ["Implementation", "Registry", "Rule", "failed"]
@@ -269,6 +269,6 @@ def _alike(one: Any, other: Any, names: Iterable[str]) -> bool:
 
 def failed(who: str, error: Exception, builder: object) -> BuildError:
     """The error that says what has failed, and what a method of a builder is called with."""
-    advice = wrong_method(builder) if isinstance(error, TypeError) else None
+    advice = why_not_callable(builder) if isinstance(error, TypeError) else None
     text = f"{who} failed: {type(error).__name__}: {error}"
     return BuildError(f"{text}\n{advice}" if advice else text)

@@ -13,18 +13,28 @@ __all__ = ["checked_rate", "key_and_params", "output_and_states"]
 def output_and_states(
     builder: object, result: Any, names: Sequence[str], method: str = "step"
 ) -> tuple[Any, Mapping[str, Any]]:
-    """The output and the states that a step has returned.
+    """The output and the states that a step has returned, if it has returned both.
+
+    For who calls the step of builders of neurons or processes, such as an operator builder for
+    one backend.
 
     Parameters
     ----------
     builder : object
-        Whose step it is.
+        The builder whose step it is.
     result : object
         What it returned.
     names : sequence of str
         Those of the states.
     method : str
-        Its name.
+        The name of the method that has returned it.
+
+    Returns
+    -------
+    output : (..., n) array
+        As it was returned.
+    states : mapping
+        What each state is after the step, by name.
 
     Raises
     ------
@@ -43,16 +53,21 @@ def output_and_states(
 
 
 def checked_rate(builder: object, rate: Any, current: Any) -> Any:
-    """A rate as it is.
+    """The rate that a builder of neurons has returned, if it is an array for its current.
 
     Parameters
     ----------
     builder : object
-        Whose rate it is.
+        The builder whose ``rate`` or ``rate_step`` it is.
     rate : object
-        What its ``rate`` returned.
+        What that has returned.
     current : (..., n) array
-        What it was given.
+        The input currents that it was given.
+
+    Returns
+    -------
+    rate : (..., n) array
+        As it was returned.
 
     Raises
     ------

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
 
-__all__ = ["cannot_be_called", "wrong_method"]
+__all__ = ["cannot_be_called", "why_not_callable"]
 
 _BASES = (NeuronBuilder, ProcessBuilder, OperatorBuilder)
 
 
-def wrong_method(builder: object) -> str | None:
-    """What is wrong with the arguments that a builder's methods take; None if nothing is.
+def why_not_callable(builder: object) -> str | None:
+    """Why a method of a builder cannot be called with the arguments that nengograd gives it.
 
     Parameters
     ----------
-    builder : object
-        Its methods are called with the arguments of those of its base class.
+    builder : NeuronBuilder, ProcessBuilder or OperatorBuilder
+        Its methods are called with the arguments of those of its base class, by position; ``draw``
+        of a builder of neurons, which may be None, as ``draw(rng, n)``.
+
+    Returns
+    -------
+    reason : str or None
+        A sentence that names the method and says what would be right; None if all can be called.
     """
     base = next((base for base in _BASES if isinstance(builder, base)), None)
-    for name, declared in vars(base).items() if base is not None else ():
-        if name.startswith("_") or not inspect.isfunction(declared):
-            continue
+    for name, names in _methods(base):
         given = getattr(builder, name)
-        names = list(inspect.signature(declared).parameters)[1:]
+        if name == "draw" and given is None:
+            continue
         of = f"{name} of {type(builder).__name__}"
         if not callable(given):
             return f"{of} is {given!r}; a function {_call(name, names)} is needed."
@@ -34,6 +39,15 @@ def wrong_method(builder: object) -> str | None:
         if wrong is not None:
             return f"{of} {wrong}."
     return None
+
+
+def _methods(base: type | None) -> Iterator[tuple[str, Sequence[str]]]:
+    """What nengograd calls of builders with this base class, with the names of the arguments."""
+    if base is NeuronBuilder:
+        yield "draw", ("rng", "n")
+    for name, declared in vars(base).items() if base is not None else ():
+        if not name.startswith("_") and inspect.isfunction(declared):
+            yield name, list(inspect.signature(declared).parameters)[1:]
 
 
 def cannot_be_called(function: Callable[..., Any], name: str, names: Sequence[str]) -> str | None:

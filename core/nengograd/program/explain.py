@@ -74,7 +74,15 @@ def _reasons(program: Program) -> list[str]:
 
 
 def why_apart(program: Program, first: Block, second: Block) -> str:
-    """The reason why two blocks of a kind are not one."""
+    """Why two blocks of a kind are not one, as the end of a sentence that begins "since".
+
+    Parameters
+    ----------
+    program : Program
+        It has both blocks.
+    first, second : Block
+        Blocks of equal ``kind``, the one that runs earlier first.
+    """
     if first.host != second.host:
         return "one runs on the host, because there is no builder for it that takes it"
     if first.host:

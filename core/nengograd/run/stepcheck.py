@@ -8,7 +8,7 @@ from typing import Any
 from nengo.exceptions import BuildError, NengoException
 
 from ..plugin.builders import Context, NeuronBuilder, ProcessBuilder, Step
-from ..plugin.signatures import wrong_method
+from ..plugin.signatures import why_not_callable
 from ..plugin.stand_ins import replaced_builder
 from ..program.program import Block
 
@@ -23,7 +23,7 @@ def _advice(error: Exception, builder: Any, states: Sequence[str]) -> str:
     """What would be right, for what went wrong on the arrays of some backend; "" for nothing."""
     text = str(error)
     if isinstance(error, TypeError):
-        wrong = wrong_method(builder)
+        wrong = why_not_callable(builder)
         if wrong is not None:
             return wrong
         if isinstance(builder, ProcessBuilder) and "'list'" in text:

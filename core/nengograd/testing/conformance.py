@@ -22,8 +22,8 @@ from ..plugin import (
     get_registry,
     make_registry,
     numpy_namespace,
+    why_on_host,
 )
-from ..plugin.host import why_on_host
 from ..simulator.simulator import Simulator
 from .strict import strict_namespace, wrapped
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from ..arguments.table import check_arguments
 from ..config import configure_settings
-from ..plugin import numpy_namespace
-from ..program.explain import why_apart
+from ..plugin import numpy_namespace, why_apart
 from ..surrogates import SURROGATES
 from .conformance import OTHER_DT, ConformanceError, assert_same, numbers, varied, with_arrays
 from .neuron_steps import DT, NeuronSteps

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plugin.signatures import cannot_be_called
 from .conformance import ConformanceError
 from .neuron_subject import NeuronSubject
 
@@ -61,9 +60,6 @@ class NeuronDraws(NeuronSubject):
     def _draw(self, builder: Any, rng: np.random.RandomState, n: int) -> NDArray[Any]:
         """The numbers of one step, ``(n,)``."""
         name = f"draw of {type(builder).__name__}"
-        wrong = cannot_be_called(builder.draw, "draw", ("rng", "n"))
-        if wrong is not None:
-            raise ConformanceError(f"{name} {wrong}")
         drawn = np.asarray(builder.draw(rng, n))
         if drawn.shape != (n,):
             raise ConformanceError(

@@ -10,8 +10,7 @@ from unittest import SkipTest
 
 import numpy as np
 
-from ..plugin import make_namespace, numpy_namespace
-from ..plugin.results import checked_rate, output_and_states
+from ..plugin import checked_rate, make_namespace, numpy_namespace, output_and_states
 from .conformance import ConformanceError
 from .neuron_draws import NeuronDraws
 from .strict import StrictArray, strict_namespace, wrapped

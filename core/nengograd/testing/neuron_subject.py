@@ -11,8 +11,7 @@ import nengo
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plugin import get_registry
-from ..plugin.signatures import wrong_method
+from ..plugin import get_registry, why_not_callable
 from .conformance import (
     Conformance,
     ConformanceError,
@@ -92,7 +91,7 @@ class NeuronSubject(Conformance):
                 f"no plugin has a builder of {type(self._neuron).__name__} through "
                 "nengograd_neurons; is the distribution installed, or given as plugins?"
             )
-        wrong = wrong_method(builder)
+        wrong = why_not_callable(builder)
         if wrong is not None:
             raise ConformanceError(wrong)
         return builder

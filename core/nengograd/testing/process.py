@@ -12,8 +12,7 @@ from nengo.builder.processes import SimProcess
 from numpy.typing import NDArray
 
 from ..arguments.table import check_arguments
-from ..program.explain import why_apart
-from ..program.program import Block, Program
+from ..plugin import Block, Program, why_apart
 from .conformance import OTHER_DT, Conformance, ConformanceError, numbers, varied
 from .process_kinds import make_step, takes_no_input, takes_time_alone
 from .suites import make_suite, run_checks
