@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import jax
 from nengo.exceptions import ValidationError
+
+from nengograd_xla.devices import full_name
 
 __all__ = ["device_names", "find_devices"]
 
@@ -31,7 +32,8 @@ def find_devices(device: str | tuple[str, ...] | None) -> list[Any]:
     if device == "all":
         return list(jax.devices())
     names = (device,) if isinstance(device, str) else device
-    found = [_find(name) for name in names]
+    devices = _devices()
+    found = [devices[full_name(name, devices)] for name in names]
     if len(set(found)) < len(found):
         raise ValidationError(f"{list(names)} names a device twice", attr="device")
     if len({each.platform for each in found}) > 1:
@@ -40,17 +42,6 @@ def find_devices(device: str | tuple[str, ...] | None) -> list[Any]:
             attr="device",
         )
     return found
-
-
-def _find(name: str) -> Any:
-    match = re.fullmatch(r"/?([a-z]+)(?::(\d+))?", name.lower().replace("device:", ""))
-    devices = _devices()
-    wanted = f"/{match[1]}:{match[2] or 0}" if match else name
-    if wanted not in devices:
-        raise ValidationError(
-            f"There is no device {name!r}; there are {list(devices)}", attr="device"
-        )
-    return devices[wanted]
 
 
 def _devices() -> dict[str, Any]:

@@ -7,15 +7,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import keras
-from nengo.exceptions import BuildError, ValidationError
+from nengo.exceptions import BuildError
 from numpy.typing import NDArray
 
-from nengograd_xla.keras_copies import NO_COPY, apart, copied, follow_flags, fresh
-from nengograd_xla.keras_layers import is_float, stateless_call, variables_of
+from nengograd_xla.built_layer import BuiltLayer
+from nengograd_xla.keras_layers import stateless_call, variables_of
 from nengograd_xla.keras_process import check_keras
 
-from .layers import Layer, as_array
+from .layers import Layer
 
 __all__ = ["KerasLayer"]
 
@@ -23,45 +22,18 @@ __all__ = ["KerasLayer"]
 class KerasLayer(Layer):
     """A Keras layer or model."""
 
-    def __init__(self, layer: Any, shape_in: tuple[int, ...] | None):
+    def __init__(self, layer: Any, shape_in: tuple[int, ...]):
         check_keras("jax")
-        self._layer = layer
-        self._shape_in = () if shape_in is None else shape_in
-        self._copies: dict[str, Any] = {}
-        self.name = layer.name
-        # Variables that are there before the layer is built are the user's, values included.
-        given = {id(v) for v in variables_of(layer)[0]}
-        if shape_in is not None:
-            self._build()
-        variables, _ = variables_of(layer)
-        self._is_new = [id(v) not in given for v in variables]
-        self.names = tuple(v.name for v in variables)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_copies": {}}
-
-    def _build(self) -> None:
-        try:
-            self._layer(keras.KerasTensor((1, *self._shape_in), dtype=self._layer.compute_dtype))
-        except Exception as error:
-            raise ValidationError(
-                f"{self.name} cannot be called with an input of shape {self._shape_in} per item: "
-                f"{type(error).__name__}: {error}",
-                attr="shape_in",
-            ) from error
+        self._built = BuiltLayer(layer, shape_in)
+        self.name, self.names = layer.name, self._built.names
 
     def trainable(self) -> list[bool]:
         """Whether training may change each variable, as the layer says now."""
-        variables, _ = variables_of(self._layer)
-        return [bool(v.trainable and self._layer.trainable and is_float(v)) for v in variables]
+        return self._built.trainable()
 
     def values(self, seed: int) -> list[NDArray[Any]]:
         """Values of the variables; those that were not there before the node follow the seed."""
-        own, _ = variables_of(self._layer)
-        shape = (1, *self._shape_in)
-        other = variables_of(fresh(self._layer, shape, seed))[0] if any(self._is_new) else own
-        pairs = zip(own, other, self._is_new, strict=True)
-        return [as_array((b if new else a).value) for a, b, new in pairs]
+        return self._built.values(seed)
 
     def call(
         self, values: Sequence[Any], x: Any, key: Any, training: bool
@@ -72,7 +44,7 @@ class KerasLayer(Layer):
                 f"{self.name} is a layer of Keras, which on JAX rounds all it computes to float32: "
                 "give the simulator dtype='float32' (gradients are checked in float64)"
             )
-        layer = self._computing(x.dtype.name)
+        layer = self._built.computing(x.dtype.name)
         variables, generators = variables_of(layer)
         given = [(v, x) for v, x in zip(variables, values, strict=True)]
         for number, variable in enumerate(generators):
@@ -84,22 +56,6 @@ class KerasLayer(Layer):
             given.append((variable, state))
         y, _, after = stateless_call(layer, given, x, training)
         return y, after[: len(variables)]
-
-    def _computing(self, dtype: str) -> Any:
-        if self._layer.compute_dtype == dtype:
-            return self._layer
-        if dtype not in self._copies:
-            shape = (1, *self._shape_in)
-            try:
-                self._copies[dtype] = apart(lambda: copied(self._layer, dtype, shape))
-            except NO_COPY as error:
-                raise BuildError(
-                    f"{self.name} computes in {self._layer.compute_dtype}; to run it in {dtype} "
-                    "Keras has to make another one from its configuration: "
-                    f"{type(error).__name__}: {error}"
-                ) from error
-        follow_flags(self._layer, self._copies[dtype])
-        return self._copies[dtype]
 
     def how_to_freeze(self) -> str:
         """What a user of Keras does to keep variables from changing in training."""

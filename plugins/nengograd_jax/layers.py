@@ -13,7 +13,13 @@ import numpy as np
 from nengo.exceptions import BuildError, ValidationError
 from numpy.typing import NDArray
 
-from nengograd_xla.tensor_functions import Shape, item_shape, unique_names
+from nengograd_xla.layer_variables import (
+    cannot_be_called,
+    changes_in_training,
+    checked_shape,
+    layer_names,
+)
+from nengograd_xla.tensor_functions import Shape, item_shape
 
 from .precision import precision
 from .tensor_functions import Function, PlainFunction, check_precision, spec_of, tensor_key
@@ -91,17 +97,9 @@ class LayerFunction(Function):
     """
 
     def __init__(self, layer: Layer, shape_in: Shape, pass_time: bool):
-        if shape_in is None:
-            raise ValidationError(
-                f"a layer needs an input: give shape_in for {layer.name}", attr="shape_in"
-            )
-        if pass_time:
-            raise ValidationError(
-                f"{layer.name} is a layer and takes no time: give pass_time=False",
-                attr="pass_time",
-            )
+        shape = checked_shape(layer.name, shape_in, pass_time)
         self._layer = layer
-        self._shape_in = shape_in
+        self._shape_in = shape
         self._draws: dict[bool, bool] = {}
         values = layer.values(0)
         self._check(values)
@@ -109,18 +107,9 @@ class LayerFunction(Function):
         try:
             output, changed = self._trace(training=False)
         except Exception as error:
-            raise ValidationError(
-                f"{layer.name} cannot be called with an input of shape {shape_in} per item: "
-                f"{type(error).__name__}: {error}",
-                attr="shape_in",
-            ) from error
+            raise cannot_be_called(layer.name, shape, error) from error
         self.shape_out = item_shape(output, layer.name)
-        pairs = list(zip(layer.names, changed, strict=True))
-        names = iter(unique_names([name for name, c in pairs if not c]))
-        kept = iter(unique_names([name for name, c in pairs if c]))
-        self._names = tuple(f"state.{next(kept)}" if c else next(names) for c in changed)
-        self.names = tuple(n for n, c in zip(self._names, changed, strict=True) if not c)
-        self.states = tuple(n for n, c in zip(self._names, changed, strict=True) if c)
+        self._names, self.names, self.states = layer_names(layer.names, changed)
         self.dtypes = {n: v.dtype for n, v in zip(self._names, values, strict=True)}
         self.shapes = {n: v.shape for n, v in zip(self._names, values, strict=True)}
 
@@ -182,12 +171,7 @@ class LayerFunction(Function):
             ) from error
         for variable, has_changed in zip(self._names, changed, strict=True):
             if has_changed and variable not in self.states:
-                raise BuildError(
-                    f"{variable} changes while {name} is trained, other than by gradients, and "
-                    "not while the network runs. Statistics over minibatches have no meaning "
-                    f"within a simulation: {cure}, before the simulator is made, to train with "
-                    "the statistics that it has."
-                )
+                raise changes_in_training(variable, name, cure)
 
     def initial(self, seed: int) -> dict[str, NDArray[Any]]:
         """Values of the variables."""
@@ -233,13 +217,13 @@ def tensor_function(function: Callable[..., Any], shape_in: Shape, pass_time: bo
     nengo.exceptions.ValidationError
         If it cannot be called with such arrays.
     """
-    layer = _layer(function, shape_in)
+    layer = _layer(function, shape_in, pass_time)
     if layer is None:
         return PlainFunction(function, shape_in, pass_time)
     return LayerFunction(layer, shape_in, pass_time)
 
 
-def _layer(function: Any, shape_in: Shape) -> Layer | None:
+def _layer(function: Any, shape_in: Shape, pass_time: bool) -> Layer | None:
     """The layer that a user has given, if it is one of a library that has been imported."""
     modules = sys.modules
     if "equinox" in modules and isinstance(function, modules["equinox"].Module):
@@ -253,7 +237,8 @@ def _layer(function: Any, shape_in: Shape) -> Layer | None:
     if "keras" in modules and isinstance(function, modules["keras"].layers.Layer):
         from .keras_functions import KerasLayer
 
-        return KerasLayer(function, shape_in)
+        # It has no variables before it is built for an input.
+        return KerasLayer(function, checked_shape(function.name, shape_in, pass_time))
     return None
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from typing import Any
 
-from nengo.exceptions import ValidationError
+from nengograd_xla.devices import full_name
 
 from .library import tf
 
@@ -30,15 +29,7 @@ def find_device(name: str | None) -> str | None:
     nengo.exceptions.ValidationError
         If it is not there; the message lists what is.
     """
-    if name is None:
-        return None
-    short = str(name).lower().replace("device:", "")
-    match = re.fullmatch(r"/?(cpu|gpu)(?::(\d+))?", short.rsplit("/", 1)[-1])
-    wanted = f"/{match[1]}:{match[2] or 0}" if match else short
-    names = device_names()
-    if wanted not in names:
-        raise ValidationError(f"There is no device {name!r}; there are {names}", attr="device")
-    return wanted
+    return None if name is None else full_name(name, device_names())
 
 
 def on_device(name: str | None) -> contextlib.AbstractContextManager[Any]:

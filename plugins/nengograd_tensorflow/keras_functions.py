@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-from nengo.exceptions import BuildError, ValidationError
 from numpy.typing import NDArray
 
-from nengograd_xla.keras_copies import NO_COPY, apart, copied, follow_flags, fresh
-from nengograd_xla.keras_layers import is_float, stateless_call, variables_of
-from nengograd_xla.tensor_functions import Shape, item_shape, unique_names
+from nengograd_xla.built_layer import BuiltLayer
+from nengograd_xla.keras_copies import NO_COPY, apart, copied
+from nengograd_xla.keras_layers import stateless_call, variables_of
+from nengograd_xla.layer_variables import changes_in_training, checked_shape, layer_names
+from nengograd_xla.tensor_functions import Shape
 
 from .graph_functions import concrete_function, graph_function
 from .graphs import check_graph
@@ -30,82 +30,39 @@ class KerasFunction(Function):
     """
 
     def __init__(self, layer: Any, shape_in: Shape, pass_time: bool):
-        if shape_in is None:
-            raise ValidationError(
-                f"a layer needs an input: give shape_in for {layer.name}", attr="shape_in"
-            )
-        if pass_time:
-            raise ValidationError(
-                f"{layer.name} is a layer and takes no time: give pass_time=False",
-                attr="pass_time",
-            )
-        self._layer = layer
-        self._shape_in = shape_in
-        self._copies: dict[tuple[str, int], Any] = {}
+        self._built = BuiltLayer(layer, checked_shape(layer.name, shape_in, pass_time))
         self._is_checked = False
-        # Variables that are there before the layer is built are the user's, values included.
-        given = {id(v) for v in variables_of(layer)[0]}
-        try:
-            out = layer(tf.keras.KerasTensor((1, *shape_in), dtype=layer.compute_dtype))
-        except Exception as error:
-            raise ValidationError(
-                f"{layer.name} cannot be called with an input of shape {shape_in} per item: "
-                f"{type(error).__name__}: {error}",
-                attr="shape_in",
-            ) from error
-        self.shape_out = item_shape(out, layer.name)
-        variables, _ = variables_of(layer)
-        self._is_new = [id(v) not in given for v in variables]
+        self.shape_out = self._built.shape_out
         changed, self._draws = self._trace(training=False)
-        names = iter(
-            unique_names([v.name for v, c in zip(variables, changed, strict=True) if not c])
-        )
-        kept = iter(unique_names([v.name for v, c in zip(variables, changed, strict=True) if c]))
-        self._names = tuple(f"state.{next(kept)}" if c else next(names) for c in changed)
-        self.names = tuple(n for n, c in zip(self._names, changed, strict=True) if not c)
-        self.states = tuple(n for n, c in zip(self._names, changed, strict=True) if c)
+        self._names, self.names, self.states = layer_names(self._built.names, changed)
+        variables, _ = variables_of(layer)
         self._by_batch = bool(self.states) and self._has_batch_axes(variables)
         self.dtypes, self.shapes = {}, {}
-        for name, variable in zip(self._names, variables, strict=True):
-            shape = tuple(variable.shape)
+        for name, value in zip(self._names, self._built.values(), strict=True):
+            shape = value.shape
             is_row = name in self.states and self._by_batch
             self.shapes[name] = shape[1:] if is_row else shape
-            self.dtypes[name] = _as_array(variable).dtype
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_copies": {}}
+            self.dtypes[name] = value.dtype
 
     @property
     def trainable(self) -> frozenset[str]:
         """Names of the weights that training may change, as the layer says now."""
-        variables, _ = variables_of(self._layer)
-        return frozenset(
-            name
-            for name, v in zip(self._names, variables, strict=True)
-            if name in self.names and v.trainable and self._layer.trainable and is_float(v)
-        )
+        pairs = zip(self._names, self._built.trainable(), strict=True)
+        return frozenset(name for name, free in pairs if free and name in self.names)
 
     def is_random(self, training: bool) -> bool:
         """Whether one of the layer's generators draws."""
-        return len(variables_of(self._layer)[1]) > 0 if training else self._draws
+        return len(variables_of(self._built.layer)[1]) > 0 if training else self._draws
 
     def initial(self, seed: int) -> dict[str, NDArray[Any]]:
         """Values of the variables; those that were not there before the node follow the seed."""
-        own, _ = variables_of(self._layer)
-        fresh = variables_of(self._fresh(seed))[0] if any(self._is_new) else own
-        values = {}
-        for name, a, b, new in zip(self._names, own, fresh, self._is_new, strict=True):
-            values[name] = _as_array(b if new else a).reshape(self.shapes[name])
-        return values
-
-    def _fresh(self, seed: int) -> Any:
-        """The layer with weights drawn from a seed."""
-        return fresh(self._layer, (1, *self._shape_in), seed)
+        pairs = zip(self._names, self._built.values(seed), strict=True)
+        return {name: value.reshape(self.shapes[name]) for name, value in pairs}
 
     def _has_batch_axes(self, variables: Sequence[Any]) -> bool:
         """Whether the first axis of all states is that of the minibatch."""
         try:
-            other = copied(self._layer, None, (2, *self._shape_in), carry=False)
+            other = copied(self._built.layer, None, (2, *self._built.shape_in), carry=False)
         except NO_COPY:
             return False
         pairs = zip(self._names, variables, variables_of(other)[0], strict=True)
@@ -114,25 +71,6 @@ class KerasFunction(Function):
             for name, a, b in pairs
             if name in self.states
         )
-
-    def _computing(self, dtype: str, rows: int) -> Any:
-        """The layer, computing in a dtype, for a number of items if that matters."""
-        if self._layer.compute_dtype == dtype and rows == 1:
-            return self._layer
-        key = dtype, rows
-        if key not in self._copies:
-            try:
-                shape = (rows, *self._shape_in)
-                layer = apart(lambda: copied(self._layer, dtype, shape))
-            except NO_COPY as error:
-                raise BuildError(
-                    f"{self._layer.name} computes in {self._layer.compute_dtype}; to run it in "
-                    f"{dtype}, in which gradients are checked, too, Keras has to make another "
-                    f"one from its configuration: {type(error).__name__}: {error}"
-                ) from error
-            self._copies[key] = layer
-        follow_flags(self._layer, self._copies[key])
-        return self._copies[key]
 
     def call(
         self,
@@ -150,7 +88,7 @@ class KerasFunction(Function):
         rows = x.shape[0]
         if self.states and rows > 1 and not self._by_batch:
             return self._call_one_by_one(weights, states, x, key, training)
-        layer = self._computing(x.dtype.name, rows if self._by_batch else 1)
+        layer = self._built.computing(x.dtype.name, rows if self._by_batch else 1)
         shapes = {n: v.shape for n, v in zip(self._names, variables_of(layer)[0], strict=True)}
         given = dict(zip(self.names, weights, strict=True))
         for name, state in zip(self.states, states, strict=True):
@@ -195,12 +133,8 @@ class KerasFunction(Function):
         if training:
             for name, v, old, new in zip(self._names, variables, before, after, strict=False):
                 if new is not old and name not in self.states:
-                    raise BuildError(
-                        f"{v.path} changes while {layer.name} is trained, other than by "
-                        "gradients, and not while the network runs. Statistics over minibatches "
-                        "have no meaning within a simulation: set trainable=False on that layer, "
-                        "before the simulator is made, to train with the statistics that it has."
-                    )
+                    cure = "set trainable=False on that layer"
+                    raise changes_in_training(v.path, layer.name, cure)
         return y, after[: len(variables)]
 
     def _trace(self, training: bool) -> tuple[list[bool], bool]:
@@ -213,7 +147,7 @@ class KerasFunction(Function):
         draws : bool
             Whether a call draws random numbers.
         """
-        layer = self._layer
+        layer = self._built.layer
         variables, keys = variables_of(layer)
         found: list[Any] = []
 
@@ -223,7 +157,7 @@ class KerasFunction(Function):
             found[:] = [new is not old for new, old in zip(after, before, strict=True)]
             return y, after
 
-        specs = [tf.TensorSpec((1, *self._shape_in), layer.compute_dtype)]
+        specs = [tf.TensorSpec((1, *self._built.shape_in), layer.compute_dtype)]
         specs += [tf.TensorSpec(v.shape, v.dtype) for v in (*variables, *keys)]
         traced = concrete_function(graph_function(run), specs)
         check_graph(traced.graph, layer.name, is_layer=True)
@@ -231,13 +165,13 @@ class KerasFunction(Function):
         return found[:n], any(found[n:])
 
     def _specs(self) -> list[Any]:
-        variables, _ = variables_of(self._layer)
-        specs = [tf.TensorSpec((1, *self._shape_in), self._layer.compute_dtype)]
+        variables, _ = variables_of(self._built.layer)
+        specs = [tf.TensorSpec((1, *self._built.shape_in), self._built.layer.compute_dtype)]
         return specs + [tf.TensorSpec(v.shape, v.dtype) for v in variables]
 
     def _for_one(self, *tensors: Any) -> Any:
         x, *values = tensors
-        return self._call(self._layer, values, x, None, training=False)
+        return self._call(self._built.layer, values, x, None, training=False)
 
 
 _DRAWS = 1000
@@ -266,9 +200,3 @@ def _without_cudnn(layer: Any) -> Iterator[None]:
     finally:
         for part, used in zip(parts, before, strict=True):
             part.use_cudnn = used
-
-
-def _as_array(variable: Any) -> NDArray[Any]:
-    array = np.asarray(variable.numpy())
-    is_native = not is_float(variable) or array.dtype in (np.float32, np.float64)
-    return array if is_native else array.astype(np.float32)

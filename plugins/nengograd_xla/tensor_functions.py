@@ -131,14 +131,6 @@ def item_shape(output: Any, name: str) -> tuple[int, ...]:
     return tuple(int(n) for n in shape[1:])
 
 
-def takes_seed(function: Callable[..., Any]) -> bool:
-    """Whether a function has a parameter ``seed``, and so draws random numbers."""
-    try:
-        return "seed" in inspect.signature(function).parameters
-    except (TypeError, ValueError):  # some functions written in C have no signature
-        return False
-
-
 def unique_names(names: list[str]) -> list[str]:
     """Names of variables, the same in every process: Keras numbers layers as they are made."""
     return names if len(set(names)) == len(names) else [f"{i}.{n}" for i, n in enumerate(names)]
