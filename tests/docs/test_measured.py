@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,24 @@ def test_choosing_a_backend_quotes_what_was_measured(results: str, keys: tuple[s
             peaks = known["memory (MB): tensorflow, jax, NengoDL, PyTorch"].split(", ")
             first = [peak.split()[0] for peak in peaks[:2]]
             assert [row[f"memory of {name}"] for name in names] == first, row
+
+
+@pytest.mark.parametrize(
+    ("plugin", "files", "lines"),
+    [
+        ("xla", "shared by the family", "shared lines"),
+        ("jax", "own files of `jax`", "lines of `jax`"),
+        ("tensorflow", "own files of `tensorflow`", "lines of `tensorflow`"),
+    ],
+)
+def test_what_a_family_shares_has_as_many_lines_as_the_page_says(
+    plugin: str, files: str, lines: str
+) -> None:
+    """To a tenth: figures are rounded, so a small change needs no new ones."""
+    rows = table("docs/hooks/backends.md", files, lines)
+    assert len(rows) == 5
+    for row in rows:
+        names = re.findall(r"`(\w+\.py)`", row[files])
+        folder = ROOT / "plugins" / f"nengograd_{plugin}"
+        counted = sum(len((folder / name).read_text().splitlines()) for name in names)
+        assert counted == pytest.approx(int(row[lines] or 0), rel=0.1), row
