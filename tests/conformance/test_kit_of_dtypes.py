@@ -11,10 +11,12 @@ from nengo.exceptions import ValidationError
 
 import nengograd
 from conformance import differences
+from nengograd.builtin.neurons import LIFBuilder
 from nengograd.plugin import BackendInfo, Capabilities, ProcessBuilder, get_manager
 from nengograd.testing import (
     BackendConformance,
     ConformanceError,
+    NeuronConformance,
     check_backend,
     check_neuron,
     check_operator,
@@ -142,6 +144,35 @@ def test_neurons_processes_and_operators_are_checked_on_a_backend_of_one_dtype(d
     check_process(nengo.Lowpass(0.01), **options, other=nengo.Lowpass(0.02))
     check_operator(DotInc, network, **options)
     check_neuron(nengo.Sigmoid(), **options)
+
+
+class WithGradient(LIFBuilder):
+    """Right rates; ``by`` says by how much their derivative is too large."""
+
+    def __init__(self, by):
+        self.by = by
+
+    def rate(self, xp, J, params, dt):
+        rate = super().rate(xp, J, params, dt)
+        return rate + self.by * (rate - xp.stop_gradient(rate))
+
+    @nengograd.hookimpl
+    def nengograd_neurons(self, backend):
+        return {nengo.LIF: self}
+
+
+@pytest.mark.parametrize("check", ["gradients", "gradients_of_surrogates"])
+@pytest.mark.parametrize(("by", "fails"), [(0.0, False), (0.01, True)])
+@pytest.mark.needs("jax")
+def test_slopes_of_neurons_are_checked_where_there_is_float32_alone(check, by, fails):
+    plugins = (restricted("jax", "float32"), WithGradient(by))
+    checks = type("Suite", (NeuronConformance,), {"neuron": nengo.LIF(), "plugins": plugins})()
+    run = getattr(checks, f"test_{check}_are_those_of_finite_differences")
+    if not fails:
+        run("jax")
+        return
+    with pytest.raises(ConformanceError, match=r"slope of the (output|surrogate '\w+') at curr"):
+        run("jax")
 
 
 class Half(nengo.Process):

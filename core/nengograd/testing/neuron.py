@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 from unittest import SkipTest
 
 import nengo
 import numpy as np
-from nengo.exceptions import BuildError, NengoWarning, ValidationError
+from nengo.exceptions import BuildError, ValidationError
 from nengo.neurons import RatesToSpikesNeuronType
 from numpy.typing import NDArray
 
 from ..arguments.table import check_arguments
-from ..config import configure_settings
 from ..plugin import numpy_namespace, why_apart
-from ..surrogates import SURROGATES
 from .conformance import OTHER_DT, ConformanceError, assert_same, numbers, varied, with_arrays
-from .neuron_steps import DT, NeuronSteps
+from .neuron_gradients import NeuronGradients
+from .neuron_steps import DT
 from .neuron_subject import AVERAGED, SETTLING
 from .suites import make_suite, run_checks
 
 __all__ = ["NeuronConformance", "check_neuron"]
 
 _RANDOM = 0.25
-_SGD_RATE = 0.01
-_OFF_THRESHOLDS = 0.00137
 _FRESH = 200
 
 
-class NeuronConformance(NeuronSteps):
+class NeuronConformance(NeuronGradients):
     """Checks of a neuron type and its builder.
 
     Attributes
@@ -200,89 +196,7 @@ class NeuronConformance(NeuronSteps):
             for probe in (*net.outputs, *net.kept):
                 assert_same(sim.data[probe], whole[probe], f"{probe.attr} in pieces", 0.0, 1e-12)
 
-    # -- gradients
-
-    def test_gradients_are_those_of_finite_differences(self, backend: str) -> None:
-        self._need_gradient(backend)
-        net = self._network(self._neuron)
-        with net:
-            configure_settings(spike_gradient="rate")
-        with self.open(net, backend) as sim:
-            sim.check_gradients(net.outputs)
-
-    def test_gradients_of_surrogates_are_those_of_finite_differences(self, backend: str) -> None:
-        """One step of "sgd", at which the loss changes by the derivative of the surrogate."""
-        builder = self._builder(backend)
-        if not self._neuron.spiking or builder.draw is not None:
-            return
-        self._need_gradient(backend)
-        if isinstance(self._neuron, RatesToSpikesNeuronType):
-            return  # what it is driven by are rates, not currents
-        net = self._network(self._neuron)
-        (probe,), n = net.outputs, net.drive.size_out
-        # Noise that a surrogate adds to a round number may end exactly at a threshold, where
-        # functions such as maximum have no derivative to compare.
-        current = np.resize(np.asarray(self.currents, dtype=float), n) + _OFF_THRESHOLDS
-        feeds = {net.drive: current.reshape(1, 1, n)}
-        options = {"minibatch_size": 1, "input_feeds": feeds}
-        spikes = self.simulate(net, backend, 1, **options)[probe]
-        for name in SURROGATES:
-            with net:
-                configure_settings(spike_gradient="surrogate", surrogate=name)
-            with self.open(net, backend, minibatch_size=1) as sim:
-                before = sim.data[net.driven[0]].bias.copy()
-                # With this target the mean squared error has the slope 2 / n at each output.
-                sim.train(feeds, {probe: spikes - 1}, "sgd", progress_bar=False)
-                moved = before - sim.data[net.driven[0]].bias
-            found = moved * n / 2 / _SGD_RATE
-            slopes = [self._surrogate_slopes(builder, name, current, by) for by in (1e-6, -1e-6)]
-            scale = float(np.abs(slopes[0]).max())
-            # Where they differ on both sides there is a kink or a pole.
-            is_smooth = np.abs(slopes[0] - slopes[1]) <= 1e-3 * scale + 1e-6
-            expected = np.where(is_smooth, slopes[0], found)
-            what = f"slope of the surrogate {name!r} at currents {current.tolist()}"
-            assert_same(found[None], expected[None], what, 2e-3 * scale + 1e-6, 2e-3)
-
-    def _surrogate_slopes(self, builder: Any, name: str, current: Any, by: float) -> Any:
-        """Differences of a surrogate, to one side, in the first step and on NumPy."""
-        initial = self._neuron.make_state(len(current), rng=np.random.RandomState(0))
-        state = {key: np.array(initial[key], float) for key in builder.rate_states}
-        params = self._params(builder, np.float64)
-
-        def rate(J: Any) -> Any:
-            return builder.rate_step(numpy_namespace, J, dict(state), params, DT)[0]
-
-        surrogate = SURROGATES[name]
-        here, there = (surrogate(numpy_namespace, rate, current + shift) for shift in (0.0, by))
-        return (there - here) / by
-
-    def test_training_keeps_parameters_finite(self, backend: str) -> None:
-        """Derivatives at thresholds and in saturation are where infinities hide."""
-        self._need_gradient(backend)
-        net = self._network(self._neuron)
-        with net:
-            configure_settings(spike_gradient="rate", stop_at_nan=False)
-        n = net.drive.size_out
-        currents = np.linspace(min(self.currents), max(self.currents), 4 * n)
-        inputs = np.concatenate([currents, np.resize(self.currents, 4 * n)]).reshape(8, 1, n)
-        # Float32 overflows first.
-        dtype = sorted(self._capabilities(backend).dtypes)[0]
-        with self.open(net, backend, dtype=dtype, minibatch_size=8) as sim:
-            (probe,) = net.outputs
-            targets = np.zeros((8, 5, n))
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "parameters are not finite", NengoWarning)
-                sim.train(
-                    {net.drive: inputs.repeat(5, axis=1)},
-                    {probe: targets},
-                    "sgd",
-                    progress_bar=False,
-                )
-            if not np.isfinite(sim.data[net.driven[0]].bias).all():
-                raise ConformanceError(
-                    "a training step made biases infinite or NaN: a derivative is not finite. In "
-                    "xp.where, both branches are differentiated: keep both finite everywhere"
-                )
+    # -- rates
 
     def test_the_rate_is_near_the_mean_output(self) -> None:
         builder = self._builder("numpy")
