@@ -13,7 +13,8 @@ import pytest
 from nengo.exceptions import ValidationError
 
 import nengograd
-from nengograd.training.losses import Metric, find_loss, in_our_order
+from nengograd.training.argument_order import in_our_order
+from nengograd.training.losses import Metric, find_loss
 
 tf = pytest.importorskip("tensorflow")
 keras = tf.keras
