@@ -1,9 +1,11 @@
-"""Lowering rules for the operators of Nengo."""
+"""Lowering rules for the operators of Nengo, and the table of all.
+
+Those of processes and of learning rules stand in modules of their own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,12 +27,13 @@ from nengo.transforms import SparseMatrix
 
 from ..assembly.lowering import Lowering, stored_elements
 from ..plugin.merging import sort_params
-from ..plugin.results import key_and_params
-from ..program.operators import Dot, Outer, Product
+from ..program.operators import Dot, Product
 from ..program.program import Served
 from ..program.sources import ConstantSource, RandomSource, SeedSource
 from ..program.views import View
 from ..tensor_node import SimTensorNode
+from .learning_lowering import lower_bcm, lower_oja, lower_pes, lower_rls, lower_voja
+from .process_lowering import lower_process
 
 __all__ = ["RULES"]
 
@@ -220,164 +223,6 @@ def _parameter(neurons: Any, name: str) -> Any:
         raise AttributeError(
             f"{type(neurons).__name__} has no attribute {name!r}, which `params` names"
         ) from error
-
-
-def lower_process(op: Any, to: Lowering) -> Any:
-    """A process or synapse with an input."""
-    process = op.process
-    builder = to.registry.processes.get(type(process))
-    if builder is None or op.input.shape != op.output.shape:
-        return False
-    prepared = to.once(
-        (process, op.input.shape), lambda: builder.key_and_params(process, op.input.shape, to.dt)
-    )
-    if prepared is None:
-        return False
-    key, given = key_and_params(prepared)
-    params = sort_params(given, op.input.shape, builder.per_element)
-    size = op.input.size
-    current = to.read(op.input)
-    states = _process_states(op, builder, to)
-    # Where one part of a state ends and another's begins may be known to the builder alone.
-    merges = builder.merges and params.merges and all(state.has_rows for state in states)
-    rows = [(state.name, len(state.parts)) for state in states]
-    parts = [part for state in states for part in state.parts]
-    outputs = to.add(
-        SimProcess,
-        (type(process), key, tuple(rows), params.key) if merges else to.alone(),
-        [current, *parts],
-        [size, *(part.size for part in parts)],
-        mixes=True,
-        served=Served(type(process)),
-        params=params,
-        rows=rows,
-        size=size,
-        name=type(process).__name__,
-    )
-    output, same = outputs[0], builder.output_row(key)
-    rest = iter(outputs[1:])
-    for state in states:
-        after = [next(rest) for _ in state.parts]
-        if after:
-            to.update(state.signal, View.concat(after))
-            if same is not None and same[0] == state.name:
-                output = _row(after, *same)
-    {"set": to.set, "inc": to.inc, "update": to.update}[op.mode](op.output, output)
-    return True
-
-
-@dataclass(frozen=True)
-class _ProcessState:
-    """A state of a process, as operands of its block.
-
-    Attributes
-    ----------
-    name, signal : str, Signal
-        What the process calls it, and what holds it.
-    parts : list of View
-        What it was before the step: its rows, or all of it; nothing of an empty state.
-    has_rows : bool
-        Whether the parts are rows of the input's size, so that blocks can merge.
-    """
-
-    name: str
-    signal: Any
-    parts: list[View]
-    has_rows: bool
-
-
-def _process_states(op: Any, builder: Any, to: Lowering) -> list[_ProcessState]:
-    size, states = op.input.size, []
-    for name, signal in op.state.items():
-        count = _count_rows(builder, name, signal, op.input)
-        before = to.before(signal)
-        if count:
-            parts = [before[i * size : (i + 1) * size] for i in range(count)]
-        else:
-            parts = [before] if signal.size else []
-        states.append(_ProcessState(name, signal, parts, count > 0 or not signal.size))
-    return states
-
-
-def _row(rows: list[View], name: str, number: int) -> View:
-    """The row of a new state that a builder's output_row names."""
-    if not 0 <= number < len(rows):
-        raise ValueError(
-            f"output_row says that row {number} of the state {name!r} is the output; rows says "
-            f"that it has {len(rows)}, numbered from 0"
-        )
-    return rows[number]
-
-
-def _count_rows(builder: Any, name: str, signal: Any, given: Any) -> int:
-    """Into how many rows of the input's size a builder splits a state."""
-    count = builder.rows(name, signal.initial_value, given.shape)
-    if not isinstance(count, (int, np.integer)) or count < 0:
-        raise TypeError(
-            f"rows has to return a whole number for the state {name!r}: of how many arrays of the "
-            f"input's size it is made, or 0; it returned {count!r}"
-        )
-    if count and count * given.size != signal.size:
-        raise ValueError(
-            f"rows says that the state {name!r} has {count} rows of the input's {given.size} "
-            f"elements; it has {signal.size} elements. Return 0 if it is not made of rows"
-        )
-    return int(count)
-
-
-def _lower_rule(op: Any, to: Lowering, signals: list[Any], **attrs: Any) -> None:
-    """A learning rule that makes the change of a (rows, cols) matrix."""
-    rows, cols = op.delta.shape
-    result = to.add(
-        type(op),
-        (rows, cols),
-        [to.rule_operand(to.read(s)) for s in signals],
-        [rows * cols],
-        rows=rows,
-        cols=cols,
-        **attrs,
-    )
-    to.update(op.delta, result[0])
-
-
-def lower_pes(op: Any, to: Lowering) -> None:
-    """Prescribed error sensitivity."""
-    rows, cols = op.delta.shape
-    alpha = to.constant(np.full(rows, -op.learning_rate * to.dt / op.pre_filtered.shape[0]))
-    error = to.add(Product, operands=[alpha, to.read(op.error)], sizes=[rows])[0]
-    operands = [to.rule_operand(error), to.rule_operand(to.read(op.pre_filtered))]
-    delta = to.add(Outer, operands=operands, sizes=[rows * cols], rows=rows, cols=cols)[0]
-    to.update(op.delta, delta)
-
-
-def lower_bcm(op: Any, to: Lowering) -> None:
-    """Bienenstock-Cooper-Munroe."""
-    alpha = op.learning_rate * to.dt
-    _lower_rule(op, to, [op.pre_filtered, op.post_filtered, op.theta], alpha=alpha)
-
-
-def lower_oja(op: Any, to: Lowering) -> None:
-    """Oja's rule."""
-    signals = [op.pre_filtered, op.post_filtered, op.weights]
-    _lower_rule(op, to, signals, alpha=op.learning_rate * to.dt, beta=op.beta)
-
-
-def lower_voja(op: Any, to: Lowering) -> None:
-    """Vector Oja."""
-    signals = [op.pre_decoded, op.post_filtered, op.scaled_encoders, op.learning_signal]
-    scale = np.asarray(to.training.scales.get(op.scaled_encoders, op.scale))
-    _lower_rule(op, to, signals, alpha=op.learning_rate * to.dt, scale=scale)
-
-
-def lower_rls(op: Any, to: Lowering) -> None:
-    """Recursive least squares."""
-    rows, cols = op.delta.shape
-    signals = [op.pre_filtered, op.error, op.inv_gamma]
-    operands = [to.rule_operand(to.read(signal)) for signal in signals]
-    sizes = [rows * cols, cols * cols]
-    delta, gamma = to.add(SimRLS, (rows, cols), operands, sizes, rows=rows, cols=cols)
-    to.update(op.delta, delta)
-    to.update(op.inv_gamma, gamma)
 
 
 def lower_probe(op: Any, to: Lowering) -> None:
