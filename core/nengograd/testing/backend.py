@@ -10,7 +10,7 @@ from unittest import SkipTest
 
 import nengo
 import numpy as np
-from nengo.exceptions import SimulationError, ValidationError
+from nengo.exceptions import ValidationError
 
 from ..arguments.table import check_arguments
 from ..config import configure_settings
@@ -18,15 +18,12 @@ from ..plugin import Backend, get_manager, get_registry
 from ..tensor_node import TensorNode
 from .backend_networks import NETWORKS, biased, neurons
 from .conformance import ConformanceError
-from .interruption import interrupted
+from .stops import StopChecks
 from .suites import make_suite, run_checks
 from .training import TrainingChecks
 
 __all__ = ["BackendConformance", "check_backend"]
 
-
-_MORE_THAN_CAN_BE_RUN = 10**7
-"""Steps that no backend runs before Ctrl-C comes."""
 
 _NEURONS = ("LIF", "Sigmoid")
 """What blocks of neurons are called in profiles of `neurons`."""
@@ -36,7 +33,7 @@ def _no_host(index: int, step: int, operands: Any) -> Any:
     raise AssertionError(f"nothing of this program runs on the host, not block {index}")
 
 
-class BackendConformance(TrainingChecks):
+class BackendConformance(TrainingChecks, StopChecks):
     """Checks of a backend.
 
     What it does not declare in its `nengograd.plugin.Capabilities` is not checked: pytest shows
@@ -73,10 +70,6 @@ class BackendConformance(TrainingChecks):
 
     def _backend(self) -> Backend:
         return get_manager(self.plugins).load(self.name)
-
-    def _largest(self) -> float:
-        """The largest number of the dtype that the backend is checked in."""
-        return float(np.finfo(self.dtype(self.name)).max)
 
     def test_it_agrees_with_nengo(self) -> None:
         """In float64 to rounding, in float32 as well as that can."""
@@ -173,87 +166,6 @@ class BackendConformance(TrainingChecks):
             for item, alone in enumerate(self.runs(net, self.name, self.steps, fed)):
                 self.compare(
                     self.name, together[item], alone[net.p], f"{what}, item {item}", 1e-9, 1e-7
-                )
-
-    def test_an_error_in_a_node_keeps_the_steps_before_it(self) -> None:
-        self._stop_in_a_node(RuntimeError("as it should"))
-
-    def test_ctrl_c_in_a_node_keeps_the_steps_before_it(self) -> None:
-        self._stop_in_a_node(KeyboardInterrupt())
-
-    def _stop_in_a_node(self, error: BaseException) -> None:
-        """Raise an error in a Python node in the ninth step, and go on after it."""
-        errors = [error]
-
-        def fails(t: float, x: Any) -> Any:
-            if t > 0.0085 and errors:
-                raise errors.pop()
-            return x
-
-        with nengo.Network() as net:
-            source = nengo.Node(lambda t: t)
-            node = nengo.Node(fails, size_in=1, size_out=1)
-            nengo.Connection(source, node, synapse=None)
-            probe = nengo.Probe(source)
-        with self.open(net, self.name) as sim:
-            try:
-                sim.run_steps(20)
-            except type(error):
-                pass
-            else:
-                raise ConformanceError(f"the {type(error).__name__} of a node did not come through")
-            if sim.n_steps != 8 or len(sim.data[probe]) != 8:
-                raise ConformanceError(
-                    f"8 steps were complete; {sim.n_steps} are counted and {len(sim.data[probe])} "
-                    "recorded: `run` has to raise a PartialRun with what was complete"
-                )
-            sim.run_steps(4)
-            expected = 0.001 * np.arange(1, 13)[:, None]
-            self.compare(self.name, sim.data[probe], expected, "a run that went on", 1e-12, 1e-12)
-
-    def test_ctrl_c_in_the_middle_of_a_run_keeps_complete_steps(self) -> None:
-        net = neurons()
-        with self.open(net, self.name) as sim:
-            sim.run_steps(3)
-            with interrupted(0.05):
-                sim.run_steps(_MORE_THAN_CAN_BE_RUN)
-            done, recorded = sim.n_steps, len(sim.data[net.p])
-            if done != recorded:
-                raise ConformanceError(f"{done} steps are counted and {recorded} recorded")
-            sim.run_steps(10)
-            stopped = sim.data[net.p].copy()
-            sim.reset()
-            sim.run_steps(done + 10)
-            what = f"a run that Ctrl-C has stopped after {done} steps and that went on"
-            self.compare(self.name, stopped, sim.data[net.p], what, 1e-9, 1e-7)
-
-    def test_a_run_stops_before_the_first_nan(self) -> None:
-        self._stop_at_nan(probed=True)
-
-    def test_a_run_stops_before_a_nan_that_no_probe_sees(self) -> None:
-        self._stop_at_nan(probed=False)
-
-    def _stop_at_nan(self, probed: bool) -> None:
-        """Run a network which makes a NaN in step 6 and keeps it in the state of a synapse."""
-        largest = 0.5 * self._largest()
-        with nengo.Network() as net:
-            source = nengo.Node(lambda t: largest * (t > 0.0055))
-            tenfold, node = nengo.Node(size_in=1), nengo.Node(size_in=1)
-            nengo.Connection(source, tenfold, transform=10, synapse=None)
-            nengo.Connection(tenfold, node, synapse=None)
-            nengo.Connection(tenfold, node, transform=-1, synapse=None)
-            nengo.Connection(node, nengo.Node(size_in=1), synapse=0.01)
-            probe = nengo.Probe(node if probed else source)
-        with self.open(net, self.name) as sim:
-            try:
-                sim.run_steps(20)
-            except SimulationError:
-                pass
-            else:
-                raise ConformanceError("a run went on when inf - inf had made a NaN")
-            if sim.n_steps != 5 or not np.array_equal(sim.data[probe], np.zeros((5, 1))):
-                raise ConformanceError(
-                    f"5 steps were complete before the first NaN; {sim.n_steps} are kept"
                 )
 
     def test_it_names_its_devices(self) -> None:

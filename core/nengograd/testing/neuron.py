@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from ..arguments.table import check_arguments
 from ..plugin import numpy_namespace, why_apart
-from .conformance import OTHER_DT, ConformanceError, assert_same, numbers, varied, with_arrays
+from .conformance import OTHER_DT, ConformanceError, assert_same
 from .neuron_gradients import NeuronGradients
 from .neuron_steps import DT
 from .neuron_subject import AVERAGED, SETTLING
 from .suites import make_suite, run_checks
+from .variants import numbers, varied, with_arrays
 
 __all__ = ["NeuronConformance", "check_neuron"]
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from ..arguments.table import check_arguments
 from ..plugin import Block, Program, why_apart
-from .conformance import OTHER_DT, Conformance, ConformanceError, numbers, varied
+from .conformance import OTHER_DT, Conformance, ConformanceError
 from .process_kinds import make_step, takes_no_input, takes_time_alone
 from .suites import make_suite, run_checks
+from .variants import numbers, varied
 
 __all__ = ["ProcessConformance", "check_process"]
 
