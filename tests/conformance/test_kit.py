@@ -13,8 +13,9 @@ from nengo.params import NdarrayParam
 
 import nengograd
 from conformance import differences
-from nengograd.builtin.neurons import AdaptiveLIFBuilder, LIFBuilder, RegularSpikingBuilder
+from nengograd.builtin.neurons import AdaptiveLIFBuilder, LIFBuilder
 from nengograd.builtin.processes import PROCESSES
+from nengograd.builtin.rates_to_spikes import RegularSpikingBuilder
 from nengograd.plugin import numpy_namespace
 from nengograd.plugin.builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
 from nengograd.testing import (
