@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from nengograd.cli import COMMANDS, main
-from nengograd.plugin.manager import BACKEND, DISABLE
+from nengograd.plugin.leaving_out import DISABLE
+from nengograd.plugin.manager import BACKEND
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,8 @@ from nengo.exceptions import NengoWarning, ValidationError
 import nengograd
 from nengograd import hookimpl
 from nengograd.plugin.builders import NeuronBuilder
-from nengograd.plugin.manager import DISABLE, PluginManager, get_manager, make_registry
+from nengograd.plugin.leaving_out import DISABLE, disabled_names
+from nengograd.plugin.manager import PluginManager, get_manager, make_registry
 
 
 @dataclass(frozen=True)
@@ -345,9 +346,7 @@ def disabled_by(advice: str) -> set[str]:
     value = advice.split(f"set {DISABLE}=")[1].split(" to ")[0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(DISABLE, value)
-        from nengograd.plugin.manager import _disabled
-
-        return set(_disabled())
+        return set(disabled_names())
 
 
 @pytest.mark.parametrize("name", ["short", "with a blank", "with,comma"])

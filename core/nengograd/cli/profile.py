@@ -14,7 +14,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from ..config import Settings, configure_settings
-from ..plugin.manager import DISABLE
+from ..plugin.leaving_out import DISABLE
 from ..profile import Profile, load_profile, median_profile, save_profile
 from ..profile.session import DEFAULT_PATH
 from ..profile.text import print_comparison, print_profile

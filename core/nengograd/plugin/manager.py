@@ -14,7 +14,8 @@ from nengo.exceptions import NengoWarning, ValidationError
 from ..collector import without_collector
 from . import hookspecs
 from .backend import Backend, BackendInfo, load_backend
-from .calls import BY_HAND, HookCalls, HookResult, PluginInfo
+from .calls import BY_HAND, HookCalls, PluginInfo
+from .leaving_out import DISABLE, conflict, disabled_names, how_to_leave_out
 from .libraries import libraries_of
 from .naming import name_of
 from .registry import Registry
@@ -32,7 +33,6 @@ __all__ = [
 AUTO = "auto"
 """In place of a backend's name: a rule chooses."""
 GROUP = "nengograd"
-DISABLE = "NENGOGRAD_DISABLE_PLUGINS"
 BACKEND = "NENGOGRAD_BACKEND"
 
 
@@ -110,7 +110,7 @@ class PluginManager:
         info.error = reason
         self.plugins = [p for p in self.plugins if p is not info] + [info]
         warnings.warn(
-            f"{info} {reason}. It is left out; {_how_to_leave_out(info)} to silence this.",
+            f"{info} {reason}. It is left out; {how_to_leave_out(info)} to silence this.",
             NengoWarning,
             stacklevel=3,
         )
@@ -133,7 +133,7 @@ class PluginManager:
             # pluggy calls first what was registered last; people read names in order.
             first, *others = [result for result in reversed(results) if result.rank == best]
             if others:
-                raise _conflict(hook, key, first, others[0])
+                raise conflict(hook, key, first, others[0])
             chosen[key] = first.value, first.info
         return chosen
 
@@ -304,35 +304,6 @@ def _api_message(api: Any) -> str:
     )
 
 
-def _how_to_leave_out(info: PluginInfo, others: Sequence[PluginInfo] = ()) -> str:
-    """Advice on how to leave out a plugin but keep some others."""
-    if info.distribution == BY_HAND:
-        return f"take it out of {BY_HAND}"
-    # A name may be that of others' entry points, too, or hold what separates names.
-    is_shared = any(info.name == other.name for other in others)
-    name = info.name if _words(info.name) == [info.name] and not is_shared else info.distribution
-    return f"set {DISABLE}={','.join([*_disabled(), name])}"
-
-
-def _conflict(hook: str, key: Any, one: HookResult, other: HookResult) -> ValidationError:
-    """The error about two results of equal precedence."""
-    infos = [one.info, other.info]
-    if infos[0].distribution == infos[1].distribution == BY_HAND:
-        cure = f"take the other out of {BY_HAND}"
-    else:
-        cure = (
-            f"{_how_to_leave_out(infos[0], infos[1:])} to be without the first, "
-            f"{_how_to_leave_out(infos[1], infos[:1])} to be without the second, or give one as "
-            f"{BY_HAND}"
-        )
-    return ValidationError(
-        f"Both {one.info} and {other.info} return a result for "
-        f"{getattr(key, '__name__', key)} from {hook}. "
-        f"Choose one: {cure}.",
-        attr=hook,
-    )
-
-
 def make_registry(plugins: PluginManager, backend: str) -> Registry:
     """Ask all plugins what they have for a backend."""
     info = plugins.backends.get(backend)
@@ -349,14 +320,6 @@ def make_registry(plugins: PluginManager, backend: str) -> Registry:
     }
     origins = {hook: {key: plugin for key, (_, plugin) in of.items()} for hook, of in found.items()}
     return Registry(plugins, backend, **values, origins=dict(origins))
-
-
-def _disabled() -> tuple[str, ...]:
-    return tuple(sorted(_words(os.environ.get(DISABLE, ""))))
-
-
-def _words(text: str) -> list[str]:
-    return text.replace(",", " ").split()
 
 
 @cache
@@ -379,8 +342,8 @@ def get_manager(extra: Sequence[Any] = ()) -> PluginManager:
         Further plugins, which are not installed: modules or objects with hook implementations.
     """
     if extra:
-        return PluginManager(extra, _disabled())
-    return _installed(_disabled())
+        return PluginManager(extra, disabled_names())
+    return _installed(disabled_names())
 
 
 def get_registry(backend: str | None = None, extra: Sequence[Any] = ()) -> Registry:
@@ -413,6 +376,6 @@ def registry_for(plugins: PluginManager, backend: str) -> Registry:
     backend : str
         Name of the backend.
     """
-    if plugins.extra or plugins is not _installed(_disabled()):
+    if plugins.extra or plugins is not _installed(disabled_names()):
         return make_registry(plugins, backend)
-    return _installed_registry(_disabled(), backend)
+    return _installed_registry(disabled_names(), backend)
