@@ -35,7 +35,7 @@ MOST_OPERANDS = 8
 
 
 class Lowering:
-    """The interface of lowering rules to the model and to the graph that is being made.
+    """The object that a lowering rule gets: it reads signals, adds operators and writes results.
 
     Read signals with `read`, add operators with `add`, and write their outputs back with
     `set`, `inc` or `update`, as Nengo's operator says it does: a call that does something else

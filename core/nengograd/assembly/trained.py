@@ -13,7 +13,7 @@ __all__ = ["NO_TRAINING", "Training"]
 
 
 class Training(NamedTuple):
-    """The facts about a training that lowering depends on.
+    """The facts about a training that lowering depends on, which rules find in ``to.training``.
 
     Attributes
     ----------

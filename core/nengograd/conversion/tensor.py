@@ -14,7 +14,7 @@ __all__ = ["Activation", "Tensor"]
 
 @dataclass(frozen=True)
 class Tensor:
-    """A value of a model, and what puts it out in the network.
+    """A tensor of a model that is being converted, and the Nengo object that puts it out.
 
     Attributes
     ----------

@@ -40,7 +40,20 @@ FIRST_PROCESS = os.getpid()
 
 
 def check_process(name: str, process: int | None) -> None:
-    """Raise an error if this is not the process that a backend works in; see `Backend`."""
+    """Raise an error if this process was forked from the one that a backend works in.
+
+    Parameters
+    ----------
+    name : str
+        Name of the backend.
+    process : int or None
+        As ``Backend.process``: the number of the process that it works in; None for any.
+
+    Raises
+    ------
+    nengo.exceptions.SimulationError
+        If it would hang here.
+    """
     if process is not None and process != os.getpid():
         raise SimulationError(
             f"the backend {name!r} would hang in a process that was forked from one that has used "
@@ -232,7 +245,7 @@ class SummaryWriter(Protocol):
 
 
 class Backend(ABC):
-    """A way to run programs.
+    """A backend: it compiles programs, and makes what runs, trains and measures them.
 
     Attributes
     ----------

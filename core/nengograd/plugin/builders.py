@@ -35,7 +35,7 @@ Step = Callable[..., Sequence[Any]]
 
 
 class Context(NamedTuple):
-    """The context that a block is built in.
+    """The facts that a builder makes the function of a block with.
 
     Attributes
     ----------

@@ -28,7 +28,19 @@ BY_HAND = "plugins=[...]"
 
 @dataclass
 class PluginInfo:
-    """A plugin, as `nengograd plugins` lists it."""
+    """A plugin, as `nengograd plugins` lists it.
+
+    Attributes
+    ----------
+    name : str
+        Name of its entry point; one that was given by hand has a number.
+    distribution, version : str
+        The package that it was installed with; the first says so if it was given by hand.
+    error : str or None
+        Why it is left out, as the end of a sentence that begins with its name.
+    hooks : list of str
+        The hooks that it implements.
+    """
 
     name: str
     distribution: str

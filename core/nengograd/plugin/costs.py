@@ -37,7 +37,7 @@ class Work(NamedTuple):
 
 @dataclass(frozen=True)
 class Costs:
-    """What a backend takes for its work, in seconds.
+    """The time in seconds that a backend takes to start, to compile and to run.
 
     The numbers are constants, measured once and written down (`benchmarks/calibrate.py` prints
     them), so that the same script runs on the same backends wherever it runs.

@@ -305,7 +305,15 @@ def _api_message(api: Any) -> str:
 
 
 def make_registry(plugins: PluginManager, backend: str) -> Registry:
-    """Ask all plugins what they have for a backend."""
+    """Make a registry of what all plugins have for a backend.
+
+    Parameters
+    ----------
+    plugins : PluginManager
+        As `get_manager` returns it.
+    backend : str
+        Name of the backend; one that is not known gets what plugins have for any.
+    """
     info = plugins.backends.get(backend)
     arguments = {"backend": backend, "family": info.family if info else ""}
     found = {

@@ -15,7 +15,7 @@ _LEAST_INTERRUPTION, _TIMES = 0.5e-3, 4.0
 time, up to which work may take longer by itself."""
 
 MOST_SPANS = 20_000
-"""Spans that are kept for a trace; the sums go on after them."""
+"""The number of spans that a measurement keeps for a trace; sums of times have no such limit."""
 
 
 class Span(NamedTuple):
@@ -103,7 +103,8 @@ class Stopwatch:
     seconds : dict of str or int to float
         Time spent in each part: blocks by index, the rest by name.
     INTERRUPTED : str
-        The row of what parts took beyond what they take by themselves; see `interruption`.
+        The key of the time for which other work on the machine has kept steady parts from
+        running; see `interruption`.
     """
 
     INTERRUPTED = "interruptions by other work on the machine"

@@ -17,10 +17,10 @@ _INDEX = "NENGOGRAD_PROCESS_ID"
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """What a process knows of the group that it belongs to; `nengograd launch` says it.
+    """The processes of the operating system that compute together, as one of them knows them.
 
-    Any other launcher can, too, by three environment variables. A backend that computes in
-    several processes reads them before it begins.
+    `nengograd launch` starts such processes and sets three environment variables in each, as any
+    other launcher can. A backend that computes in several processes reads them before it begins.
 
     Attributes
     ----------

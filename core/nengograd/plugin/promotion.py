@@ -18,7 +18,7 @@ import numpy as np
 __all__ = ["LEAST", "PROMOTION", "PYTHON_NUMBERS", "Kind", "Promotion"]
 
 PYTHON_NUMBERS = (bool, int, float)
-"""What every array library lets take the dtype of an array."""
+"""Types of numbers that take the dtype of an array that they meet, in every array library."""
 
 
 class Kind(IntEnum):
@@ -77,7 +77,7 @@ def _is_number(x: Any) -> bool:
 
 
 class Promotion:
-    """The dtype of what comes out of a function, in a simulation of one dtype.
+    """The dtypes of results where operands of several dtypes meet, in a simulation of one dtype.
 
     A namespace over another array library makes its functions with the methods of one of these.
 

@@ -21,7 +21,7 @@ Rule = Callable[[Any, Any], Any]
 
 
 class Implementation(NamedTuple):
-    """What a backend makes the function of a block with.
+    """The builder of a block's operator class, with the context that it is to build in.
 
     Attributes
     ----------

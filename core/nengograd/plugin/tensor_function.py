@@ -118,6 +118,14 @@ def as_bytes(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def from_bytes(numbers: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-    """The array of which `as_bytes` has made numbers."""
+    """The array that `as_bytes` has turned into numbers.
+
+    Parameters
+    ----------
+    numbers : array
+        Numbers from 0 to 255, in the order in which `as_bytes` has returned them.
+    dtype, shape : dtype, tuple of int
+        Those of the array.
+    """
     flat = np.asarray(numbers).astype(np.uint8).reshape(-1)
     return np.frombuffer(flat.tobytes(), dtype=dtype).reshape(shape).copy()

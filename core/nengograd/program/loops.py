@@ -17,7 +17,7 @@ __all__ = ["Component", "components"]
 
 @dataclass(frozen=True)
 class Component:
-    """Blocks and states that run together.
+    """One block or one state, or several that need each other's results and so run together.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ __all__ = ["Segment", "split"]
 
 @dataclass
 class Segment:
-    """Blocks that run as one between others that cannot.
+    """A piece of a step: blocks between two on the host, or that a compiler does not take.
 
     Attributes
     ----------
@@ -45,6 +45,11 @@ def split(program: Program, outside: Collection[int] = ()) -> list[Segment]:
         Any program.
     outside : collection of int
         Indices of blocks on the device that a compiler does not take.
+
+    Returns
+    -------
+    segments : list of Segment
+        In the order in which they run.
     """
     segments = [Segment()]
     for index, block in enumerate(program.blocks):

@@ -32,7 +32,7 @@ Draw = Callable[[np.random.RandomState, int], NDArray[Any]]
 
 @dataclass(eq=False)
 class Source:
-    """Fills one input of a program.
+    """A source of one input of a program: a constant, the time, random numbers, an operator.
 
     Attributes
     ----------

@@ -30,6 +30,7 @@ Operand = tuple[int, int]
 
 Wrap = Callable[[Block, Step], Step]
 Scope = Callable[[int], AbstractContextManager[Any]]
+"""``scope(index)``: a context in which the operands of a block are read and the block is run."""
 
 
 class StepFunction:
@@ -303,7 +304,15 @@ class StepFunction:
 
 
 def has_batch(program: Program, view: View) -> bool:
-    """Whether a view has the batch axis, if there is one."""
+    """Whether the array that a view reads has the batch axis, in a simulation with a minibatch.
+
+    Parameters
+    ----------
+    program : Program
+        The program that the view belongs to.
+    view : View
+        What is read. It has none if it reads constants, parameters and zeros alone.
+    """
     return not program.is_fixed(view)
 
 
