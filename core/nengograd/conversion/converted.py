@@ -184,6 +184,11 @@ class Converted:
             How many steps, where the model fixes no number of them.
         seed : int
             Other seeds give other numbers.
+
+        Returns
+        -------
+        inputs : list of (items, *shape) arrays
+            One for each input of the model, as `feeds` takes them.
         """
         check_arguments("Converted.random_inputs", locals())
         rng = np.random.RandomState(seed)

@@ -158,6 +158,11 @@ class EvaluationMethods(Moving):
             See `fit`, with as many items as the minibatch has.
         n_steps : int, optional
             See `fit`.
+
+        Returns
+        -------
+        outputs : dict
+            Probe -> array ``(minibatch_size, n_samples, size)``.
         """
         self._check_open("predict")
         check_arguments("Simulator.predict_on_batch", locals())

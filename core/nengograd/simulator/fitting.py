@@ -52,7 +52,7 @@ class FittingMethods(EvaluationMethods):
             mean is taken over axes that it leaves.
             Cross entropies by name want probabilities. A target that is NaN asks for nothing.
         metrics : list or dict, optional
-            What else to count: names of losses, ``"accuracy"`` and accuracies such as
+            Further figures to compute: names of losses, ``"accuracy"`` and accuracies such as
             ``"binary_accuracy"`` and ``"top_k_categorical_accuracy"``, ``"precision"``,
             ``"recall"``, ``"root_mean_squared_error"``, metric objects of Keras, or functions as
             of ``loss``. A dict has them by probe or label.
@@ -63,7 +63,8 @@ class FittingMethods(EvaluationMethods):
             Metrics that weigh samples by ``sample_weight`` or ``class_weight``, where these are
             given; see ``metrics``, of which all samples count alike.
         **others
-            None: arguments of Keras that there are not are answered with what there is instead.
+            There are none: for an argument that Keras' method has and this one lacks, the error
+            says what there is instead.
 
         Raises
         ------
@@ -116,12 +117,13 @@ class FittingMethods(EvaluationMethods):
             all at once, and not shuffled. None where nothing is fed.
         y : array, list or dict
             Targets of probes: ``(n_items, n_samples, size)``, where the probe gives that many
-            samples, or fewer, for the last ones alone. ``(n_items, size)`` is for the last. Labels
-            are ``(n_items,)`` or ``(n_items, n_samples)``. None with an iterable.
+            samples, or fewer, for the last ones alone. ``(n_items, size)`` is for the last sample.
+            Labels are ``(n_items,)`` or ``(n_items, n_samples)``. None with an iterable.
         batch_size : int, optional
             The simulator's ``minibatch_size``, which cannot be another one.
         epochs : int
-            Where to end, counted from 0: as many epochs as there are, less ``initial_epoch``.
+            The number of the epoch at which to end, as in Keras: ``epochs - initial_epoch`` epochs
+            are trained.
         verbose : "auto", 0, 1 or 2
             Nothing, a progress bar, or a line for each epoch. ``"auto"`` is 1 where the simulator
             has a progress bar, else 0.

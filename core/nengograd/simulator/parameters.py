@@ -25,9 +25,9 @@ class ParameterMethods(Moving):
     def state(self) -> SimulationState:
         """The state of the simulation, to keep or to save; assigning one goes on from there.
 
-        ``state = sim.state; sim.run(1); sim.state = state`` is where it was. What does not fit is
-        an error, and nothing has changed then. Probe data begins anew. What training changes stays
-        as it is.
+        After ``state = sim.state; sim.run(1); sim.state = state`` the simulation is where it was. A
+        state that does not fit is an error, and nothing has changed then. Probe data begins anew.
+        Parameters, which training changes, stay as they are.
         """
         self._check_open("give its state")
         from .state import get_state
@@ -54,9 +54,9 @@ class ParameterMethods(Moving):
         include_optimizer: bool = False,
         allow_nonfinite: bool = False,
     ) -> None:
-        """Write all that makes the model compute what it computes into an ``.npz`` file.
+        """Write parameters of the model, and initial values of its states, into an ``.npz`` file.
 
-        That is encoders, gains, biases, decoders and weights, also of layers, trainable or not,
+        These are encoders, gains, biases, decoders and weights, also of layers, trainable or not,
         and what states hold before the first step; not the output of constant nodes. Names follow
         the structure of the network, so the file fits another simulator of the same network,
         whatever its seed. It holds no pickles. An old file is replaced in one go, or stays whole.

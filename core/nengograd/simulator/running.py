@@ -130,7 +130,7 @@ class RunMethods(Moving):
         """Simulate for a number of steps.
 
         If an error or Ctrl-C stops the run, the data and the state of all complete steps
-        are kept, and the simulator can go on from there. So it is where a step makes a NaN.
+        are kept, and the simulator can go on from there. The same holds where a step makes a NaN.
 
         Parameters
         ----------
@@ -154,7 +154,7 @@ class RunMethods(Moving):
         nengo.exceptions.SimulationError
             If a step computes a NaN from numbers that are none. The message names the first signal,
             its object and the step. A NaN that is given, as by a process, is passed on. With
-            ``configure_settings(stop_at_nan=False)`` all are.
+            ``configure_settings(stop_at_nan=False)`` all are passed on, without an error.
         """
         check_arguments("Simulator.run_steps", locals())
         self._simulate(int(steps), progress_bar, input_feeds, profile)

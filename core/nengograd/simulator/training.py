@@ -41,8 +41,8 @@ class TrainingMethods(FittingMethods):
 
         Each item is a simulation of its own that begins at the first step. A simulation in
         progress keeps its state, and goes on with the new parameters. Online learning rules
-        learn in each item by themselves; gradients flow through them, and what is trained of the
-        weights that they change is where they begin, at the first step or after a reset.
+        learn in each item by themselves, and gradients flow through them. Of the weights that they
+        change, the initial values are trained, which hold at the first step and after a reset.
 
         If an error or Ctrl-C stops the training, the parameters of all complete minibatches are
         kept. A loss or a gradient that is not finite stops it as a callback would, with a
@@ -57,8 +57,9 @@ class TrainingMethods(FittingMethods):
             ``{probe: (batch_size, n_steps, size_in)}``. With ``sample_every`` or
             ``keep_history=False`` the probe gives, and needs, fewer steps.
         optimizer : str or optimizer
-            For TensorFlow a Keras optimizer or its name, or a
-            ``tf.compat.v1.train.Optimizer``. It keeps its slots over calls.
+            ``"sgd"`` or ``"adam"`` on every backend that trains; else an optimizer of a library
+            that computes as the backend does, or its name: one of Keras, of optax, or a
+            ``tf.compat.v1.train.Optimizer``. It keeps its slots, such as momenta, over calls.
         n_epochs : int
             How often to go through the data.
         objective : str, callable or dict
