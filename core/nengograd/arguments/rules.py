@@ -356,6 +356,7 @@ SETTING = Rule(
     "one of True, False, None or a dict of them by object, class or subnetwork",
     lambda value: value is None or value is True or value is False or isinstance(value, Mapping),
 )
+SPIKE_GRADIENT = one_of(None, "rate", "surrogate")
 SURROGATE = Rule(
     f"one of {', '.join(map(repr, sorted(SURROGATES)))} or a function (xp, rate, J) -> smooth "
     "array",

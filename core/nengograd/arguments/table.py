@@ -1,8 +1,8 @@
 """The table of arguments: for each public function a rule for each argument.
 
-Commands of the command line are functions here, too. A row for every argument of every public
-function is what the tests ask for; what depends on other arguments or on the network, such as
-whether a node belongs to it, the function itself checks after this.
+Commands of the command line are functions here, too; their rows are in `commands`. A row for
+every argument of every public function is what the tests ask for; what depends on other arguments
+or on the network, such as whether a node belongs to it, the function itself checks after this.
 """
 
 from __future__ import annotations
@@ -13,14 +13,11 @@ from typing import Any
 from nengo.exceptions import ValidationError
 
 from . import rules
+from .commands import COMMANDS
 from .rules import Rule, one_of, optional, or_default
 
 __all__ = ["TABLE", "check_argument", "check_arguments"]
 
-_SPIKE_GRADIENT = one_of(None, "rate", "surrogate")
-_KIND_OF_PLUGIN = one_of(
-    "neuron", "process", "synapse", "learning-rule", "operator", "backend", "pass"
-)
 _FANS = one_of("fan_in", "fan_out", "fan_avg")
 _DISTRIBUTION = one_of("uniform", "normal")
 _INITIAL_STATE = optional(rules.MAPPING)
@@ -41,21 +38,6 @@ _ITEMS = {
     "n_steps": optional(rules.COUNT),
 }
 _CONFORMANCE = {"backends": optional(rules.NAMES), "plugins": rules.PLUGINS}
-_COMMAND = {
-    "script": rules.PATH,
-    "network": optional(rules.TEXT),
-    "dt": rules.PERIOD,
-    "backend": optional(rules.TEXT),
-    "plugin": rules.NAMES,
-}
-_RUNNING_COMMAND = {
-    **_COMMAND,
-    "minibatch": optional(rules.COUNT),
-    "dtype": optional(rules.DTYPE),
-    "device": optional(rules.TEXT),
-    "seed": optional(rules.SEED),
-    "no_progress": rules.FLAG,
-}
 
 TABLE: dict[str, dict[str, Rule]] = {
     "Simulator": {
@@ -183,7 +165,7 @@ TABLE: dict[str, dict[str, Rule]] = {
         "trainable": rules.SETTING,
         "keep_history": rules.SETTING,
         "dtype": optional(rules.DTYPE),
-        "spike_gradient": _SPIKE_GRADIENT,
+        "spike_gradient": rules.SPIKE_GRADIENT,
         "surrogate": optional(rules.SURROGATE),
         "stop_at_nan": optional(rules.FLAG),
         "share_process_seeds": optional(rules.FLAG),
@@ -346,40 +328,7 @@ TABLE: dict[str, dict[str, Rule]] = {
         **_CONFORMANCE,
     },
     "testing.check_backend": {"name": rules.TEXT, "plugins": rules.PLUGINS},
-    "nengograd run": {
-        **_RUNNING_COMMAND,
-        "time": rules.DURATION,
-        "save": optional(rules.PATH),
-        "plot": optional(rules.PATH),
-    },
-    "nengograd launch": {
-        "processes": rules.COUNT,
-        "script": rules.PATH,
-        "arguments": rules.NAMES,
-    },
-    "nengograd explain": {**_COMMAND, "program": rules.FLAG, "source": rules.FLAG},
-    "nengograd graph": {
-        **_COMMAND,
-        "output": rules.PATH,
-        "profile": optional(rules.PATH),
-        "most": rules.COUNT,
-    },
-    "nengograd profile": {
-        **_RUNNING_COMMAND,
-        "steps": optional(rules.COUNT),
-        "repeat": rules.COUNT,
-        "train": rules.FLAG,
-        "spike_gradient": _SPIKE_GRADIENT,
-        "output": rules.PATH,
-        "against": optional(rules.PATH),
-        "tensorboard": optional(rules.FOLDER),
-    },
-    "nengograd plugins": {"backend": optional(rules.TEXT)},
-    "nengograd new-plugin": {
-        "name": rules.TEXT,
-        "kind": _KIND_OF_PLUGIN,
-        "folder": rules.FOLDER,
-    },
+    **COMMANDS,
 }
 """Function -> argument -> rule. Methods stand under ``Class.method``, constructors under the
 class, functions of a public module under ``module.function``."""
