@@ -17,7 +17,7 @@ pytest.importorskip("optax")
 pytestmark = pytest.mark.slow
 
 MODEL = """
-import json, os, sys
+import json, os, sys, time
 from pathlib import Path
 import nengo, numpy as np, nengograd
 
@@ -112,17 +112,26 @@ def test_one_that_dies_ends_the_other_and_a_checkpoint_lets_both_go_on(tmp_path:
     train = """
 path = folder / "checkpoint.npz"
 history, has_died = [], path.exists()
+
+def written():
+    file = folder / "history.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
 with nengograd.Simulator(net, **options) as sim:
     if has_died:
         sim.load_params(path, state=True)
-        history = json.loads((folder / "history.json").read_text())
+        history = written()
 
     def keep(epoch, logs):
         history.append(logs["loss"])
         sim.save_params(path, state=True)
         if me == "0":
-            (folder / "history.json").write_text(json.dumps(history))
+            (folder / "history.new").write_text(json.dumps(history))
+            os.replace(folder / "history.new", folder / "history.json")
         if len(history) == 2 and DIES and not has_died and me == "1":
+            until = time.monotonic() + 120  # the other may still be writing
+            while written() != history and time.monotonic() < until:
+                time.sleep(0.01)
             os.kill(os.getpid(), 9)
 
     sim.train(inputs, targets, "sgd", n_epochs=4 - len(history), callbacks=[keep])
