@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import textwrap
@@ -56,7 +55,7 @@ LAYOUT = """
     _viz_config[sim_control].kept_time = 4.0
 """
 PLACES = {"value": (0.7, 0.7), "slider": (0.12, 0.7), "voltage": (0.4, 0.8), "raster": (0.4, 0.2)}
-SECONDS = 30
+SECONDS = 120
 """What a page may take until it shows what is waited for."""
 
 
@@ -72,12 +71,6 @@ def layout() -> str:
     return re.sub(rf"\b({'|'.join(names)})\b(?= =|\])", r"_viz_\1", "\n".join(lines)) + "\n"
 
 
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("localhost", 0))
-        return int(server.getsockname()[1])
-
-
 def wait_for(what: Callable[[], Any], why: str) -> Any:
     """Wait until a function returns something true."""
     end = time.monotonic() + SECONDS
@@ -90,7 +83,11 @@ def wait_for(what: Callable[[], Any], why: str) -> Any:
 
 
 class Page:
-    """The page of Nengo GUI, and what a user does with it."""
+    """The page of Nengo GUI, and what a user does with it.
+
+    The server answers some time after a button was pressed or the code was changed, and reads
+    the code and the buttons in threads of their own. What must follow an answer waits for it.
+    """
 
     def __init__(self, driver: Any):
         self.driver = driver
@@ -99,6 +96,24 @@ class Page:
     def time(self) -> float:
         """Simulated time that the page shows, in seconds."""
         return float(self.driver.execute_script("return sim.time"))
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it pauses: the server has said so, and nobody has pressed the button since.
+
+        The server sends no time after it.
+        """
+        script = """
+            const icon = document.getElementById('pause_button_icon');
+            return sim.paused && icon.classList.contains('glyphicon-play');
+        """
+        return bool(self.driver.execute_script(script))
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels of what is drawn of the model."""
+        script = "return [...document.querySelectorAll('svg text')].map(text => text.textContent)"
+        return list(self.driver.execute_script(script))
 
     @property
     def errors(self) -> str:
@@ -110,7 +125,7 @@ class Page:
         script = """
             const plot = [...document.querySelectorAll('div.graph')].find(
                 graph => graph.querySelector('path.line') && graph.innerText.trim()[0] === 'a');
-            return plot.querySelector('path.line').getAttribute('d') || '';
+            return (plot && plot.querySelector('path.line').getAttribute('d')) || '';
         """
         points = re.findall(r"[ML][-\d.e]+,([-\d.e]+)", self.driver.execute_script(script))
         return [float(y) for y in points]
@@ -122,31 +137,38 @@ class Page:
         self.driver.execute_script(f"document.getElementById('{button}').click()")
 
     def pause(self) -> None:
-        if not self.driver.execute_script("return sim.paused"):
+        if not self.is_paused:
             self.press("pause_button")
-            wait_for(lambda: self.driver.execute_script("return sim.paused"), "it did not pause")
+            wait_for(lambda: self.is_paused, "it did not pause")
 
     def go_on(self, until: Callable[[], Any] | None = None) -> None:
-        """Run, by default until some simulated time has passed.
-
-        A page that has loaded other code pauses by itself, at some time after.
-        """
+        """Run, by default until some simulated time has passed."""
         before = self.time
         wanted = until or (lambda: self.time > before + 0.1)
 
         def reached() -> Any:
-            if self.driver.execute_script("return sim.paused"):
+            if self.is_paused:
                 self.press("pause_button")
-                time.sleep(0.5)
             return wanted()
 
         wait_for(reached, "what was waited for has not come")
 
     def edit(self, code: str) -> None:
-        """Put other code into the editor; the page loads it by itself."""
+        """Put other code into the editor; the server reads it within some time after."""
         self.driver.execute_script(
             "ace.edit('editor').setValue(arguments[0])", textwrap.dedent(code).lstrip()
         )
+
+    def load(self, code: str) -> None:
+        """Put other code into the editor, and wait until the server has loaded it.
+
+        It pauses then, and only who runs sees it: if the button is pressed before, the server may
+        build what was there, or pause without a word to the page.
+        """
+        if self.is_paused:
+            self.go_on()
+        self.edit(code)
+        wait_for(lambda: self.is_paused, "the code was not loaded")
 
 
 @pytest.fixture
@@ -161,7 +183,7 @@ def server(tmp_path: Path) -> Iterator[str]:
             [
                 *(sys.executable, "-c", "from nengo_gui.main import main; main()"),
                 *("--backend", "nengograd", "--no-browser", "--auto-shutdown", "0"),
-                *("--port", str(free_port()), str(folder / "model.py")),
+                *("--port", "0", str(folder / "model.py")),  # one that is free
             ],
             cwd=folder,
             stdin=subprocess.PIPE,
@@ -171,9 +193,9 @@ def server(tmp_path: Path) -> Iterator[str]:
         )
     try:
         found = wait_for(
-            lambda: re.search(r"http://\S+", said.read_text()), "the GUI has not begun"
+            lambda: re.search(r"(http://\S+)\s", said.read_text()), "the GUI has not begun"
         )
-        yield found[0]
+        yield found[1]
     finally:
         process.kill()
         process.wait()
@@ -199,11 +221,15 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def page(driver: Any, server: str) -> Page:
     """The page with the model, which does not run yet."""
     driver.get(server)
-    wait_for(
-        lambda: driver.execute_script("return typeof sim !== 'undefined' && sim && sim.ws"),
-        "the page did not load",
-    )
-    return Page(driver)
+    # The editor is filled by the server: what is written into it before would be lost.
+    script = """
+        return typeof sim !== 'undefined' && Boolean(sim && sim.ws) && sim.ws.readyState === 1
+            && Boolean(Nengo.ace) && Nengo.ace.current_code !== '';
+    """
+    wait_for(lambda: driver.execute_script(script), "the page did not load")
+    page = Page(driver)
+    wait_for(lambda: {"stimulus", "a", "b"} <= {*page.labels}, "the model is not drawn")
+    return page
 
 
 def test_the_plots_move_while_the_model_runs(page: Page) -> None:
@@ -213,7 +239,7 @@ def test_the_plots_move_while_the_model_runs(page: Page) -> None:
 
 
 def test_a_slider_changes_what_the_model_decodes(page: Page) -> None:
-    page.go_on()
+    page.go_on(until=lambda: len(page.curve()) >= 50)
     handle = page.driver.find_element(By.CSS_SELECTOR, "div.graph .btn.btn-default")
     before = sum(page.curve()[-50:]) / 50
     ActionChains(page.driver).drag_and_drop_by_offset(handle, 0, -50).perform()
@@ -224,7 +250,6 @@ def test_a_slider_changes_what_the_model_decodes(page: Page) -> None:
 def test_a_pause_keeps_the_state(page: Page) -> None:
     page.go_on()
     page.pause()
-    time.sleep(0.3)
     stopped = page.time
     time.sleep(0.5)
     assert page.time == stopped > 0.1
@@ -236,27 +261,51 @@ def test_reset_begins_at_zero(page: Page) -> None:
     page.go_on()
     wait_for(lambda: page.time > 0.5, "no simulated time has passed")
     page.press("reset_button")
-    wait_for(lambda: page.time < 0.4, "the time was not set back")
+    wait_for(lambda: page.is_paused, "it does not pause")
+    # A step that was under way may have shown its own time once more.
+    page.driver.execute_script(
+        """
+        const update = sim.schedule_update;
+        sim.least = Infinity;
+        sim.schedule_update = () => {
+            sim.least = Math.min(sim.least, sim.time);
+            update.call(sim);
+        };
+        """
+    )
+    page.go_on(until=lambda: page.driver.execute_script("return sim.least < 0.4"))
     page.go_on()
 
 
 def test_other_code_is_loaded_and_runs(page: Page) -> None:
-    page.edit(MODEL + "        c = nengo.Ensemble(10, 1, label='third one')\n")
-    wait_for(lambda: "third one" in page.driver.page_source, "the new ensemble is not drawn")
+    page.load(MODEL + "        c = nengo.Ensemble(10, 1, label='third one')\n")
+    wait_for(lambda: "third one" in page.labels, "the new ensemble is not drawn")
     page.go_on()
 
 
-def test_a_broken_model_shows_its_error_and_can_be_mended(page: Page) -> None:
-    broken = (
-        MODEL
-        + """
-        odd = nengo.Node(lambda t, x: x / None, size_in=1, label="a broken one")
+def broken(options: str) -> str:
+    return f"""{MODEL}
+        odd = nengo.Node(lambda t, x: x / None, size_in=1, label="a broken one"{options})
         nengo.Connection(a, odd)
 """
-    )
-    page.edit(broken)
-    wait_for(lambda: "a broken one" in page.driver.page_source, "the new node is not drawn")
+
+
+def test_a_model_that_cannot_be_read_shows_its_error_and_can_be_mended(page: Page) -> None:
+    page.go_on()
+    # Nengo calls a node's function for its size.
+    page.edit(broken(""))
+    wait_for(lambda: "TypeError" in page.errors, "there is no error")
+    assert "a broken one" not in page.labels
+    page.load(MODEL)
+    wait_for(lambda: not page.errors, "the error stays")
+    page.go_on()
+
+
+def test_a_model_that_fails_in_a_step_shows_its_error_and_can_be_mended(page: Page) -> None:
+    page.load(broken(", size_out=1"))
+    wait_for(lambda: "a broken one" in page.labels, "the new node is not drawn")
+    assert not page.errors
     page.go_on(until=lambda: "TypeError" in page.errors)
-    page.edit(MODEL)
+    page.load(MODEL)
     wait_for(lambda: not page.errors, "the error stays")
     page.go_on()
