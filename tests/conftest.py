@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import site
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import nengo
 import pytest
+from hypothesis import HealthCheck, settings
 
 BACKENDS = ("numpy", "tensorflow", "jax")
 """Where tests run: each that takes a `backend`, itself or through `make_sim`, runs on all of them,
@@ -17,6 +20,33 @@ or on those that its marks ``needs`` leave."""
 # Caches are shared by all environments of a user: a test must not find what another left.
 nengo.rc.set("decoder_cache", "enabled", "False")
 os.environ["NENGOGRAD_CACHE"] = "off"
+
+# How busy a machine is decides over no test.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def users_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The user's home; the processes that tests start have one of their own.
+
+    Nengo keeps decoders in it unless a file there says otherwise. A process that begins to build
+    while another one has the cache locked would warn, at times, where a test expects silence.
+    """
+    users = str(Path.home())
+    home = tmp_path_factory.mktemp("home")
+    nengorc = home / ".config" / "nengo" / "nengorc"
+    nengorc.parent.mkdir(parents=True)
+    nengorc.write_text("[decoder_cache]\nenabled: False\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        # Packages of the user, and what Matplotlib has found out of fonts, stay where they are.
+        patch.setenv("PYTHONUSERBASE", site.getuserbase())
+        if "MPLCONFIGDIR" not in os.environ:
+            patch.setenv("MPLCONFIGDIR", str(Path(users) / ".cache" / "matplotlib"))
+        yield users
 
 
 def need_backend(name: str) -> None:

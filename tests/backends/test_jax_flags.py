@@ -38,7 +38,7 @@ def run(folder: Path, flags: str | None, before: str = "") -> tuple[str, str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=600,
     )
     texts = [path.read_text() for path in folder.rglob("*.hlo.txt")]
     return done.stdout.splitlines()[-1], "\n".join(texts)

@@ -63,7 +63,7 @@ with nengograd.Simulator(net, **options) as sim:
 
 
 def run(
-    script: Path, text: str, processes: int, seconds: float = 240
+    script: Path, text: str, processes: int, seconds: float = 900
 ) -> subprocess.CompletedProcess[str]:
     """Run a script in some processes; with 1, as it is."""
     script.write_text(text)
@@ -140,7 +140,8 @@ with nengograd.Simulator(net, **options) as sim:
     (tmp_path / "whole").mkdir()
     whole = figures(run(tmp_path / "whole" / "train.py", f"DIES = False\n{MODEL}{train}", 2))
     text = f"DIES = True\n{MODEL}{train}"
-    died = run(tmp_path / "train.py", text, 2)  # JAX alone would wait for up to 300 s
+    # JAX alone would wait for up to 300 s.
+    died = run(tmp_path / "train.py", text, 2, seconds=240)
     assert died.returncode == 1
     assert "process 1 of 2 was ended by the signal SIGKILL; the others have been" in died.stderr
     assert len(json.loads((tmp_path / "history.json").read_text())) == 2

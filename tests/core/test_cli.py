@@ -154,7 +154,7 @@ sys.exit(main(["plugins"]))
         [sys.executable, "-c", script],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env=environment,
     )
     assert done.returncode == 0, done.stderr

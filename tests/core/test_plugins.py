@@ -635,7 +635,7 @@ def modules_after(code: str, whole: bool = False) -> Sequence[str]:
     report = f"import sys; print(*sorted({{{name} for name in sys.modules}}))"
     script = textwrap.dedent(code) + "\n" + report
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=600
     )
     return done.stdout.splitlines()[-1].split()
 

@@ -24,12 +24,13 @@ INSTALLING = [
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def environment(tmp_path_factory: pytest.TempPathFactory, users_home: str) -> dict[str, str]:
     """Environment variables of a new virtual environment, with what the README says to install."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(FOLDER)], check=True)
     variables = {
         **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        "HOME": users_home,  # where pip's settings are, and what it has downloaded before
         "PATH": f"{FOLDER / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "VIRTUAL_ENV": str(FOLDER),
         "MPLBACKEND": "Agg",

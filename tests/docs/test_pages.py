@@ -71,7 +71,7 @@ def test_the_sweep_of_the_tutorial_runs_as_a_script(tmp_path: Path) -> None:
     (sweep,) = [b for b in read("docs/tutorials/modeller.md") if b.title == "sweep.py"]
     write_file(sweep, tmp_path)
     command = [sys.executable, "sweep.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     counts = ast.literal_eval(done.stdout)
     assert len(counts) == 3
     assert sorted(counts) == counts

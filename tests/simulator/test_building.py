@@ -343,7 +343,7 @@ def test_an_interrupted_build_leaves_no_threads():
             nengo.Connection(ensemble, pre[0])
     with pytest.raises(KeyboardInterrupt):
         nengograd.Simulator(net, backend="numpy", progress_bar=False)
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before  # others may have ended meanwhile
 
 
 def test_builds_in_several_threads_do_not_disturb_each_other_nor_nengo():

@@ -182,6 +182,6 @@ def test_a_fresh_process_computes_the_same_to_the_bit(backend: str, tmp_path: Pa
     script = "import sys; sys.path.insert(0, sys.argv[1]); from training import test_saving; "
     script += "test_saving.load_all(sys.argv[2])"
     tests = str(Path(__file__).parents[1])
-    subprocess.run([sys.executable, "-c", script, tests, str(tmp_path)], check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", script, tests, str(tmp_path)], check=True, timeout=600)
     for path, (case, data) in expected.items():
         same(case, pickle.loads(path.with_suffix(".found").read_bytes()), data)
