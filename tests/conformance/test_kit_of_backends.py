@@ -1,6 +1,7 @@
 """The kit finds what is wrong with a backend: each check fails where that one thing is wrong."""
 
 import signal
+import threading
 from dataclasses import replace
 from unittest import SkipTest
 
@@ -510,3 +511,15 @@ def test_all_that_is_wrong_is_told_together():
     with pytest.raises(ConformanceError, match=r"^\d+ checks failed") as caught:
         check_backend("differences", plugins=[differences.plugin(AStepTooMany)])
     assert "\n- runs of any length share one compilation: " in str(caught.value)
+
+
+def test_ctrl_c_that_comes_before_the_run_has_begun_ends_no_more_than_the_run(monkeypatch):
+    class Timer(threading.Timer):
+        """Whoever has started it gets no further before it is over, as on a busy machine."""
+
+        def start(self):
+            super().start()
+            self.join()
+
+    monkeypatch.setattr(threading, "Timer", Timer)
+    suite(name="numpy").test_ctrl_c_in_the_middle_of_a_run_keeps_complete_steps()

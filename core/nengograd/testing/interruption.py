@@ -5,28 +5,28 @@ from __future__ import annotations
 import _thread
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from unittest import SkipTest
 
 from .conformance import ConformanceError
 
-__all__ = ["interrupted"]
+__all__ = ["interrupt"]
 
 
-@contextmanager
-def interrupted(seconds: float) -> Iterator[None]:
-    """Press Ctrl-C in the body after a while; its `KeyboardInterrupt` ends the body alone.
+def interrupt(call: Callable[[], object], seconds: float) -> None:
+    """Call a function and press Ctrl-C after a while; its `KeyboardInterrupt` ends the call alone.
 
     Parameters
     ----------
+    call : callable
+        It has to take longer than the time to wait.
     seconds : float
-        How long to wait. The body has to take longer.
+        How long to wait. On a busy machine Ctrl-C may come before the call has begun.
 
     Raises
     ------
     ConformanceError
-        If the body ends by itself.
+        If the call ends by itself.
     unittest.SkipTest
         If this is not the main thread, which alone can be interrupted.
     """
@@ -34,9 +34,9 @@ def interrupted(seconds: float) -> Iterator[None]:
         raise SkipTest("Ctrl-C reaches the main thread alone")
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(seconds, _thread.interrupt_main)
-    timer.start()
     try:
-        yield
+        timer.start()
+        call()
     except KeyboardInterrupt:
         return
     finally:

@@ -10,7 +10,7 @@ from nengo.exceptions import SimulationError
 
 from .backend_networks import neurons
 from .conformance import Conformance, ConformanceError
-from .interruption import interrupted
+from .interruption import interrupt
 
 __all__ = ["StopChecks"]
 
@@ -63,8 +63,7 @@ class StopChecks(Conformance):
         net = neurons()
         with self.open(net, self.name) as sim:
             sim.run_steps(3)
-            with interrupted(0.05):
-                sim.run_steps(_MORE_THAN_CAN_BE_RUN)
+            interrupt(lambda: sim.run_steps(_MORE_THAN_CAN_BE_RUN), 0.05)
             done, recorded = sim.n_steps, len(sim.data[net.p])
             if done != recorded:
                 raise ConformanceError(f"{done} steps are counted and {recorded} recorded")

@@ -13,7 +13,7 @@ from nengo.exceptions import NengoWarning, ValidationError
 from numpy.typing import NDArray
 
 from .conformance import Conformance, ConformanceError
-from .interruption import interrupted
+from .interruption import interrupt
 
 __all__ = ["TrainingChecks"]
 
@@ -243,8 +243,7 @@ class TrainingChecks(Conformance):
         with self.open(net, self.name, minibatch_size=2) as sim:
             sim.train(*data, "sgd")
             weights = sim.data[net.weights].weights.copy()
-            with interrupted(0.2):
-                sim.train(*data, "sgd", n_epochs=_MOST_STEPS)
+            interrupt(lambda: sim.train(*data, "sgd", n_epochs=_MOST_STEPS), 0.2)
             found = sim.data[net.weights].weights.copy()
             for _ in range(_MOST_STEPS):
                 following = self._descend(weights, inputs, targets)
