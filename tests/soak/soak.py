@@ -42,7 +42,7 @@ import nengograd
 from nengograd.testing import usable_backends
 
 STEPS = 2000
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds after which something counts as hanging."""
 
 
