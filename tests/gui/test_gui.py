@@ -142,9 +142,9 @@ class Page:
             wait_for(lambda: self.is_paused, "it did not pause")
 
     def go_on(self, until: Callable[[], Any] | None = None) -> None:
-        """Run, by default until some simulated time has passed."""
+        """Run, by default until some simulated time has passed; other code begins at zero."""
         before = self.time
-        wanted = until or (lambda: self.time > before + 0.1)
+        wanted = until or (lambda: not before <= self.time <= before + 0.1)
 
         def reached() -> Any:
             if self.is_paused:
