@@ -427,7 +427,8 @@ class Boasts(NumpyExecutable):
 
     def stop_measuring(self):
         measured = super().stop_measuring()
-        return replace(measured, blocks={i: 10 * x for i, x in measured.blocks.items()})
+        # However long the machine did other work meanwhile, it was no hour.
+        return replace(measured, blocks={i: x + 3600 for i, x in measured.blocks.items()})
 
 
 class MeasuresNothing(NumpyExecutable):
