@@ -46,16 +46,16 @@ class FittingMethods(EvaluationMethods):
             What to minimize: one loss for all probes, one for each in a list, or a dict by probe or
             by its label. A name of Keras' losses (``"mse"``, ``"mae"``, ``"mape"``, ``"msle"``,
             ``"huber"``, ``"log_cosh"``, ``"poisson"``, ``"cosine_similarity"``,
-            ``"kl_divergence"``, hinges such as ``"categorical_hinge"``, cross entropies such as
-            ``"sparse_categorical_crossentropy"``), ``"nan_mse"``, a loss object of Keras, or a
-            function ``(y_true, y_pred)`` of arrays ``(minibatch_size, n_samples, size)``, whose
-            mean is taken over axes that it leaves.
+            ``"kl_divergence"``, ``"dice"``, ``"tversky"``, hinges such as ``"categorical_hinge"``,
+            cross entropies such as ``"sparse_categorical_crossentropy"``), ``"nan_mse"``, a loss
+            object of Keras, or a function ``(y_true, y_pred)`` of arrays ``(minibatch_size,
+            n_samples, size)``, whose mean is taken over axes that it leaves.
             Cross entropies by name want probabilities. A target that is NaN asks for nothing.
         metrics : list or dict, optional
             Further figures to compute: names of losses, ``"accuracy"`` and accuracies such as
             ``"binary_accuracy"`` and ``"top_k_categorical_accuracy"``, ``"precision"``,
-            ``"recall"``, ``"root_mean_squared_error"``, metric objects of Keras, or functions as
-            of ``loss``. A dict has them by probe or label.
+            ``"recall"``, ``"auc"``, ``"r2_score"``, ``"root_mean_squared_error"``, metric objects
+            of Keras, or functions as of ``loss``. A dict has them by probe or label.
         loss_weights : list or dict, optional
             Factors of the losses in the sum over probes, by default 1. `train` takes the mean over
             probes instead.

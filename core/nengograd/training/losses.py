@@ -14,7 +14,9 @@ from nengo.exceptions import ValidationError
 from ..plugin.naming import name_of
 from ..plugin.trainer import LossTerm
 from .argument_order import in_our_order, takes_weights
-from .named_losses import NAMED
+from .keras_names import why_no_name
+from .named_losses import NAMED, find_named
+from .rows import as_keras_does
 
 __all__ = [
     "Loss",
@@ -170,11 +172,12 @@ def find_loss(
     nengo.exceptions.ValidationError
         If it is none, or does not take an output and a target.
     """
-    if isinstance(objective, str) and objective in NAMED:
-        named = NAMED[objective]
+    known = find_named(objective)
+    if known is not None:
+        name, named = known
         return Loss(
             objective,
-            objective,
+            name,
             named.function,
             named.counts_targets,
             named.takes_labels,
@@ -185,9 +188,13 @@ def find_loss(
             f"must be an object of {objective.__name__}, not the class itself: call it",
             attr=attr,
         )
+    reason = why_no_name(objective, "metric" if attr.endswith("metrics") else "loss")
+    if reason is not None:
+        raise ValidationError(reason, attr=attr)
     name = name_of(objective)
     if all(hasattr(objective, part) for part in ("reset_state", "update_state", "result")):
         update = in_our_order(objective.update_state, name, keras=True, attr=attr)
+        update = as_keras_does(objective, update, name, attr)
         return Metric(name, objective, update)
     if not callable(objective):
         names = ", ".join(f'"{known}"' for known in NAMED)
@@ -197,6 +204,7 @@ def find_loss(
             attr=attr,
         )
     function = in_our_order(objective, name, in_keras_words, attr)
+    function = as_keras_does(objective, function, name, attr)
 
     def loss(xp: Any, output: Any, target: Any) -> tuple[Any, Any]:
         value = function(output, target)
@@ -296,7 +304,8 @@ def by_probe(objective: Any, targets: Mapping[Any, bool]) -> dict[Any, Loss | Me
 def takes_labels(objective: Any, probe: Any) -> bool:
     """Whether the objective of a probe is a name of a loss whose targets are labels."""
     given = objective.get(probe) if isinstance(objective, Mapping) else objective
-    return isinstance(given, str) and given in NAMED and NAMED[given].takes_labels
+    known = find_named(given)
+    return known is not None and known[1].takes_labels
 
 
 def _check_metrics_are_apart(found: Mapping[Any, Loss | Metric]) -> None:

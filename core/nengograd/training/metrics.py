@@ -14,8 +14,11 @@ from nengo.exceptions import ValidationError
 
 from ..plugin.namespace import make_namespace
 from ..plugin.naming import name_of
+from .confusion import CONFUSION
+from .keras_names import spelled, why_no_name
 from .losses import Loss, Metric, Tally, find_loss
 from .named_losses import NAMED
+from .tallies import R2Score, counted
 
 __all__ = ["NAMED_METRICS", "find_metric", "metric_name"]
 
@@ -50,6 +53,21 @@ def _top_5(output: _Array, target: _Array) -> _Array:
     return _sparse_top_5(output, target.argmax(-1)[..., None])
 
 
+def _centred(x: _Array) -> _Array:
+    return x - x.mean(axis=-1, keepdims=True)
+
+
+def _pearson(output: _Array, target: _Array) -> _Array:
+    x, y = _centred(output), _centred(target)
+    return (x * y).mean(-1) / np.sqrt((x * x).mean(-1) * (y * y).mean(-1))
+
+
+def _concordance(output: _Array, target: _Array) -> _Array:
+    x, y, distance = _centred(output), _centred(target), output.mean(-1) - target.mean(-1)
+    spread = (x * x).mean(-1) + (y * y).mean(-1) + distance * distance
+    return 2 * (x * (target - output.mean(-1, keepdims=True))).mean(-1) / (spread + 1e-7)
+
+
 NAMED_METRICS: Mapping[str, Callable[[_Array, _Array], _Array]] = {
     "accuracy": _accuracy,
     "acc": _accuracy,
@@ -73,7 +91,7 @@ class _Share:
         output, target = np.asarray(output), np.asarray(target)
         right, counts = self._is_right(output, target), ~np.isnan(target)
         counts = counts if counts.shape == right.shape else counts.all(-1)
-        weight = _counted(counts, weights)
+        weight = counted(counts, weights)
         self._right += float((right * weight).sum())
         self._number += float(weight.sum())
 
@@ -81,22 +99,22 @@ class _Share:
         return self._right / self._number if self._number else 0.0
 
 
-class _Confusion:
-    """How much of what is found, or of what is there, is right: precision or recall."""
+class _Mean:
+    """The mean of a figure of each sample that has no NaN in its target."""
 
-    def __init__(self, of_found: bool):
-        self._of_found = of_found
-        self._right = self._number = 0.0
+    def __init__(self, figure: Callable[[_Array, _Array], _Array]):
+        self._figure = figure
+        self._total = self._weight = 0.0
 
     def add(self, output: Any, target: Any, weights: Any = None) -> None:
         output, target = np.asarray(output), np.asarray(target)
-        weight = _counted(~np.isnan(target), weights)
-        is_found, is_there = output > 0.5, target.astype(bool)
-        self._right += float((weight * (is_found & is_there)).sum())
-        self._number += float((weight * (is_found if self._of_found else is_there)).sum())
+        counts = ~np.isnan(target).any(-1)
+        weight = counted(counts, weights)
+        self._total += float((weight * np.where(counts, self._figure(output, target), 0)).sum())
+        self._weight += float(weight.sum())
 
     def result(self) -> float:
-        return self._right / self._number if self._number else 0.0
+        return self._total / self._weight if self._weight else 0.0
 
 
 class _Transformed:
@@ -113,21 +131,15 @@ class _Transformed:
 
 
 COUNTED: Mapping[str, Callable[[], Tally]] = {
-    "precision": lambda: _Confusion(of_found=True),
-    "recall": lambda: _Confusion(of_found=False),
+    **CONFUSION,
+    "r2_score": R2Score,
+    "pearson_correlation": lambda: _Mean(_pearson),
+    "concordance_correlation": lambda: _Mean(_concordance),
     "root_mean_squared_error": lambda: _Transformed("mse", math.sqrt),
     # As a metric it is large where vectors agree, as a loss small.
     "cosine_similarity": lambda: _Transformed("cosine_similarity loss", lambda x: -x),
 }
 """By name: metrics that are no mean of what each sample gives, or not the loss of that name."""
-
-
-def _counted(counts: _Array, weights: Any) -> _Array:
-    """The weight of each element or sample, 0 where its target is NaN."""
-    if weights is None:
-        return counts.astype(np.float64)
-    given = np.asarray(weights, dtype=np.float64)
-    return counts * (given if given.ndim == counts.ndim else given[..., None])
 
 
 class _OnNumpy:
@@ -175,11 +187,14 @@ def find_metric(given: Any, attr: str = "metrics") -> Loss | Metric | _NamedMetr
         If it is none.
     """
     if isinstance(given, str):
-        known = {**NAMED_METRICS, **COUNTED, **NAMED}
-        if given not in known:
+        known, name = {**NAMED_METRICS, **COUNTED, **NAMED}, spelled(given)
+        if name not in known:
             names = ", ".join(f'"{name}"' for name in known)
-            raise ValidationError(f"there is no metric {given!r}; there are {names}", attr=attr)
-        return _NamedMetric(given)
+            raise ValidationError(
+                why_no_name(given, "metric") or f"there is no metric {given!r}; there are {names}",
+                attr=attr,
+            )
+        return _NamedMetric(name)
     return find_loss(given, in_keras_words=True, attr=attr)
 
 

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["NAMED", "NamedLoss"]
+from .keras_names import spelled
+
+__all__ = ["NAMED", "NamedLoss", "Overlap", "find_named"]
 
 Weighted = tuple[Any, Any]
 """The loss of a minibatch, and its weight beside other minibatches."""
@@ -78,6 +80,40 @@ class NamedLoss:
         if not self.counts_targets:
             number = math.prod(output.shape)
         return xp.sum(xp.where(counts, values, 0.0)), number, weight
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What a minibatch as a whole lacks in overlap of outputs with targets, from 0 to 1.
+
+    Dice's loss and Tversky's, which weighs what is missing and what is too much alike by default,
+    are one number: ``1 - 2 * overlap / (sum of targets + sum of outputs + epsilon)``.
+
+    Attributes
+    ----------
+    epsilon : float
+        What keeps it finite.
+    """
+
+    epsilon: float
+    takes_labels: bool = False
+    counts_targets: bool = True
+
+    def function(self, xp: Any, output: Any, target: Any) -> Weighted:
+        """The loss of a minibatch, and its weight beside other minibatches."""
+        total, number, _ = self.sums(xp, output, target)
+        return total / xp.maximum(number, 1.0), number
+
+    def sums(self, xp: Any, output: Any, target: Any, weights: Any = None) -> tuple[Any, Any, Any]:
+        """What the loss is made of, see `NamedLoss.sums`; a sample without any NaN counts."""
+        counts = xp.logical_not(xp.isnan(target))
+        output, target = (xp.where(counts, x, 0.0) for x in (output, target))
+        both = xp.sum(target) + xp.sum(output)
+        value = 1.0 - 2.0 * xp.sum(target * output) / (both + self.epsilon)
+        ones = xp.astype(xp.all(counts, axis=-1), output.dtype)
+        number = xp.sum(ones)
+        weight = number if weights is None else xp.sum(ones * weights)
+        return value * weight, number, weight
 
 
 def _squares(xp: Any, output: Any, target: Any) -> Any:
@@ -176,8 +212,10 @@ def _kl_divergence(xp: Any, output: Any, target: Any) -> Any:
     return xp.sum(p * xp.log(p / q), axis=-1)
 
 
-NAMED: Mapping[str, NamedLoss] = {
+NAMED: Mapping[str, NamedLoss | Overlap] = {
     "nan_mse": NamedLoss(_squares, counts_targets=False),
+    "dice": Overlap(_EPSILON),
+    "tversky": Overlap(2 * _EPSILON),
     **{
         name: NamedLoss(elements, takes_labels=name.startswith("sparse"))
         for elements, *names in (
@@ -185,7 +223,7 @@ NAMED: Mapping[str, NamedLoss] = {
             (_absolute, "mae", "mean_absolute_error"),
             (_percentage, "mape", "mean_absolute_percentage_error"),
             (_squares_of_logarithms, "msle", "mean_squared_logarithmic_error"),
-            (_log_cosh, "log_cosh"),
+            (_log_cosh, "log_cosh", "log_cosh_error"),
             (_huber, "huber"),
             (_poisson, "poisson"),
             (_hinge, "hinge"),
@@ -204,3 +242,9 @@ NAMED: Mapping[str, NamedLoss] = {
 }
 """By name. ``"mse"`` is the mean of the squared errors whose target is not NaN, ``"nan_mse"`` their
 sum by the number of all elements."""
+
+
+def find_named(name: Any) -> tuple[str, NamedLoss | Overlap] | None:
+    """A loss by any of the names that Keras has for it, with the one that `NAMED` has."""
+    known = spelled(name) if isinstance(name, str) else None
+    return None if known is None or known not in NAMED else (known, NAMED[known])
