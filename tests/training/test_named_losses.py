@@ -136,3 +136,32 @@ def test_a_name_that_is_not_known_is_answered_with_those_that_are(make_sim: Make
         sim.compile(loss="cct")
     with pytest.raises(ValidationError, match=r'metrics: there is no metric .auk.*"precision"'):
         sim.compile(loss="mse", metrics=["auk"])
+
+
+@pytest.mark.needs("differentiate")
+@pytest.mark.parametrize("name", ["categorical_crossentropy", "sparse_categorical_crossentropy"])
+def test_outputs_that_are_no_probabilities_count_and_train_as_in_keras(
+    make_sim: Make, name: str
+) -> None:
+    """Some are negative, some larger than 1, and those of the second probe another network's."""
+    keras = pytest.importorskip("keras")
+    tf = pytest.importorskip("tensorflow")
+    made = network(["one", "two"])
+    rng = np.random.RandomState(5)
+    x = rng.uniform(-1, 2, size=X.shape)
+    labels = LABELS, LABELS[::-1]
+    wanted = [np.eye(CLASSES)[y] if name.startswith("cat") else y for y in labels]
+    sim = make_sim(made.net, minibatch_size=ITEMS)
+    sim.compile("sgd", loss=[name, name])
+    history = sim.fit(x, wanted).history
+    for probe, target in zip(("one", "two"), wanted, strict=True):
+        w = tf.Variable(made.weights.T)
+        with tf.GradientTape() as tape:
+            output = x @ w
+            loss = tf.reduce_mean(getattr(keras.losses, name)(target, output))
+        assert output.numpy().min() < 0
+        assert output.numpy().max() > 1
+        np.testing.assert_allclose(history[f"{probe}_loss"], [loss], rtol=1e-5)
+        step = (made.weights - sim.data[made.connections[probe]].weights) / 0.01
+        gradient = tape.gradient(loss, w).numpy().T
+        np.testing.assert_allclose(step, gradient, rtol=1e-5, atol=1e-7)

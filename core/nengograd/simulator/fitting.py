@@ -50,7 +50,9 @@ class FittingMethods(EvaluationMethods):
             cross entropies such as ``"sparse_categorical_crossentropy"``), ``"nan_mse"``, a loss
             object of Keras, or a function ``(y_true, y_pred)`` of arrays ``(minibatch_size,
             n_samples, size)``, whose mean is taken over axes that it leaves.
-            Cross entropies by name want probabilities. A target that is NaN asks for nothing.
+            Cross entropies by name want probabilities; of other outputs they are what Keras on
+            TensorFlow makes of them, and ``from_logits=True`` of an object is for logits. A target
+            that is NaN asks for nothing.
         metrics : list or dict, optional
             Further figures to compute: names of losses, ``"accuracy"`` and accuracies such as
             ``"binary_accuracy"`` and ``"top_k_categorical_accuracy"``, ``"precision"``,

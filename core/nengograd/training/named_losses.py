@@ -204,7 +204,9 @@ def _categorical_focal_crossentropy(xp: Any, output: Any, target: Any) -> Any:
 def _sparse_categorical_crossentropy(xp: Any, output: Any, target: Any) -> Any:
     classes = xp.asarray(np.arange(output.shape[-1], dtype=np.float32))
     is_label = xp.astype(xp.astype(classes, output.dtype) == target, output.dtype)
-    return -xp.sum(is_label * xp.log(_probabilities(xp, output)), axis=-1)
+    # Unlike for targets of classes, Keras on TensorFlow cuts outputs before they are normalized.
+    p = xp.clip(output, _EPSILON, 1 - _EPSILON)
+    return -xp.sum(is_label * xp.log(p / xp.sum(p, axis=-1, keepdims=True)), axis=-1)
 
 
 def _kl_divergence(xp: Any, output: Any, target: Any) -> Any:
