@@ -70,8 +70,8 @@ class FittingMethods(simulator.Simulator):
         n_steps : int, optional
             Number of steps, where the data do not say.
         stateful : bool
-            Whether each minibatch of an epoch goes on from where the one before it has ended;
-            otherwise, and in each epoch, it begins where the simulation is. That stays there.
+            Whether each minibatch goes on from where the one before it has ended, over epochs, too;
+            otherwise it begins where the simulation is. That stays there.
         **options
             Arguments of Keras, such as ``epochs`` and ``callbacks``. A ``batch_size`` is not
             looked at; a warning says so.
@@ -179,7 +179,7 @@ class FittingMethods(simulator.Simulator):
         self, data: Any, terms: Any, optimizer: Any, options: Any, *others: Any, **more: Any
     ) -> Any:
         """Train from where the simulation is."""
-        runner = self._runner
+        runner, options = self._runner, options._replace(over_epochs=options.stateful)
         if runner.n_steps:
             state, names = runner.executable.read(runner.state), signal_names(self.model)
             named = state_arrays(runner.program, state, names)

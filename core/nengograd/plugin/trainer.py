@@ -77,6 +77,8 @@ class FitOptions(NamedTuple):
     begins_at : mapping or None
         States of the program, ``(minibatch, size)`` by id, at which minibatches begin instead of
         the first ones; with ``stateful`` the first minibatch of each epoch.
+    over_epochs : bool
+        Whether, with ``stateful``, an epoch begins where the one before it has ended.
     begins_after : int
         How many steps there were before these.
     """
@@ -94,6 +96,7 @@ class FitOptions(NamedTuple):
     names_each: bool = False
     begins_at: Mapping[int, NDArray[Any]] | None = None
     begins_after: int = 0
+    over_epochs: bool = False
 
     @property
     def needs_states(self) -> bool:
@@ -173,7 +176,10 @@ class Trainer(Measurable, ABC):
     carries_state: bool = False
 
     def begin_epoch(self) -> None:
-        """Called before the first minibatch of an epoch, which begins at the first step."""
+        """Called before the first minibatch of an epoch, which begins at the first step.
+
+        With `FitOptions.over_epochs`, before the first epoch alone.
+        """
 
     def begin_at(self, states: Mapping[int, NDArray[Any]]) -> None:
         """The next minibatch begins at given states, if the trainer carries states.

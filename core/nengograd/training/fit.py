@@ -114,6 +114,7 @@ class _Training:
         self._batches = batches
         self._terms = losses
         self._options = options
+        self._n_trained = 0  # minibatches of all epochs
         self._engine, self._dtype = model.build.engine, model.training_options.dtype
         self._xp = self._engine.namespace(self._dtype)
 
@@ -180,12 +181,18 @@ class _Training:
         mean = _Mean(self._terms, options.names_each)
         tallies = [(name, index, metric.tally(xp)) for name, index, metric in metrics]
         count = 0
-        self._trainer.begin_epoch()
+        goes_on = options.stateful and options.over_epochs
+        if not (goes_on and self._n_trained):
+            self._trainer.begin_epoch()
         number = options.first_epoch + epoch
+        before = options.begins_after
+        if goes_on:
+            before += self._n_trained * self._batches.n_steps
         for inputs, targets in self._batches.epoch(
-            number, options.shuffle, options.stateful, options.begins_after
+            number, options.shuffle, options.stateful, before
         ):
-            if options.begins_at is not None and not (options.stateful and count):
+            is_first = not (self._n_trained if goes_on else count)
+            if options.begins_at is not None and (is_first or not options.stateful):
                 self._trainer.begin_at(options.begins_at)
             callbacks.on_batch_begin(count)
             if profiler is not None:
@@ -198,6 +205,7 @@ class _Training:
                     logs[name] = tally.result()
             callbacks.on_batch_end(count, logs)
             count += 1
+            self._n_trained += 1
             if result.problem:
                 message = stopped_training(epoch, count, result.problem)
                 warnings.warn(message, NengoWarning, stacklevel=7)
