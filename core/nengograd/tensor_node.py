@@ -71,7 +71,8 @@ class TensorNode(nengo.Node):
     backend : str, optional
         The backend whose tensors the function works on. By default it is the one of whose library
         the function or layer is, as far as that can be seen: a function that says ``tf.tanh`` is
-        TensorFlow's. Else it is the preferred one that has tensor functions.
+        TensorFlow's. Else it is that of the tensor node made last in the network, if there is one,
+        else the preferred one that has tensor functions.
 
     Attributes
     ----------
@@ -97,8 +98,7 @@ class TensorNode(nengo.Node):
     ):
         check_arguments("TensorNode", locals())
         plugins = get_manager()
-        able = plugins.able("tensor_functions", tensor_func)
-        name = plugins.named(backend) or plugins.choose(able[0] if able else None)
+        name = plugins.named(backend) or plugins.choose(_backend_for(tensor_func))
         plugins.require(name, "tensor_functions", "compute functions on tensors")
         engine = plugins.load(name)
         engine.check_process()
@@ -124,6 +124,17 @@ class TensorNode(nengo.Node):
         super().__setstate__(state)
         # A node without a Python function is put back with as many outputs as inputs.
         self.size_out = int(np.prod(self.shape_out))
+
+
+def _backend_for(tensor_func: Callable[..., Any]) -> str | None:
+    """The backend whose library a function is of, or else that of the nodes beside it."""
+    plugins = get_manager()
+    able = plugins.able("tensor_functions", tensor_func)
+    if not able or plugins.takes(able[0], tensor_func):
+        return able[0] if able else None
+    within = list(nengo.Network.context)[:1]
+    beside = [node for net in within for node in net.all_nodes if isinstance(node, TensorNode)]
+    return beside[-1].function.backend if beside else able[0]
 
 
 def _shape(shape: Sequence[int] | int | None) -> tuple[int, ...] | None:

@@ -260,6 +260,23 @@ def test_what_cannot_be_called_is_named_when_the_node_is_made() -> None:
             nengograd.TensorNode(lambda x: x, shape_in=(3,), backend="numpy")
 
 
+def test_a_function_of_no_library_computes_with_that_of_the_nodes_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("NENGOGRAD_BACKEND", raising=False)
+    made = {}
+    for backend in ("tensorflow", "jax"):
+        pytest.importorskip(backend)
+        with nengo.Network():
+            nengograd.TensorNode(lambda t, x: x, shape_in=1, backend=backend)
+            with nengo.Network():
+                made[backend] = nengograd.TensorNode(lambda t, x: 2 * x, shape_in=1)
+    assert {name: node.function.backend for name, node in made.items()} == {
+        "tensorflow": "tensorflow",
+        "jax": "jax",
+    }
+
+
 def test_other_backends_say_whose_tensors_they_are(make_sim: Any) -> None:
     with nengo.Network() as net:
         node = nengograd.TensorNode(lambda x: x, shape_in=(1,), pass_time=False, label="mine")
