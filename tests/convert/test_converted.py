@@ -7,7 +7,7 @@ from typing import Any
 import nengo
 import numpy as np
 import pytest
-from nengo.exceptions import ValidationError
+from nengo.exceptions import NengoWarning, ValidationError
 
 keras = pytest.importorskip("keras")
 
@@ -246,3 +246,22 @@ def test_models_are_left_as_they_were(image: Any) -> None:
     converted.report(np.zeros((1, 4, 4, 1)), backend="numpy")
     for old, new in zip(before, image.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: L.Conv3DTranspose(2, 2), (2, 3, 3, 1)),
+        (lambda: L.Conv2DTranspose(2, 2, dilation_rate=2), (4, 4, 1)),
+        (lambda: L.SeparableConv2D(2, 2, dilation_rate=2), (5, 5, 2)),
+    ],
+    ids=["transposed 3d", "transposed dilated", "separable dilated"],
+)
+def test_convolutions_without_connections_train_as_in_keras(make: Any, shape: Any) -> None:
+    model = keras.Sequential([keras.Input(shape), make()])
+    with pytest.warns(NengoWarning, match="tensor nodes"):
+        converted = nengograd.convert(model)
+    assert converted.verify(training=True)
+    fixed = nengograd.convert(model, inference_only=True, allow_fallback=False)
+    with pytest.raises(ValidationError, match="inference_only=True, and cannot be trained"):
+        fixed.verify(training=True)
