@@ -7,6 +7,7 @@ probabilities where a loss needs such. A target that is NaN asks for nothing.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,29 +27,15 @@ Elements = Callable[[Any, Any, Any], Any]
 """``f(xp, output, target)``: one number for each element, or for each sample, of the target."""
 
 
-@dataclass(frozen=True)
-class NamedLoss:
-    """A loss that any backend can compute.
-
-    Attributes
-    ----------
-    elements : callable
-        Of what it is the mean; see `Elements`. It gets 0 where a target is NaN.
-    takes_labels : bool
-        Whether a target is the number of a class, ``(..., 1)``, and not as large as the output.
-    counts_targets : bool
-        Whether it is a mean over those targets alone that are not NaN, and has none if all are.
-    """
-
-    elements: Elements
-    takes_labels: bool = False
-    counts_targets: bool = True
+class SumsLoss(ABC):
+    """A loss that is a quotient of sums over a minibatch, and that any backend can compute."""
 
     def function(self, xp: Any, output: Any, target: Any) -> Weighted:
         """The loss of a minibatch, and its weight beside other minibatches."""
         total, number, _ = self.sums(xp, output, target)
         return total / xp.maximum(number, 1.0), number
 
+    @abstractmethod
     def sums(self, xp: Any, output: Any, target: Any, weights: Any = None) -> tuple[Any, Any, Any]:
         """What the loss is made of.
 
@@ -66,6 +53,28 @@ class NamedLoss:
         total, number, weight : array
             The weighted sum over what counts, how much counts, and the sum of its weights.
         """
+
+
+@dataclass(frozen=True)
+class NamedLoss(SumsLoss):
+    """A mean over elements or samples.
+
+    Attributes
+    ----------
+    elements : callable
+        Of what it is the mean; see `Elements`. It gets 0 where a target is NaN.
+    takes_labels : bool
+        Whether a target is the number of a class, ``(..., 1)``, and not as large as the output.
+    counts_targets : bool
+        Whether it is a mean over those targets alone that are not NaN, and has none if all are.
+    """
+
+    elements: Elements
+    takes_labels: bool = False
+    counts_targets: bool = True
+
+    def sums(self, xp: Any, output: Any, target: Any, weights: Any = None) -> tuple[Any, Any, Any]:
+        """Sums over the targets that count; see `SumsLoss.sums`."""
         counts = xp.logical_not(xp.isnan(target))
         # The gradient of a masked NaN is NaN: the mask has to come before the formula.
         values = self.elements(xp, output, xp.where(counts, target, 0.0))
@@ -83,7 +92,7 @@ class NamedLoss:
 
 
 @dataclass(frozen=True)
-class Overlap:
+class Overlap(SumsLoss):
     """What a minibatch as a whole lacks in overlap of outputs with targets, from 0 to 1.
 
     Dice's loss and Tversky's, which weighs what is missing and what is too much alike by default,
@@ -99,13 +108,8 @@ class Overlap:
     takes_labels: bool = False
     counts_targets: bool = True
 
-    def function(self, xp: Any, output: Any, target: Any) -> Weighted:
-        """The loss of a minibatch, and its weight beside other minibatches."""
-        total, number, _ = self.sums(xp, output, target)
-        return total / xp.maximum(number, 1.0), number
-
     def sums(self, xp: Any, output: Any, target: Any, weights: Any = None) -> tuple[Any, Any, Any]:
-        """What the loss is made of, see `NamedLoss.sums`; a sample without any NaN counts."""
+        """One number for all samples without any NaN; see `SumsLoss.sums`."""
         counts = xp.logical_not(xp.isnan(target))
         output, target = (xp.where(counts, x, 0.0) for x in (output, target))
         both = xp.sum(target) + xp.sum(output)
