@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # what is found on disk takes no compiling
 
 import nengo
 import networks

@@ -14,6 +14,7 @@ from nengo.solvers import LstsqL2
 from nengo.utils.least_squares_solvers import Cholesky, rmses
 
 from . import cholesky
+from .rates import rates_of
 
 __all__ = ["Tuning", "is_shared"]
 
@@ -156,7 +157,8 @@ class Tuning:
         return self._system
 
     def _factorize(self, reg: float) -> _System:
-        activities = self.neuron_type.rates(self.inputs, self.built.gain, self.built.bias)
+        built = self.built
+        activities = rates_of(self.neuron_type, self.inputs, built.gain, built.bias)
         if not activities.any():
             raise BuildError("no neuron is active at any evaluation point")
         gram = np.dot(activities.T, activities)
