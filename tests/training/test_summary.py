@@ -83,3 +83,37 @@ def test_it_prints_where_nothing_else_is_asked_for(
     first = capsys.readouterr().out.splitlines()[0]
     assert first.startswith("network, on ")
     assert first.endswith("float64, a minibatch of 4")
+
+
+def test_weights_are_those_of_ensembles_then_of_connections() -> None:
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node([1.0, 2.0], label="u")
+        a = nengo.Ensemble(15, 2, label="a")
+        nengo.Ensemble(1, 2, neuron_type=nengo.Direct())
+        with nengo.Network():
+            b = nengo.Ensemble(10, 1, label="b")
+        nengo.Connection(u, a)
+        dense = nengo.Connection(a, b, transform=[[1, 1]])
+        sparse = nengo.Sparse((10, 15), [[0, 1], [7, 9]], [1.0, 2.0])
+        nengo.Connection(a.neurons, b.neurons, transform=sparse)
+    with nengo.Simulator(net, progress_bar=False) as ref:
+        built = ref.data
+    with nengograd.Simulator(
+        net, backend="numpy", dtype="float64", seed=0, progress_bar=False
+    ) as sim:
+        found = sim.weights
+        values = sim.get_weights()
+        assert sim.count_params() == 15 * 2 + 15 + 10 + 10 + 15 + 2
+    owners = [a, a, b, b, dense, net.all_connections[-1]]
+    names = ["encoders", "bias", "encoders", "bias", "weights", "weights"]
+    pairs = zip(owners, names, strict=True)
+    assert [weight.name for weight in found] == [f"{owner}.{name}" for owner, name in pairs]
+    expected = [
+        *(built[a].scaled_encoders, built[a].bias),
+        *(built[b].scaled_encoders, built[b].bias),
+        *(built[dense].weights, np.array([1.0, 2.0])),
+    ]
+    for weight, value, wanted in zip(found, values, expected, strict=True):
+        assert np.array_equal(weight.numpy(), wanted)
+        assert np.array_equal(value, wanted)
+        assert weight.shape == wanted.shape

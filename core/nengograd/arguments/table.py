@@ -140,6 +140,8 @@ TABLE: dict[str, dict[str, Rule]] = {
         "learned": rules.FLAG,
         "item": optional(rules.INTEGER),
     },
+    "Simulator.get_weights": {},
+    "Simulator.count_params": {},
     "Simulator.summary": {"print_fn": optional(rules.FUNCTION)},
     "Simulator.print_params": {"msg": optional(rules.TEXT)},
     "Simulator.reset": {"seed": optional(rules.SEED)},

@@ -19,7 +19,6 @@ from ..tensor_node import TensorNode
 from ..training.params_file import ArrayInfo
 from ..training.saved import signal_names
 from .fitting import FittingMethods
-from .keras_model import KerasModel
 from .params import nengo_params
 from .settings import setting
 from .smoothing import SmoothedLIF
@@ -109,9 +108,9 @@ class Simulator(FittingMethods):
         return self.options.unroll
 
     @property
-    def keras_model(self) -> KerasModel:
-        """What scripts ask of NengoDL's Keras model: a summary and weights."""
-        return KerasModel(self)
+    def keras_model(self) -> Simulator:
+        """The simulator itself, which has what scripts ask of a Keras model: summary, weights."""
+        return self
 
     # -- running
 

@@ -16,7 +16,7 @@ from ..plugin.backend import compile_program
 from ..plugin.executable import Executable, Options
 from ..plugin.manager import PluginManager
 from ..program.program import Program
-from ..run.recording import Recording
+from ..run.recording import Recording, SimulationData
 from ..run.runner import Runner
 from ..run.signals import SignalValues
 from ..training.model import TrainableModel
@@ -36,6 +36,7 @@ class SimulatorBase:
 
     closed: bool
     backend: str
+    data: SimulationData
     model: Any
     optimize: bool
     options: Options

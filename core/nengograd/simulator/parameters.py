@@ -6,11 +6,14 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from ..arguments.table import check_arguments
 from .activity import Activity
 from .moving import Moving
 
 if TYPE_CHECKING:  # what reads and writes files is imported where it is called
+    from ..training.named_weights import Weight
     from ..training.params_file import ArrayInfo
     from ..training.saved import Loaded
     from .state import SimulationState
@@ -171,6 +174,26 @@ class ParameterMethods(Moving):
             What a file has, and what the model has, by name.
         """
         return set()
+
+    @property
+    def weights(self) -> list[Weight]:
+        """The parameters of all objects as they are now, trainable or not, as of a Keras model.
+
+        Scaled encoders ``(n_neurons, dimensions)`` and biases ``(n_neurons,)`` of each ensemble,
+        then weights of connections, then weights of layers in nodes, each in the order of the
+        network. Each has a ``name``, a ``shape`` and ``numpy()``, its value.
+        """
+        from ..training.named_weights import weights  # a run does without
+
+        return weights(self.model, self.data)
+
+    def get_weights(self) -> list[NDArray[Any]]:
+        """The values of `weights`, as arrays."""
+        return [weight.value for weight in self.weights]
+
+    def count_params(self) -> int:
+        """The number of elements of all `weights`, as of a Keras model."""
+        return sum(weight.value.size for weight in self.weights)
 
     def print_params(self, msg: str | None = None) -> None:
         """Print names, shapes and ranges of the trainable parameters.
