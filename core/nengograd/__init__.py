@@ -35,6 +35,7 @@ __all__ = [
     "TensorNode",
     "TruncatedNormal",
     "VarianceScaling",
+    "callbacks",
     "configure_settings",
     "convert",
     "diagram",
@@ -50,6 +51,7 @@ _LATER = {
     "Converted": "nengograd.conversion.converted",
     "RateTarget": "nengograd.conversion.options",
     "SimulationState": "nengograd.simulator.state",
+    "callbacks": "nengograd.callbacks",
     "convert": "nengograd.conversion.convert",
     "diagram": "nengograd.diagram",
     "freeze": "nengograd.export",
@@ -61,7 +63,7 @@ _LATER = {
 
 if TYPE_CHECKING:
     __version__: str
-    from . import diagram, plot, profile
+    from . import callbacks, diagram, plot, profile
     from .conversion.convert import convert
     from .conversion.converted import Converted
     from .conversion.options import RateTarget

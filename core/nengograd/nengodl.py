@@ -10,7 +10,6 @@ IN_MODULE = {
     "tensor_layer": "use nengograd.Layer",
     "losses": "nan_mse is objective='nan_mse' of Simulator.train, and Regularize is an objective "
     "of your own on a probe of what is to be small",
-    "callbacks": "give Simulator.train callbacks of Keras, or a summary_folder for TensorBoard",
     "benchmarks": "they are in the folder benchmarks of nengograd's repository",
     "compat": "nengograd works with the TensorFlow that is installed",
     "graph_optimizer": "there is nothing to choose; own rewrites of a program are passes, which "

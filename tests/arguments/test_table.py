@@ -17,7 +17,7 @@ from nengo.exceptions import ValidationError
 
 import nengograd
 import nengograd.cli
-from nengograd import diagram, plot, profile, testing
+from nengograd import callbacks, diagram, plot, profile, testing
 from nengograd.arguments import rules
 from nengograd.arguments.table import TABLE
 from nengograd.plugin import LayerCall, ModelGraph, ModelInput, ModelReader
@@ -40,6 +40,7 @@ def public() -> dict[str, Callable]:
     found: dict[str, Callable] = {}
     for prefix, module in (
         ("", nengograd),
+        ("callbacks.", callbacks),
         ("plot.", plot),
         ("diagram.", diagram),
         ("profile.", profile),
@@ -261,6 +262,7 @@ class Anywhere(dict):
                 "Converted.feeds": {"inputs": np.zeros((2, 1))},
                 "Converted.report": {"inputs": np.zeros((2, 1))},
                 "to_network": {"sim": sim},
+                "callbacks.histograms": {"log_dir": "unwritten", "sim": sim, "objects": []},
                 "plot.traces": {"sim": sim, "probe": net.probes[0]},
                 "plot.raster": {"sim": sim, "probe": net.probes[0]},
                 "plot.overview": {"sim": sim},

@@ -53,7 +53,7 @@ def test_what_is_advised_exists(sim: nengograd.Simulator) -> None:
     assert len(names) > 6
     for owner, name in names:
         assert hasattr(nengograd if owner == "nengograd" else sim, name), name
-    for name in ("objective", "callbacks", "summary_folder"):
+    for name in ("objective",):
         assert name in advice
         assert name in TABLE["Simulator.train"]
     assert sim.options.minibatch_size is None

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from nengo.exceptions import ValidationError
 
+import nengograd
+
 tf = pytest.importorskip("tensorflow")
 
 pytestmark = [pytest.mark.needs("tensorflow"), pytest.mark.simulator(minibatch_size=4, seed=1)]
@@ -297,3 +299,24 @@ def test_functions_are_called_after_each_epoch_beside_callbacks(sim: Any, model:
     assert seen == [(0, ["loss"]), (1, ["loss"])]
     assert len(history["loss"]) == 2
     assert len(keras_note.batches) == 4
+
+
+def test_figures_and_parameters_are_written_after_each_epoch(
+    model: Any, sim: Any, tmp_path: Path
+) -> None:
+    writes = [
+        nengograd.callbacks.tensorboard(tmp_path),
+        nengograd.callbacks.histograms(tmp_path / "parts", sim, [model.conn]),
+    ]
+    losses = sim.train(*model.data, SGD(0.01), n_epochs=2, callbacks=writes)["loss"]
+    found = {
+        (event.step, value.tag): tf.make_ndarray(value.tensor)
+        for folder in ("train", "parts")
+        for file in (tmp_path / folder).iterdir()
+        for event in tf.compat.v1.train.summary_iterator(str(file))
+        for value in event.summary.value
+    }
+    tag = f"Connection_{model.conn.label}_weights"
+    assert set(found) == {(epoch, name) for epoch in (0, 1) for name in ("epoch_loss", tag)}
+    assert [found[epoch, "epoch_loss"] for epoch in (0, 1)] == pytest.approx(losses)
+    assert found[1, tag][0, 0] == pytest.approx(np.min(sim.data[model.conn].weights))

@@ -271,6 +271,12 @@ TABLE: dict[str, dict[str, Rule]] = {
         "amplitude": rules.POSITIVE,
         "initial_state": _INITIAL_STATE,
     },
+    "callbacks.tensorboard": {"log_dir": rules.FOLDER},
+    "callbacks.histograms": {
+        "log_dir": rules.FOLDER,
+        "sim": rules.SIMULATOR,
+        "objects": rules.ANYTHING,
+    },
     "plot.traces": {
         "sim": rules.SIMULATOR,
         "probe": rules.PROBE,
