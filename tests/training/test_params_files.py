@@ -284,3 +284,39 @@ def test_what_a_callback_saves_goes_on_with_the_items_in_their_order(
     other = make_sim(net, minibatch_size=4)
     other.load_params(tmp_path / "half", state=True)
     assert other.train(*data, n_epochs=2)["loss"] == pytest.approx(whole[2:], rel=1e-9)
+
+
+def spiking_or_not(neurons: Any, gain: float) -> tuple[nengo.Network, Any]:
+    """Three neurons that a node excites, and the sum of their rates."""
+    with nengo.Network(seed=0) as net:
+        net.config[nengo.Connection].synapse = None
+        ens = nengo.Ensemble(3, 1, neuron_type=neurons, gain=[gain] * 3, bias=[0] * 3)
+        nengo.Connection(nengo.Node([2.0]), ens.neurons, transform=np.ones((3, 1)))
+        out = nengo.Node(size_in=1)
+        nengo.Connection(ens.neurons, out, transform=np.ones((1, 3)), synapse=0.001)
+        probe = nengo.Probe(out)
+    return net, probe
+
+
+def test_spiking_neurons_go_on_with_parameters_of_rates_where_the_neurons_are_left_out(
+    tmp_path: Path,
+) -> None:
+    options: dict[str, Any] = {"backend": "numpy", "dtype": "float64", "progress_bar": False}
+    rates, probe = spiking_or_not(nengo.RectifiedLinear(), 1)
+    with nengograd.Simulator(rates, **options) as sim:
+        weights = sim.model.sig[rates.all_connections[1]]["weights"]
+        sim.signals[weights] = 7 * np.ones((1, 3))
+        sim.run_steps(40)
+        expected = sim.data[probe][-1]
+        sim.save_params(tmp_path / "rates")
+    spikes, probe = spiking_or_not(nengo.SpikingRectifiedLinear(amplitude=1e-3), 1000)
+    with nengograd.Simulator(spikes, **options) as sim:
+        with pytest.raises(ValidationError, match=r"missing: .*voltage"):
+            sim.load_params(tmp_path / "rates")
+        with pytest.raises(ValidationError, match="a state has that of the neurons"):
+            sim.load_params(tmp_path / "rates", state=True, include_neurons=False)
+        loaded = sim.load_params(tmp_path / "rates", include_neurons=False)
+        assert "ensembles[0].gain" not in loaded.taken
+        sim.run_steps(40)
+        assert np.allclose(sim.data[probe][-1], expected, rtol=0.05)
+        assert np.array_equal(sim.data[spikes.ensembles[0]].gain, [1000] * 3)

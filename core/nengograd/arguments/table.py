@@ -132,6 +132,7 @@ TABLE: dict[str, dict[str, Rule]] = {
         "path": rules.PATH,
         "state": rules.FLAG,
         "include_optimizer": rules.FLAG,
+        "include_neurons": rules.FLAG,
         "partial": rules.FLAG,
         "allow_nonfinite": rules.FLAG,
     },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,20 +15,12 @@ from .. import config
 from ..config import Settings
 from ..simulator.state import SimulationState
 from ..tensor_node import TensorNode
-from ..training.params_file import ArrayInfo
-from ..training.saved import signal_names
 from .fitting import FittingMethods
 from .params import nengo_params
 from .settings import setting
 from .smoothing import SmoothedLIF
 
 __all__ = ["Simulator"]
-
-_OF_NEURONS = re.compile(r"ensembles\[\d+\]\.(gain|neurons\.\w+)$")
-"""Names of gains and first states of neurons in a file of parameters."""
-
-_NUMBERED = re.compile(r"operators\[")
-"""Names of what belongs to no object there."""
 
 
 class Simulator(FittingMethods):
@@ -293,27 +284,9 @@ class Simulator(FittingMethods):
             See `save_params`.
         """
         _check_whole(include_non_trainable, include_global)
-        return super().load_params(path, state=include_state or include_local, **options)
-
-    def _left_out_of_files(
-        self, given: Mapping[str, ArrayInfo], wanted: Mapping[str, ArrayInfo]
-    ) -> set[str]:
-        """Gains and first states of neurons, which belong to the neuron type and not to training.
-
-        So a network of spiking neurons goes on with the parameters of one of rates, whatever its
-        firing rates are scaled by.
-
-        Parameters
-        ----------
-        given, wanted : mapping
-            See `nengograd.Simulator`.
-        """
-        left_out = {name for name in (*given, *wanted) if _OF_NEURONS.search(name)}
-        signals = signal_names(self.model).items()
-        left_out |= {name for signal, name in signals if str(signal.name).endswith(".gains")}
-        # These are numbered, and a synapse more makes other numbers.
-        ours, theirs = ({n for n in names if _NUMBERED.match(n)} for names in (given, wanted))
-        return left_out | (ours | theirs if ours != theirs else set())
+        state = include_state or include_local
+        # Gains and states of neurons belong to the neuron type: rates are trained, spikes run.
+        return super().load_params(path, state=state, include_neurons=state, **options)
 
 
 def _check_whole(*parts: bool) -> None:

@@ -18,6 +18,7 @@ from ..training.saved import (
     Loaded,
     check_finite,
     check_fit,
+    names_of_neurons,
     signal_names,
     take,
 )
@@ -82,6 +83,7 @@ def load_file(
     *,
     state: bool,
     include_optimizer: bool,
+    include_neurons: bool,
     partial: bool,
     allow_nonfinite: bool,
 ) -> Loaded:
@@ -89,7 +91,7 @@ def load_file(
     with open_params(path) as file:
         given = {n: info for n, info in file.arrays.items() if info.role in PARAMETER_ROLES}
         wanted = parts.learning.changes.wanted()
-        left_out = set() if state else sim._left_out_of_files(given, wanted)
+        left_out = set() if include_neurons else names_of_neurons(sim.model, given, wanted)
         given = {name: info for name, info in given.items() if name not in left_out}
         wanted = {name: info for name, info in wanted.items() if name not in left_out}
         check_fit(given, wanted, partial)

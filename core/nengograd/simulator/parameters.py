@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
 from ..arguments.table import check_arguments
@@ -14,7 +15,6 @@ from .moving import Moving
 
 if TYPE_CHECKING:  # what reads and writes files is imported where it is called
     from ..training.named_weights import Weight
-    from ..training.params_file import ArrayInfo
     from ..training.saved import Loaded
     from .state import SimulationState
 
@@ -105,6 +105,7 @@ class ParameterMethods(Moving):
         *,
         state: bool = False,
         include_optimizer: bool = False,
+        include_neurons: bool = True,
         partial: bool = False,
         allow_nonfinite: bool = False,
     ) -> Loaded:
@@ -128,6 +129,10 @@ class ParameterMethods(Moving):
             losses are then those of a training that was never interrupted, with the same seed, or
             with ``state=True``, which takes the seed over. Of an optimizer of optax its kind is
             compared and not its learning rate, which optax does not tell.
+        include_neurons : bool
+            Whether to take gains of ensembles, and what neurons hold before the first step. Without
+            them a network of spiking neurons goes on with the parameters of one of rates, whatever
+            the firing rates of the two are scaled by: gains and states stay as they are.
         partial : bool
             Whether to take what both have, where the file or the network has more; what the file
             lacks stays as it is.
@@ -147,6 +152,11 @@ class ParameterMethods(Moving):
         """
         self._check_open("load parameters")
         check_arguments("Simulator.load_params", locals())
+        if state and not include_neurons:
+            raise ValidationError(
+                "a state has that of the neurons: leave state=True or include_neurons=False out",
+                attr="include_neurons",
+            )
         from .checkpoint import load_file
 
         self._take_writes()
@@ -157,23 +167,12 @@ class ParameterMethods(Moving):
                 path,
                 state=state,
                 include_optimizer=include_optimizer,
+                include_neurons=include_neurons,
                 partial=partial,
                 allow_nonfinite=allow_nonfinite,
             )
         self._signals.refresh()
         return loaded
-
-    def _left_out_of_files(
-        self, given: Mapping[str, ArrayInfo], wanted: Mapping[str, ArrayInfo]
-    ) -> set[str]:
-        """Names of arrays that `load_params` does not look at; none.
-
-        Parameters
-        ----------
-        given, wanted : mapping
-            What a file has, and what the model has, by name.
-        """
-        return set()
 
     @property
     def weights(self) -> list[Weight]:

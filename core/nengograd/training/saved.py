@@ -7,6 +7,7 @@ that uses it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,12 +35,19 @@ __all__ = [
     "check_fit",
     "find_slots",
     "infos",
+    "names_of_neurons",
     "signal_names",
     "take",
 ]
 
 CONSTANT, PARAMETER, START, GAIN, FIXED = "constant", "parameter", "start", "gain", "fixed"
 PARAMETER_ROLES = (CONSTANT, PARAMETER, START, GAIN, FIXED)
+
+_OF_NEURONS = re.compile(r"ensembles\[\d+\]\.(gain|neurons\.\w+)$")
+"""Names of gains and of what neurons hold before the first step."""
+
+_NUMBERED = re.compile(r"operators\[")
+"""Names of what belongs to an operator and to no object."""
 
 _THESE = {"params": "these parameters do", "state": "this state does"}
 
@@ -189,6 +197,29 @@ def _indices(matrix: Any) -> NDArray[np.int64]:
         return np.asarray(matrix.indices, dtype=np.int64)
     coo = matrix.tocoo()
     return np.stack([coo.row, coo.col], axis=1).astype(np.int64)
+
+
+def names_of_neurons(
+    model: Any, given: Mapping[str, ArrayInfo], wanted: Mapping[str, ArrayInfo]
+) -> set[str]:
+    """Names of gains and first states of neurons, which belong to the neuron type.
+
+    They are those of a file and those of a model. Arrays that are named by the number of an
+    operator are among them if file and model have others: neurons of another type are other
+    operators, and a synapse more has another number.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The built model.
+    given, wanted : mapping
+        What the file has, and what the model has, by name.
+    """
+    found = {name for name in (*given, *wanted) if _OF_NEURONS.search(name)}
+    signals = signal_names(model).items()
+    found |= {name for signal, name in signals if str(signal.name).endswith(".gains")}
+    ours, theirs = ({n for n in names if _NUMBERED.match(n)} for names in (given, wanted))
+    return found | (ours | theirs if ours != theirs else set())
 
 
 def infos(arrays: Mapping[str, NDArray[Any]]) -> dict[str, ArrayInfo]:
