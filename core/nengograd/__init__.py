@@ -35,6 +35,7 @@ __all__ = [
     "TensorNode",
     "TruncatedNormal",
     "VarianceScaling",
+    "arguments_of",
     "callbacks",
     "configure_settings",
     "convert",
@@ -51,6 +52,7 @@ _LATER = {
     "Converted": "nengograd.conversion.converted",
     "RateTarget": "nengograd.conversion.options",
     "SimulationState": "nengograd.simulator.state",
+    "arguments_of": "nengograd.export",
     "callbacks": "nengograd.callbacks",
     "convert": "nengograd.conversion.convert",
     "diagram": "nengograd.diagram",
@@ -67,7 +69,7 @@ if TYPE_CHECKING:
     from .conversion.convert import convert
     from .conversion.converted import Converted
     from .conversion.options import RateTarget
-    from .export import freeze, to_network
+    from .export import arguments_of, freeze, to_network
     from .simulator.state import SimulationState
 else:  # a type checker should go on finding names that do not exist
 

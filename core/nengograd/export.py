@@ -1,4 +1,4 @@
-"""Trained values written back into a Nengo network: into a copy, or into the one that there is."""
+"""Trained values for Nengo's objects: in a copy of the network, in place, as arguments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .arguments.table import check_arguments
 from .tensor_node import TensorNode
 
-__all__ = ["freeze", "to_network"]
+__all__ = ["arguments_of", "freeze", "to_network"]
 
 
 def to_network(sim: Any, learned: bool = False, item: int | None = None) -> nengo.Network:
@@ -124,6 +124,56 @@ def freeze(sim: Any, objects: Any = None, learned: bool = False, item: int | Non
     written = set(chosen)
     probes = (p for p in network.all_probes if p.obj in written)
     _write_probes(sim.model, built, {probe: probe for probe in probes})
+
+
+def arguments_of(sim: Any, objects: Any) -> dict[Any, dict[str, Any]]:
+    """Arguments that make objects of Nengo with the current parameters of a simulator.
+
+    ``nengo.Ensemble(n_neurons, dimensions, **arguments)`` has the encoders, gains and biases of
+    the ensemble whose arguments they are, and ``nengo.Connection(pre, post, **arguments)`` the
+    decoders or weights of the connection, in any network.
+
+    Parameters
+    ----------
+    sim : nengograd.Simulator
+        A simulator, trained or not, open or closed.
+    objects : Ensemble, Connection or list of them
+        Objects of its network.
+
+    Returns
+    -------
+    arguments : dict
+        For each object a dict: ``encoders``, ``normalize_encoders``, ``gain`` and ``bias`` of an
+        ensemble, ``transform``, and from ensembles ``function`` and ``solver``, of a connection.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If an object is no ensemble or connection of the simulator's network, or Nengo cannot take
+        weights of the network.
+    """
+    check_arguments("arguments_of", locals())
+    # The copy has the same objects in the same order, with numbers for all parameters.
+    network, copy = sim.model.toplevel, to_network(sim)
+    copies = dict(zip(network.all_ensembles, copy.all_ensembles, strict=True))
+    copies.update(zip(network.all_connections, copy.all_connections, strict=True))
+    given = list(objects) if isinstance(objects, (list, tuple)) else [objects]
+    for obj in given:
+        if obj not in copies:
+            raise ValidationError(
+                f"{obj} is no ensemble or connection of the simulator's network", attr="objects"
+            )
+    return {obj: _arguments(copies[obj]) for obj in given}
+
+
+def _arguments(obj: Any) -> dict[str, Any]:
+    if isinstance(obj, nengo.Ensemble):
+        names = ("encoders", "normalize_encoders", "gain", "bias")
+        return {name: getattr(obj, name) for name in names}
+    found = {"transform": obj.transform}
+    if isinstance(obj.pre_obj, nengo.Ensemble):
+        found.update(function=obj.function_info, solver=obj.solver)
+    return found
 
 
 def _chosen(network: nengo.Network, objects: Any) -> list[Any]:

@@ -19,7 +19,8 @@ IN_MODULE = {
 IN_MODULE["converter"] = IN_MODULE["Converter"]
 
 IN_SIMULATOR = {
-    "get_nengo_params": "use sim.data[obj], which has weights, encoders, bias and gain as trained",
+    "get_nengo_params": "use nengograd.arguments_of(sim, objects), or sim.data[obj], which has "
+    "weights, encoders, bias and gain as trained",
     "keras_model": "the simulator itself has summary, weights, get_weights and count_params",
     "tensor_graph": "sim.program is one step as data, and prints",
     "minibatch_size": "use sim.options.minibatch_size",

@@ -256,6 +256,7 @@ class Anywhere(dict):
                 "TensorNode": {"tensor_func": np.sin},
                 "Layer": {"layer_func": nengo.LIF()},
                 "Layer.__call__": {"input": net.nodes[0]},
+                "arguments_of": {"sim": sim, "objects": net.ensembles[0]},
                 "freeze": {"sim": sim},
                 "convert": {"model": Doubled(), "plugins": [Doubling()]},
                 "RateTarget": {"rate": 100, "data": [0.0]},

@@ -193,3 +193,30 @@ def test_what_is_not_of_the_network_is_refused_and_nothing_is_written() -> None:
             with pytest.raises(ValidationError, match="is no part of the simulator's network"):
                 sim.freeze_params(given)
     assert not isinstance(net.ensembles[0].encoders, np.ndarray)
+
+
+def test_arguments_of_trained_objects_make_them_anew_in_another_network() -> None:
+    def network(seed: int, ensemble: Any, decoded: Any, neurons: Any) -> tuple[Any, Any, Any, Any]:
+        with nengo.Network(seed=seed) as net:
+            u = nengo.Node(lambda t: np.sin(60 * t))
+            a = nengo.Ensemble(30, 1, neuron_type=nengo.LIFRate(), **ensemble)
+            out = nengo.Node(size_in=1)
+            nengo.Connection(u, a)
+            one = nengo.Connection(a, out, **decoded)
+            two = nengo.Connection(a.neurons, out, **neurons)
+            nengo.Probe(out)
+        return net, a, one, two
+
+    weights = {"transform": np.full((1, 30), 1e-3)}
+    net, a, one, two = network(1, {}, {"function": np.square}, weights)
+    with nengograd.Simulator(net, **OPTIONS) as sim:
+        change(sim)
+        sim.soft_reset()
+        sim.run_steps(STEPS)
+        found = nengograd.arguments_of(sim, [a, one, two])
+        with pytest.raises(ValidationError, match="no ensemble or connection of the simulator"):
+            nengograd.arguments_of(sim, net.nodes[0])
+    again, *_ = network(2, found[a], found[one], found[two])
+    with nengo.Simulator(again, progress_bar=False) as ref:
+        ref.run_steps(STEPS)
+    assert np.allclose(ref.data[again.probes[0]], sim.data[net.probes[0]])

@@ -174,6 +174,7 @@ TABLE: dict[str, dict[str, Rule]] = {
         "share_process_seeds": optional(rules.FLAG),
         "detach_learning_rules": optional(rules.FLAG),
     },
+    "arguments_of": {"sim": rules.SIMULATOR, "objects": rules.PARTS},
     "freeze": {
         "sim": rules.SIMULATOR,
         "objects": optional(rules.PARTS),

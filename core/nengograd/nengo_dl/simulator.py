@@ -13,10 +13,10 @@ from nengo.exceptions import NengoWarning, ValidationError
 
 from .. import config
 from ..config import Settings
+from ..export import arguments_of
 from ..simulator.state import SimulationState
 from ..tensor_node import TensorNode
 from .fitting import FittingMethods
-from .params import nengo_params
 from .settings import setting
 from .smoothing import SmoothedLIF
 
@@ -240,7 +240,18 @@ class Simulator(FittingMethods):
         arguments : dict, list of dict, or dict of dict
             Of an object, or of each.
         """
-        return nengo_params(self, nengo_objs, as_dict)
+        found = arguments_of(self, nengo_objs)
+        if not isinstance(nengo_objs, (list, tuple)):
+            return {nengo_objs.label: found[nengo_objs]} if as_dict else found[nengo_objs]
+        if not as_dict:
+            return [found[obj] for obj in nengo_objs]
+        labels = [obj.label for obj in nengo_objs]
+        if None in labels or len(set(labels)) < len(labels):
+            raise ValidationError(
+                f"each object needs a label of its own for a dict; they have {labels}",
+                attr="nengo_objs",
+            )
+        return {obj.label: found[obj] for obj in nengo_objs}
 
     def save_params(  # type: ignore[override]
         self,
