@@ -7,6 +7,7 @@ with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from .arguments.rules import float_dtype
 from .arguments.table import check_argument
 from .nengodl import SETTINGS
 
-__all__ = ["Settings", "chosen", "configure_settings", "shares_process_seeds"]
+__all__ = ["Settings", "configure_settings", "shares_process_seeds"]
 
 _CLASSES: dict[str, tuple[type, ...]] = {
     "trainable": (Ensemble, Neurons, Connection, Node),
@@ -32,9 +33,12 @@ _WHOLE = (
     "dtype",
     "spike_gradient",
     "surrogate",
+    "lif_smoothing",
     "stop_at_nan",
     "detach_learning_rules",
     "share_process_seeds",
+    "biases_follow_ensembles",
+    "layers_follow_networks",
 )
 """Settings of the whole network."""
 
@@ -66,6 +70,10 @@ def configure_settings(**settings: Any) -> None:
     surrogate : str, callable or None, optional
         The derivative of a surrogate: the name of one of `nengograd.surrogates.SURROGATES`, or
         a function ``(xp, rate, J)`` that returns the smooth array to differentiate.
+    lif_smoothing : float or None, optional
+        The width of the threshold of `nengo.LIF` neurons in training: wherever their rate stands
+        in for spikes, it is that of `nengograd.SoftLIFRate` with this ``sigma``, in the unit of the
+        current. What runs stays as it is.
     stop_at_nan : bool, optional
         Whether a run stops with an error before the first step that makes a NaN, and a training
         before the first minibatch whose loss or gradients are not finite (the default). False
@@ -78,6 +86,14 @@ def configure_settings(**settings: Any) -> None:
     share_process_seeds : bool or None, optional
         Whether processes with a seed of their own give all items of a minibatch the same numbers.
         By default each item has others, and the first those of `nengo.Simulator`.
+    biases_follow_ensembles : bool or None, optional
+        Whether an ensemble whose encoders are not trainable keeps its biases as well, unless
+        ``ens.neurons`` or `nengo.ensemble.Neurons` has a setting of its own. By default
+        ``trainable`` of an ensemble says nothing of its biases.
+    layers_follow_networks : bool or None, optional
+        Whether what is set for a network as a whole is the setting of the nodes in it, too (the
+        default). With False, layers in nodes are trained unless that of the node or of `nengo.Node`
+        forbids it.
 
     Raises
     ------
@@ -174,6 +190,8 @@ class Settings:
         What stands in for spikes: ``"rate"`` or ``"surrogate"``.
     surrogate : object
         Which derivative a surrogate has; None for the default.
+    lif_smoothing : float or None
+        The width of the threshold of LIF neurons in training.
     stop_at_nan : bool
         Whether runs and trainings stop at the first NaN.
     detach_learning_rules : bool
@@ -189,6 +207,7 @@ class Settings:
     dtype: str = "float32"
     spike_gradient: str | None = None
     surrogate: Any = None
+    lif_smoothing: float | None = None
     stop_at_nan: bool = True
     detach_learning_rules: bool = False
     share_process_seeds: bool = False
@@ -217,9 +236,11 @@ class Settings:
         whole = {name: _get(network.config, Network, name) for name in _WHOLE}
         for name, value in whole.items():  # who writes into the configuration passes no check
             check_argument("configure_settings", name, value)
+        biases = whole.pop("biases_follow_ensembles") is True
+        layers = whole.pop("layers_follow_networks") is not False
         return cls(
             **{name: value for name, value in whole.items() if value is not None},
-            fixed=frozenset(_switched(network, "trainable", False)),
+            fixed=_fixed(network, biases, layers),
             last_only=frozenset(_switched(network, "keep_history", False)),
         )
 
@@ -237,19 +258,21 @@ def shares_process_seeds(network: Any) -> bool:
     return bool(network is not None and _get(network.config, Network, "share_process_seeds"))
 
 
-def chosen(network: Any, name: str, value: bool) -> frozenset[Any]:
-    """The objects for which a setting has a value that is theirs or their class's.
+def _fixed(network: Any, biases: bool, layers: bool) -> frozenset[Any]:
+    """The objects that are not trainable, by `biases_follow_ensembles`, `layers_follow_networks`.
 
-    Parameters
-    ----------
-    network : nengo.Network
-        The outermost network. What is set for it or a subnetwork as a whole does not count.
-    name : str
-        Of the setting.
-    value : bool
-        The value.
+    What an object or its class says has precedence over what follows from something else.
     """
-    return frozenset(_switched(network, name, value, whole=False))
+
+    def said(value: bool) -> AbstractSet[Any]:
+        return set(_switched(network, "trainable", value, whole=False))
+
+    fixed = set(_switched(network, "trainable", False))
+    if not layers:
+        fixed -= set(network.all_nodes) - said(False)
+    if biases:
+        fixed |= {ens.neurons for ens in network.all_ensembles if ens in fixed} - said(True)
+    return frozenset(fixed)
 
 
 def _switched(

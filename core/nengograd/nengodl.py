@@ -38,7 +38,5 @@ SETTINGS = {
     "stateful": _NOTHING,
     "session_config": _NOTHING,
     "learning_phase": _NOTHING,
-    "lif_smoothing": "use spike_gradient='surrogate' with surrogate=..., or the neuron type "
-    "nengograd.SoftLIFRate",
 }
 """By name in ``nengo_dl.configure_settings``."""

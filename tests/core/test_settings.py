@@ -146,8 +146,9 @@ def test_settings_are_copied_and_pickled_with_the_network(copy: Any) -> None:
     [
         (
             {"trainabel": True},
-            "there are detach_learning_rules, dtype, keep_history, share_process_seeds, "
-            "spike_gradient, stop_at_nan, surrogate, trainable",
+            "there are biases_follow_ensembles, detach_learning_rules, dtype, keep_history, "
+            "layers_follow_networks, lif_smoothing, share_process_seeds, spike_gradient, "
+            "stop_at_nan, surrogate, trainable",
         ),
         ({"trainable": "yes"}, "one of True, False, None or a dict of them .*, not 'yes'"),
         ({"trainable": 1}, "not 1"),
@@ -189,3 +190,35 @@ def test_settings_of_the_whole_in_a_subnetwork_are_an_error(setting: dict[str, s
     with pytest.raises(ValidationError, match="outermost"):
         Settings.of(net)
     assert Settings.of(sub) != Settings()
+
+
+def test_biases_follow_ensembles_where_nothing_is_said_of_the_neurons() -> None:
+    net, sub = nested()
+    outer, inner = net.ensembles[0], sub.ensembles[0]
+    with net:
+        configure_settings(trainable={outer: False, inner: False})
+    assert Settings.of(net).trainable(outer.neurons)
+    with net:
+        configure_settings(biases_follow_ensembles=True, trainable={inner.neurons: True})
+    settings = Settings.of(net)
+    assert not settings.trainable(outer)
+    assert not settings.trainable(outer.neurons)
+    assert not settings.trainable(inner)
+    assert settings.trainable(inner.neurons)
+
+
+def test_nodes_follow_networks_unless_they_are_not_to() -> None:
+    net, _ = nested()
+    with net:
+        one, two = nengo.Node(size_in=1), nengo.Node(size_in=1)
+        configure_settings(trainable={net: False, two: False})
+    assert not Settings.of(net).trainable(one)
+    with net:
+        configure_settings(layers_follow_networks=False)
+    settings = Settings.of(net)
+    assert settings.trainable(one)
+    assert not settings.trainable(two)
+    assert not settings.trainable(net.ensembles[0])
+    with net:
+        configure_settings(trainable={nengo.Node: False})
+    assert not Settings.of(net).trainable(one)

@@ -224,3 +224,28 @@ def test_gradients_are_finite_at_and_far_from_the_threshold(
         target = np.zeros((1, 2, n))
         sim.train({u: np.zeros((1, 2, 1))}, {probe: target}, SGD(1e-12))
         assert np.isfinite(sim.data[ens].bias).all()
+
+
+def test_smoothed_lif_neurons_are_trained_as_soft_ones_and_run_as_they_are(make_sim: Any) -> None:
+    def figures(neuron_type: Any, **settings: Any) -> tuple[float, Any]:
+        with nengo.Network(seed=0) as net:
+            nengograd.configure_settings(spike_gradient="rate", **settings)
+            u = nengo.Node([0.0])
+            ens = nengo.Ensemble(5, 1, neuron_type=neuron_type, gain=np.ones(5), bias=np.ones(5))
+            nengo.Connection(u, ens, synapse=None)
+            probe = nengo.Probe(ens.neurons)
+        x = np.linspace(-1, 1, 8).reshape(8, 1, 1)
+        with make_sim(net) as sim:
+            assert sim.settings.lif_smoothing == settings.get("lif_smoothing")
+            loss = sim.train({u: x}, {probe: np.zeros((8, 1, 5))}, SGD(0.0))["loss"][0]
+            sim.run_steps(30, input_feeds={u: np.ones((4, 30, 1))})
+            return loss, np.array(sim.data[probe])
+
+    still = {"initial_state": {"voltage": nengo.dists.Choice([0.5])}}
+    soft, _ = figures(nengograd.SoftLIFRate(sigma=0.5))
+    rate, spikes = figures(nengo.LIF(**still))
+    smoothed, same_spikes = figures(nengo.LIF(**still), lif_smoothing=0.5)
+    assert smoothed == pytest.approx(soft)
+    assert smoothed != pytest.approx(rate)
+    assert spikes.any()
+    assert np.array_equal(spikes, same_spikes)

@@ -211,7 +211,7 @@ class FittingMethods(simulator.Simulator):
     # -- names
 
     def _inputs(self, given: Any) -> Any:
-        nodes = [node for node in self.model.toplevel.all_nodes if node in self._runner.feedable]
+        nodes = self.feedable_nodes
         return by_object(_first(given, nodes, "nodes"), nodes, "node")
 
     def _targets(self, given: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import nengo
 from nengo.exceptions import NengoWarning, NetworkContextError
-from nengo.params import BoolParam, NumberParam
+from nengo.params import BoolParam
 
 from .. import config
 
@@ -27,12 +27,7 @@ _WITHOUT_EFFECT = frozenset(
 """Settings that chose how NengoDL computes the same numbers."""
 
 
-class _PositiveParam(NumberParam):  # type: ignore[misc]
-    def __init__(self, name: str, default: Any, optional: bool):
-        super().__init__(name, default=default, low=0, low_open=True, optional=optional)
-
-
-_OWN = {"lif_smoothing": _PositiveParam, "stateful": BoolParam}
+_OWN = {"stateful": BoolParam}
 """Settings that this face keeps itself, with what checks them."""
 
 
@@ -43,9 +38,6 @@ def configure_settings(**settings: Any) -> None:
     ----------
     trainable, keep_history, dtype : object, optional
         See `nengograd.configure_settings`, which takes all its other settings here, too.
-    lif_smoothing : float or None, optional
-        The width of the threshold of `nengo.LIF` neurons in training: they are trained as
-        `nengograd.SoftLIFRate` with this ``sigma``. It is that of the top-level network.
     stateful : bool, optional
         False lets each run, and each call of ``predict`` and the like, begin at the first step.
     planner, sorter, simplifications, session_config, inference_only, use_loop : object

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import nengo
 import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
 
-from .. import config
-from ..config import Settings
+from ..config import configure_settings
 from ..export import arguments_of
 from ..simulator.state import SimulationState
-from ..tensor_node import TensorNode
 from .fitting import FittingMethods
 from .settings import setting
-from .smoothing import SmoothedLIF
 
 __all__ = ["Simulator"]
+
+
+_DEFAULTS = {
+    "spike_gradient": "rate",
+    "share_process_seeds": True,
+    "biases_follow_ensembles": True,
+    "layers_follow_networks": False,
+}
+"""Settings whose defaults are others here."""
 
 
 class Simulator(FittingMethods):
@@ -53,16 +58,9 @@ class Simulator(FittingMethods):
     ):
         if isinstance(network, nengo.Network):
             self._keeps_state = setting(network, "stateful") is not False
-            if setting(network, "spike_gradient") is None:
-                with network:
-                    config.configure_settings(spike_gradient="rate")
-            if setting(network, "share_process_seeds") is None:
-                with network:
-                    config.configure_settings(share_process_seeds=True)
-            sigma = setting(network, "lif_smoothing")
-            plugins = list(options.get("plugins", ()))
-            if sigma is not None and not any(isinstance(p, SmoothedLIF) for p in plugins):
-                options["plugins"] = [*plugins, SmoothedLIF(sigma)]
+            unset = {name: x for name, x in _DEFAULTS.items() if setting(network, name) is None}
+            with network:
+                configure_settings(**unset)
         super().__init__(
             network,
             dt=dt,
@@ -74,17 +72,6 @@ class Simulator(FittingMethods):
             progress_bar=progress_bar,
             **options,
         )
-
-    def _settings_of(self, network: Any) -> Settings:
-        settings = super()._settings_of(network)
-        if network is None:
-            return settings
-        # Layers in nodes are trained as they say themselves, whatever a network is set to, and what
-        # freezes an ensemble freezes its biases.
-        nodes = {node for node in network.all_nodes if isinstance(node, TensorNode)}
-        fixed = settings.fixed - (nodes - config.chosen(network, "trainable", False))
-        frozen = {ens.neurons for ens in network.all_ensembles if ens in fixed}
-        return replace(settings, fixed=fixed | (frozen - config.chosen(network, "trainable", True)))
 
     # -- what it is
 
@@ -174,7 +161,7 @@ class Simulator(FittingMethods):
 
     def _last_only(self) -> list[Any]:
         """Probes that keep the last step of each run."""
-        keeps = self._learning.settings.keep_history
+        keeps = self.settings.keep_history
         return [probe for probe in self.model.probes if not keeps(probe)]
 
     def _feeds(self, data: Any) -> Any:

@@ -53,6 +53,12 @@ class RunMethods(Moving):
         """Simulated time, in seconds."""
         return float(self.n_steps * self.dt)
 
+    @property
+    def feedable_nodes(self) -> list[Any]:
+        """Nodes whose output ``input_feeds`` can replace, in the order of the network."""
+        nodes = [] if self.model.toplevel is None else self.model.toplevel.all_nodes
+        return [node for node in nodes if node in self._runner.feedable]
+
     def step(self, input_feeds: Mapping[Any, Any] | None = None, profile: ProfileTo = None) -> None:
         """Advance by one time step.
 

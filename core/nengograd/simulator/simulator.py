@@ -23,6 +23,7 @@ from ..run.recording import Recording, SimulationData
 from ..run.runner import Runner
 from ..run.runtime import warn_about_host
 from ..run.signals import SignalValues
+from ..smoothing import with_smoothing
 from ..training.model import TrainableModel
 from .activity import Activity
 from .defaults import choose_options, choose_seed, new_model
@@ -134,9 +135,9 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
             )
         if network is None and model is None:
             raise ValidationError("either a network or a model is needed", attr="network")
-        settings = self._settings_of(model.toplevel if network is None else network)
+        settings = Settings.of(model.toplevel if network is None else network)
         options = choose_options(settings, dtype, device, unroll_simulation, minibatch_size, jit)
-        self._plugins = get_manager(plugins)
+        self._plugins = get_manager(with_smoothing(plugins, settings.lif_smoothing))
         self._choice = begin_choice(self._plugins, backend, options, bool(tensorboard))
         self.backend = self._choice.home
         self.optimize = optimize
@@ -180,16 +181,21 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
         self._runner = Runner(self._build, program, executable, self.seed, settings.stop_at_nan)
         self.closed = False
 
-    def _settings_of(self, network: Any) -> Settings:
-        """The settings that the user has made in a network."""
-        return Settings.of(network)
-
     # -- what it is
 
     @property
     def program(self) -> Program:
         """One step of the model as data; prints as text."""
         return self._runner.program
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the network when the simulator was made; see `configure_settings`.
+
+        ``sim.settings.trainable(obj)`` says whether training may change an object's parameters, and
+        ``sim.settings.keep_history(probe)`` whether objectives see all steps of a probe.
+        """
+        return self._learning.settings
 
     @property
     def step_order(self) -> list[Any]:

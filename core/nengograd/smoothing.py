@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable, Mapping
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from nengo.neurons import LIF
 
-from ..neurons import SoftLIFRate
-from ..plugin.builders import NeuronBuilder, State
-from ..plugin.hookspecs import hookimpl
+from .neurons import SoftLIFRate
+from .plugin.builders import NeuronBuilder, State
+from .plugin.hookspecs import hookimpl
 
-__all__ = ["SmoothedLIF"]
+__all__ = ["SmoothedLIF", "with_smoothing"]
 
 Builders = list[Mapping[type, NeuronBuilder]]
+
+
+def with_smoothing(plugins: Sequence[Any], sigma: float | None) -> list[Any]:
+    """The plugins of a simulator, with a `SmoothedLIF` if the network has ``lif_smoothing``.
+
+    Parameters
+    ----------
+    plugins : sequence of object
+        Those that are given. Those of a simulator that was pickled have it already.
+    sigma : float or None
+        The setting.
+    """
+    if sigma is None or any(isinstance(plugin, SmoothedLIF) for plugin in plugins):
+        return list(plugins)
+    return [*plugins, SmoothedLIF(sigma)]
 
 
 class SmoothedLIF:
