@@ -35,6 +35,7 @@ _WHOLE = (
     "surrogate",
     "lif_smoothing",
     "stop_at_nan",
+    "stateful",
     "detach_learning_rules",
     "share_process_seeds",
     "biases_follow_ensembles",
@@ -78,6 +79,9 @@ def configure_settings(**settings: Any) -> None:
         Whether a run stops with an error before the first step that makes a NaN, and a training
         before the first minibatch whose loss or gradients are not finite (the default). False
         passes NaN on.
+    stateful : bool, optional
+        False lets the simulation go on after no run and no call of ``predict`` and the like,
+        whatever their argument ``stateful`` says: each begins where the first one has begun.
     detach_learning_rules : bool or None, optional
         Whether gradients stop at the operands of online learning rules, as if the learned weights
         were given. By default they flow through the rules, so that training takes into account
@@ -194,6 +198,8 @@ class Settings:
         The width of the threshold of LIF neurons in training.
     stop_at_nan : bool
         Whether runs and trainings stop at the first NaN.
+    stateful : bool
+        Whether the simulation goes on after a run.
     detach_learning_rules : bool
         Whether gradients stop at what online learning rules read.
     share_process_seeds : bool
@@ -209,6 +215,7 @@ class Settings:
     surrogate: Any = None
     lif_smoothing: float | None = None
     stop_at_nan: bool = True
+    stateful: bool = True
     detach_learning_rules: bool = False
     share_process_seeds: bool = False
     fixed: frozenset[Any] = frozenset()

@@ -35,7 +35,6 @@ SETTINGS = {
     "simplifications": _NOTHING,
     "inference_only": _NOTHING,
     "use_loop": _NOTHING,
-    "stateful": _NOTHING,
     "session_config": _NOTHING,
     "learning_phase": _NOTHING,
 }

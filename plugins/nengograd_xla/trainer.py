@@ -286,6 +286,12 @@ class XlaTrainer(Trainer):
         with self.primitives.context():
             self._carry = [array(np.asarray(states[i], dtype), 0) for i in self._carried]
 
+    def end_states(self) -> dict[int, NDArray[Any]]:
+        """The states after the last minibatch, by id; see `Trainer.end_states`."""
+        numpy = self.primitives.numpy
+        with self.primitives.context():
+            return {i: numpy(x) for i, x in zip(self._carried, self._carry, strict=False)}
+
     def step(self, inputs: NDArray[Any], targets: list[NDArray[Any]]) -> StepResult:
         """Change the parameters by one minibatch; see `Trainer.step`."""
         if not self._is_checked:

@@ -281,13 +281,15 @@ def test_a_stateful_training_goes_on_from_minibatch_to_minibatch() -> None:
         nengo.Connection(inp, out, synapse=0.01, transform=np.ones((1, 1)))
         probe = nengo.Probe(out)
     ones, zeros = np.ones((3, 2, 1)), np.zeros((3, 2, 1))
-    course = 1 - np.exp(-0.1 * np.arange(6))
+    course = 1 - np.exp(-0.1 * np.arange(8))
     with nengo_dl.Simulator(net, minibatch_size=1, progress_bar=False) as sim:
         sim.compile(tf.keras.optimizers.SGD(0.0), loss="mse")
         whole = sim.fit(ones, {probe: zeros}, verbose=0, stateful=True).history["loss"]
-        assert whole == [pytest.approx(np.mean(course**2))]
+        assert whole == [pytest.approx(np.mean(course[:6] ** 2))]
+        assert sim.n_steps == 6
         begun = sim.fit(ones, {probe: zeros}, verbose=0).history["loss"]
-        assert begun == [pytest.approx(np.mean(course[:2] ** 2))]
+        assert begun == [pytest.approx(np.mean(course[6:] ** 2))]
+        assert sim.n_steps == 6
 
 
 @pytest.mark.parametrize("option", [{"unroll_simulation": 2}, {"device": "/cpu:0"}])

@@ -176,3 +176,144 @@ def test_training_keeps_the_state_and_a_state_keeps_what_was_trained(make_sim: M
     for name, value in sim._learning.named.items():
         np.testing.assert_array_equal(value, trained[name])
         assert (value != 2).all()
+
+
+def test_a_run_that_is_not_kept_is_recorded_and_leaves_the_simulation_where_it_is(
+    make_sim: Make,
+) -> None:
+    model = network()
+    sim = make_sim(model.net, minibatch_size=2)
+    sim.run_steps(STEPS)
+    state = sim.state
+    sim.run_steps(STEPS, stateful=False)
+    assert sim.state == state
+    sim.run(STEPS * sim.dt)
+    first, ahead, again = np.split(np.array(sim.data[model.probe]), 3, axis=1)
+    np.testing.assert_array_equal(ahead, again)
+    assert not np.array_equal(first, ahead)
+    assert np.array_equal(np.round(sim.trange() / sim.dt), [*range(1, 41), *range(21, 41)])
+
+
+def test_with_the_setting_no_run_is_kept(make_sim: Make) -> None:
+    model = network()
+    with model.net:
+        nengograd.configure_settings(stateful=False)
+    sim = make_sim(model.net)
+    sim.run_steps(STEPS)
+    for _ in range(2):
+        sim.step()
+    sim.predict(n_steps=3, stateful=True, verbose=0)
+    assert sim.n_steps == 0
+    recorded = np.array(sim.data[model.probe])
+    np.testing.assert_array_equal(recorded[[0, 0]], recorded[STEPS:])
+
+
+def test_a_state_can_be_gone_on_from_with_the_data_of_before(make_sim: Make) -> None:
+    model = network()
+    sim = make_sim(model.net)
+    sim.run_steps(STEPS)
+    state = sim.state
+    expected = [*run(sim, model.probe, 2 * STEPS)]
+    sim.set_state(state)
+    assert sim.n_steps == STEPS
+    sim.run_steps(STEPS)
+    assert np.array_equal(sim.data[model.probe][-STEPS:], expected[:STEPS])
+    assert len(sim.data[model.probe]) == len(sim.trange()) == 4 * STEPS
+    sim.set_state(state, include_probes=True)
+    assert len(sim.data[model.probe]) == 0
+
+
+def lowpass() -> SimpleNamespace:
+    """A synapse of 10 ms that follows a one; what it puts out in step n has a closed form."""
+    with nengo.Network(seed=0) as net:
+        u = nengo.Node([1.0])
+        x = nengo.Node(size_in=1)
+        nengo.Connection(u, x, transform=[[1.0]], synapse=0.01)
+        probe = nengo.Probe(x)
+    course = 1 - np.exp(-0.1 * np.arange(30))
+    return SimpleNamespace(net=net, u=u, probe=probe, course=course)
+
+
+def test_predictions_and_losses_begin_at_a_state_or_go_on(make_sim: Make) -> None:
+    model = lowpass()
+    sim = make_sim(model.net, minibatch_size=2)
+    sim.compile(loss="mse")
+    sim.run_steps(3)
+    state = sim.state
+    sim.run_steps(4)
+    zeros = np.zeros((2, 2, 1))
+    for ahead in (sim.predict, sim.predict_on_batch):
+        found = ahead(n_steps=2, begin_at=state)[model.probe][..., 0]
+        np.testing.assert_allclose(found, [model.course[3:5]] * 2, atol=1e-6)
+    loss = sim.evaluate(None, zeros, n_steps=2, begin_at=state)
+    assert loss == pytest.approx(np.mean(model.course[3:5] ** 2), rel=1e-5)
+    assert sim.n_steps == 7
+    loss = sim.evaluate(None, zeros, n_steps=2, stateful=True)
+    assert loss == pytest.approx(np.mean(model.course[7:9] ** 2), rel=1e-5)
+    found = sim.predict_on_batch(n_steps=2, stateful=True)[model.probe][..., 0]
+    np.testing.assert_allclose(found, [model.course[9:11]] * 2, atol=1e-6)
+    assert sim.n_steps == 11
+    for ahead in (sim.predict, sim.predict_on_batch):
+        with pytest.raises(ValidationError, match="leave one of the two out"):
+            ahead(n_steps=2, begin_at=state, stateful=True)
+    with pytest.raises(ValidationError, match=r"extra: state\.mine"):
+        sim.predict(n_steps=1, begin_at=replace(state, arrays={**state.arrays, "state.mine": 1.0}))
+
+
+@pytest.mark.needs("differentiate")
+@pytest.mark.parametrize("stateful", [False, True, "epochs"])
+def test_a_training_begins_at_a_state_and_leaves_the_one_that_it_has_come_to(
+    make_sim: Make, stateful: bool | str
+) -> None:
+    """Two minibatches of two steps, twice, with a held-out one, and an optimizer that stays."""
+    model = lowpass()
+    sim = make_sim(model.net, minibatch_size=1)
+    sim.run_steps(3)
+    state = sim.state
+    optimizer: Any = "sgd"
+    if sim.backend == "jax":
+        optimizer = pytest.importorskip("optax").sgd(0.0)
+    elif sim.backend == "tensorflow":
+        optimizer = pytest.importorskip("keras").optimizers.SGD(0.0)
+    sim.compile(optimizer, "mse")
+    x, zeros = np.ones((2, 2, 1)), np.zeros((2, 2, 1))
+    held_out = np.ones((1, 2, 1)), np.zeros((1, 2, 1))
+    history = sim.fit(
+        x,
+        zeros,
+        epochs=2,
+        stateful=stateful,
+        begin_at=state,
+        validation_data=held_out,
+        shuffle=False,
+    )
+    firsts = {False: [3, 3], True: [3, 3], "epochs": [3, 7]}[stateful]
+    length = 4 if stateful else 2
+    expected = [np.mean(model.course[n : n + length] ** 2) for n in firsts]
+    assert history.history["loss"] == pytest.approx(expected, rel=1e-5)
+    at_begin = np.mean(model.course[3:5] ** 2)
+    assert history.history["val_loss"] == pytest.approx([at_begin] * 2, rel=1e-5)
+    assert sim.n_steps == 3
+    if not stateful:
+        assert history.state is None
+        return
+    end = firsts[1] + 4
+    assert history.state.n_steps == end
+    sim.set_state(history.state)
+    sim.run_steps(3)
+    expected = [*model.course[:3], *model.course[end : end + 3]]
+    np.testing.assert_allclose(sim.data[model.probe].ravel(), expected, atol=1e-6)
+
+
+def test_histories_call_probes_by_the_names_that_are_given(make_sim: Make) -> None:
+    model = lowpass()
+    with model.net:
+        nengo.Probe(model.u)
+    sim = make_sim(model.net)
+    y = np.zeros((1, 2, 1))
+    sim.compile(loss={model.probe: "mse"}, metrics={model.probe: ["mae"]}, output_names=["a", "b"])
+    found = sim.evaluate(None, {model.probe: y}, n_steps=2, return_dict=True)
+    assert list(found) == ["loss", "a_loss", "a_mae"]
+    for names in (["a"], ["a", "a"]):
+        with pytest.raises(ValidationError, match="each needs a name of its own"):
+            sim.compile(loss="mse", output_names=names)

@@ -310,6 +310,10 @@ VERBOSE = Rule(
         or (_is_whole(value) and 0 <= value <= 2)
     ),
 )
+STATEFUL = Rule(
+    'True, False or "epochs"',
+    lambda value: _is_flag(value) or (_is_text(value) and value == "epochs"),
+)
 LIST_OR_DICT = instance((list, tuple, Mapping), "a list, or a dict by probe")
 
 
@@ -425,6 +429,7 @@ RATES = Rule(
     ),
 )
 SIMULATOR = with_attributes(("train", "check_gradients", "signals"), "a nengograd.Simulator")
+STATE = with_attributes(("copy", "save", "load"), "a SimulationState, such as sim.state")
 PROGRAM = with_attributes(("by_role", "host_blocks"), "a Program, such as sim.program")
 PROFILED = with_attributes(("whole", "explained", "builders"), "a Profile, such as sim.profile")
 PROFILES = Rule(

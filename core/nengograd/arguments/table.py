@@ -37,6 +37,7 @@ _ITEMS = {
     "batch_size": optional(rules.COUNT),
     "n_steps": optional(rules.COUNT),
 }
+_STATES = {"stateful": rules.FLAG, "begin_at": optional(rules.STATE)}
 _CONFORMANCE = {"backends": optional(rules.NAMES), "plugins": rules.PLUGINS}
 
 TABLE: dict[str, dict[str, Rule]] = {
@@ -61,8 +62,8 @@ TABLE: dict[str, dict[str, Rule]] = {
         "input_feeds": optional(rules.BY_NODE),
         "profile": optional(rules.FLAG_OR_PATH),
     },
-    "Simulator.run": {"time_in_seconds": rules.DURATION, **_RUN},
-    "Simulator.run_steps": {"steps": rules.STEPS, **_RUN},
+    "Simulator.run": {"time_in_seconds": rules.DURATION, **_RUN, "stateful": rules.FLAG},
+    "Simulator.run_steps": {"steps": rules.STEPS, **_RUN, "stateful": rules.FLAG},
     "Simulator.train": {
         **_DATA,
         "optimizer": rules.OPTIMIZER,
@@ -81,6 +82,7 @@ TABLE: dict[str, dict[str, Rule]] = {
         "metrics": optional(rules.LIST_OR_DICT),
         "loss_weights": optional(rules.WEIGHTS),
         "weighted_metrics": optional(rules.LIST_OR_DICT),
+        "output_names": optional(rules.NAMES),
     },
     "Simulator.fit": {
         **_ITEMS,
@@ -98,7 +100,8 @@ TABLE: dict[str, dict[str, Rule]] = {
         "validation_steps": optional(rules.COUNT),
         "validation_batch_size": optional(rules.COUNT),
         "validation_freq": rules.COUNT,
-        "stateful": rules.FLAG,
+        "stateful": rules.STATEFUL,
+        "begin_at": optional(rules.STATE),
         "profile": optional(rules.FLAG_OR_PATH),
     },
     "Simulator.evaluate": {
@@ -108,14 +111,19 @@ TABLE: dict[str, dict[str, Rule]] = {
         "sample_weight": optional(rules.SAMPLE_WEIGHTS),
         "steps": optional(rules.COUNT),
         "return_dict": rules.FLAG,
+        **_STATES,
     },
     "Simulator.predict": {
         **_ITEMS,
         "verbose": rules.VERBOSE,
         "steps": optional(rules.COUNT),
-        "stateful": rules.FLAG,
+        **_STATES,
     },
-    "Simulator.predict_on_batch": {"x": rules.ARRAYS, "n_steps": optional(rules.COUNT)},
+    "Simulator.predict_on_batch": {
+        "x": rules.ARRAYS,
+        "n_steps": optional(rules.COUNT),
+        **_STATES,
+    },
     "Simulator.check_gradients": {
         "outputs": optional(rules.PROBE_OR_PROBES),
         "atol": rules.NOT_NEGATIVE,
@@ -147,6 +155,7 @@ TABLE: dict[str, dict[str, Rule]] = {
     "Simulator.print_params": {"msg": optional(rules.TEXT)},
     "Simulator.reset": {"seed": optional(rules.SEED)},
     "Simulator.soft_reset": {"include_trainable": rules.FLAG, "include_probes": rules.FLAG},
+    "Simulator.set_state": {"state": rules.ANYTHING, "include_probes": rules.FLAG},
     "Simulator.clear_probes": {},
     "Simulator.trange": {
         "dt": optional(rules.PERIOD),
@@ -174,6 +183,7 @@ TABLE: dict[str, dict[str, Rule]] = {
         "biases_follow_ensembles": optional(rules.FLAG),
         "layers_follow_networks": optional(rules.FLAG),
         "stop_at_nan": optional(rules.FLAG),
+        "stateful": optional(rules.FLAG),
         "share_process_seeds": optional(rules.FLAG),
         "detach_learning_rules": optional(rules.FLAG),
     },

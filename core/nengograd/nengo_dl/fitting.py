@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
 
-from ..run.state import state_arrays, states_at
-from ..simulator import simulator
-from ..training.saved import signal_names
+from ..simulator.simulator import Simulator
 from .losses import nan_mse
 from .names import by_object, names_of
-
-if TYPE_CHECKING:
-    from ..run.runner import Runner
 
 __all__ = ["FittingMethods"]
 
 
-class FittingMethods(simulator.Simulator):
+class FittingMethods(Simulator):
     """`compile`, `fit`, `evaluate` and `predict`, with nodes and probes by NengoDL's names.
 
-    They begin where the simulation is, and leave it there; with ``stateful=True`` it goes on,
-    except for a training.
+    They begin where the simulation is, and leave it there; with ``stateful=True`` it goes on.
     """
 
-    _keeps_state = True
-    _goes_on = False
-
-    def compile(
+    def compile(  # type: ignore[override]
         self,
         optimizer: Any = "rmsprop",
         loss: Any = None,
@@ -48,10 +38,9 @@ class FittingMethods(simulator.Simulator):
         optimizer, loss, metrics, loss_weights, weighted_metrics, **others : object, optional
             Dicts are by probe or name.
         """
-        given = loss, metrics, loss_weights, weighted_metrics
-        loss, metrics, loss_weights, weighted_metrics = map(self._targets, given)
-        self._names_in_histories = names_of(self.model.probes, "probe")
-        super().compile(optimizer, _losses(loss), metrics, loss_weights, weighted_metrics, **others)
+        rest = map(self._by_probe, (metrics, loss_weights, weighted_metrics))
+        others.setdefault("output_names", names_of(self.model.probes, "probe"))
+        super().compile(optimizer, _losses(self._by_probe(loss)), *rest, **others)
 
     def fit(  # type: ignore[override]
         self,
@@ -68,30 +57,30 @@ class FittingMethods(simulator.Simulator):
         x, y : object, optional
             Inputs by node or name, targets by probe or name, ``(n_items, n_steps, size)``.
         n_steps : int, optional
-            Number of steps, where the data do not say.
+            Number of steps; by default that of the data. ``x`` may have it as ``"n_steps"``.
         stateful : bool
-            Whether each minibatch goes on from where the one before it has ended, over epochs, too;
-            otherwise it begins where the simulation is. That stays there.
+            Whether each minibatch goes on where the one before it has ended, over epochs as well,
+            and the simulation with the last one. Otherwise each begins where the simulation is.
         **options
-            Arguments of Keras, such as ``epochs`` and ``callbacks``. A ``batch_size`` is not
-            looked at; a warning says so.
+            Arguments of Keras, such as ``epochs``, ``validation_data`` and ``callbacks``.
 
         Returns
         -------
         history : History
             Figures of each epoch are in ``history.history``.
         """
-        _drop_batch_size(options)
         validation = options.get("validation_data")
         if isinstance(validation, (tuple, list)) and len(validation) in (2, 3):
-            held_out, _ = self._counted(validation[0], n_steps)
-            wanted = _first(self._targets(validation[1]), self.model.probes, "probes")
-            options["validation_data"] = held_out, wanted, *map(self._targets, validation[2:])
-        options["sample_weight"] = self._targets(options.get("sample_weight"))
-        x, n_steps = self._counted(x, n_steps)
-        y = _first(self._targets(y), self.model.probes, "probes")
-        options["stateful"] = stateful and self._keeps_state
-        return super().fit(x, y, n_steps=n_steps, **options)
+            held_out, _ = self._inputs(validation[0], n_steps)
+            weights = map(self._by_probe, validation[2:])
+            options["validation_data"] = held_out, self._targets(validation[1]), *weights
+        x, n_steps = self._inputs(x, n_steps, options)
+        options["stateful"] = "epochs" if stateful else False
+        options["begin_at"] = self.state if self.n_steps else None
+        history = super().fit(x, self._targets(y), n_steps=n_steps, **options)
+        if history.state is not None:
+            self.set_state(history.state)
+        return history
 
     def evaluate(  # type: ignore[override]
         self,
@@ -113,13 +102,10 @@ class FittingMethods(simulator.Simulator):
         **options
             Arguments of Keras.
         """
-        _drop_batch_size(options)
-        x, n_steps = self._counted(x, n_steps)
-        options["return_dict"] = True
-        options["sample_weight"] = self._targets(options.get("sample_weight"))
-        y = _first(self._targets(y), self.model.probes, "probes")
-        with self._going_on(stateful):
-            figures: dict[str, float] = super().evaluate(x, y, n_steps=n_steps, **options)
+        x, n_steps = self._inputs(x, n_steps, options)
+        options.update(self._beginning(stateful), return_dict=True)
+        figures: dict[str, float]
+        figures = super().evaluate(x, self._targets(y), n_steps=n_steps, **options)
         return figures
 
     def predict(  # type: ignore[override]
@@ -136,12 +122,10 @@ class FittingMethods(simulator.Simulator):
         **options
             Arguments of Keras.
         """
-        _drop_batch_size(options)
-        x, n_steps = self._counted(x, n_steps)
-        with self._going_on(stateful):
-            return super().predict(x, n_steps=n_steps, **options)
+        x, n_steps = self._inputs(x, n_steps, options)
+        return super().predict(x, n_steps=n_steps, **self._beginning(stateful), **options)
 
-    def predict_on_batch(
+    def predict_on_batch(  # type: ignore[override]
         self, x: Any = None, n_steps: int | None = None, stateful: bool = False
     ) -> Any:
         """What probes record for one minibatch, by probe.
@@ -151,9 +135,8 @@ class FittingMethods(simulator.Simulator):
         x, n_steps, stateful
             See `predict`.
         """
-        x, n_steps = self._counted(x, n_steps)
-        with self._going_on(stateful):
-            return super().predict_on_batch(x, n_steps)
+        x, n_steps = self._inputs(x, n_steps)
+        return super().predict_on_batch(x, n_steps, **self._beginning(stateful))
 
     def check_gradients(  # type: ignore[override]
         self, inputs: Any = None, outputs: Any = None, atol: float = 1e-5, rtol: float = 1e-3
@@ -173,59 +156,37 @@ class FittingMethods(simulator.Simulator):
             raise ValidationError("leave it out: nodes give what they give in a run", attr="inputs")
         super().check_gradients(outputs, atol, rtol)
 
-    # -- where they begin
+    # -- where they begin, and names
 
-    def _fit(
-        self, data: Any, terms: Any, optimizer: Any, options: Any, *others: Any, **more: Any
-    ) -> Any:
-        """Train from where the simulation is."""
-        runner, options = self._runner, options._replace(over_epochs=options.stateful)
-        if runner.n_steps:
-            state, names = runner.executable.read(runner.state), signal_names(self.model)
-            named = state_arrays(runner.program, state, names)
-            program, size = self._learning.differentiable, self.options.n_items
-            options = options._replace(
-                begins_at=states_at(program, named, names, size), begins_after=runner.n_steps
-            )
-        return super()._fit(data, terms, optimizer, options, *others, **more)
+    def _beginning(self, stateful: bool) -> dict[str, Any]:
+        goes_on = stateful and self.settings.stateful
+        begin_at = None if goes_on or not self.n_steps else self.state
+        return {"stateful": goes_on, "begin_at": begin_at}
 
-    @contextmanager
-    def _going_on(self, stateful: bool) -> Iterator[None]:
-        """Let minibatches go on with the simulation itself, if that is asked for."""
-        self._goes_on = stateful and self._keeps_state
-        try:
-            yield
-        finally:
-            if self._goes_on:
-                self._signals.refresh()
-            self._goes_on = False
-
-    def _fresh(self, n_steps: int) -> Runner:
-        runner = super()._fresh(n_steps)
-        if self._goes_on:
-            return self._runner
-        if self._runner.n_steps:
-            runner.go_on_from(self._runner)
-        return runner
-
-    # -- names
-
-    def _inputs(self, given: Any) -> Any:
-        nodes = self.feedable_nodes
-        return by_object(_first(given, nodes, "nodes"), nodes, "node")
-
-    def _targets(self, given: Any) -> Any:
+    def _by_probe(self, given: Any) -> Any:
         return by_object(given, self.model.probes, "probe")
 
-    def _counted(self, x: Any, n_steps: int | None) -> tuple[Any, int | None]:
+    def _targets(self, y: Any) -> Any:
+        return _first(self._by_probe(y), self.model.probes, "probes")
+
+    def _inputs(
+        self, x: Any, n_steps: int | None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, int | None]:
         """Inputs by node, and the number of steps, which may stand among them."""
-        x = self._inputs(x)
-        if isinstance(x, Mapping) and "n_steps" in x:
+        if options is not None:
+            if "sample_weight" in options:
+                options["sample_weight"] = self._by_probe(options["sample_weight"])
+            _drop_batch_size(options)
+        nodes = self.feedable_nodes
+        x = by_object(_first(x, nodes, "nodes"), nodes, "node")
+        if not isinstance(x, Mapping):
+            return x, n_steps
+        if "n_steps" in x:
             counts = np.unique(np.asarray(x["n_steps"]))
             if len(counts) != 1:
                 raise ValidationError(f"n_steps has to be one number, not {counts}", attr="x")
             x, n_steps = {k: v for k, v in x.items() if k != "n_steps"}, int(counts[0])
-        return (x or None) if isinstance(x, Mapping) else x, n_steps
+        return x or None, n_steps
 
 
 def _losses(given: Any) -> Any:
@@ -257,5 +218,5 @@ def _drop_batch_size(options: dict[str, Any]) -> None:
             "batch_size has no effect: a simulator is made for minibatches of one size, "
             "Simulator(..., minibatch_size=...)",
             NengoWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

@@ -12,12 +12,9 @@ from nengo.exceptions import NengoWarning, ValidationError
 
 from ..config import configure_settings
 from ..export import arguments_of
-from ..simulator.state import SimulationState
 from .fitting import FittingMethods
-from .settings import setting
 
 __all__ = ["Simulator"]
-
 
 _DEFAULTS = {
     "spike_gradient": "rate",
@@ -57,21 +54,13 @@ class Simulator(FittingMethods):
         **options: Any,
     ):
         if isinstance(network, nengo.Network):
-            self._keeps_state = setting(network, "stateful") is not False
-            unset = {name: x for name, x in _DEFAULTS.items() if setting(network, name) is None}
+            given = network.config.params.get(nengo.Network)
+            unset = {k: v for k, v in _DEFAULTS.items() if getattr(given, k, None) is None}
             with network:
                 configure_settings(**unset)
-        super().__init__(
-            network,
-            dt=dt,
-            seed=seed,
-            model=model,
-            device=device,
-            unroll_simulation=unroll_simulation,
-            minibatch_size=minibatch_size,
-            progress_bar=progress_bar,
-            **options,
-        )
+        options.update(device=device, unroll_simulation=unroll_simulation)
+        options.update(minibatch_size=minibatch_size, progress_bar=progress_bar)
+        super().__init__(network, dt, seed, model, **options)
 
     # -- what it is
 
@@ -123,12 +112,7 @@ class Simulator(FittingMethods):
             super().run(time_in_seconds)
 
     def run_steps(  # type: ignore[override]
-        self,
-        n_steps: int,
-        data: Any = None,
-        progress_bar: Any = None,
-        stateful: bool = True,
-        **options: Any,
+        self, n_steps: int, data: Any = None, progress_bar: Any = None, **options: Any
     ) -> None:
         """Simulate for a number of steps.
 
@@ -140,46 +124,26 @@ class Simulator(FittingMethods):
             Values of nodes, by node or name: ``(minibatch_size, n_steps, size_out)``.
         progress_bar : bool or ProgressBar, optional
             By default that of the simulator.
-        stateful : bool
-            Whether the next run goes on from where this one ends. Otherwise the simulation goes
-            back to where this run began, and probe data stays. With the setting
-            ``stateful=False`` that is so for all runs.
         **options
-            See `nengograd.Simulator.run_steps`.
+            See `nengograd.Simulator.run_steps`, such as ``stateful``.
         """
-        before = None if stateful and self._keeps_state else self.state
-        feeds = options.pop("input_feeds", None) if data is None else self._feeds(data)
-        kept = {probe: len(self.data.recorders[probe]) for probe in self._last_only()}
+        if data is not None:
+            options["input_feeds"] = self._feeds(data)
+        raw = self.data.raw
+        last = [probe for probe in self.model.probes if not self.settings.keep_history(probe)]
+        kept = {probe: len(raw[probe]) for probe in last}
         try:
-            super().run_steps(n_steps, progress_bar, feeds, **options)
+            super().run_steps(n_steps, progress_bar, **options)
         finally:
             for probe, count in kept.items():
-                recorder = self.data.recorders[probe]
-                recorder.drop(slice(count, max(len(recorder) - 1, count)))
-            if before is not None:
-                self._go_back(before)
-
-    def _last_only(self) -> list[Any]:
-        """Probes that keep the last step of each run."""
-        keeps = self.settings.keep_history
-        return [probe for probe in self.model.probes if not keeps(probe)]
+                del raw[probe][count : max(len(raw[probe]) - 1, count)]
 
     def _feeds(self, data: Any) -> Any:
-        data = self._inputs(data)
-        if self.options.minibatch_size is not None or not isinstance(data, Mapping):
-            return data
-        arrays = {node: np.asarray(values) for node, values in data.items()}
+        feeds, _ = self._inputs(data, None)
+        if self.options.minibatch_size is not None or not isinstance(feeds, Mapping):
+            return feeds
+        arrays = {node: np.asarray(values) for node, values in feeds.items()}
         return {node: x[0] if x.ndim == 3 and len(x) == 1 else x for node, x in arrays.items()}
-
-    def _go_back(self, state: SimulationState) -> None:
-        """Leave a run that is not to be kept, with the data that it has recorded."""
-        recording = self._recording
-        samples = {recorder: recorder.samples for recorder in recording.recorders.values()}
-        timeline = recording.timeline
-        self.state = state
-        recording.timeline = timeline
-        for recorder, recorded in samples.items():
-            recorder.restore(recorded)
 
     def reset(
         self,
@@ -213,7 +177,7 @@ class Simulator(FittingMethods):
     # -- parameters
 
     def get_nengo_params(self, nengo_objs: Any, as_dict: bool = False) -> Any:
-        """Arguments that make objects with the current parameters.
+        """Arguments that make objects with the current parameters; see `nengograd.arguments_of`.
 
         Parameters
         ----------
@@ -228,17 +192,16 @@ class Simulator(FittingMethods):
             Of an object, or of each.
         """
         found = arguments_of(self, nengo_objs)
-        if not isinstance(nengo_objs, (list, tuple)):
-            return {nengo_objs.label: found[nengo_objs]} if as_dict else found[nengo_objs]
-        if not as_dict:
-            return [found[obj] for obj in nengo_objs]
-        labels = [obj.label for obj in nengo_objs]
-        if None in labels or len(set(labels)) < len(labels):
+        labels = [obj.label for obj in found]
+        if as_dict and (None in labels or len(set(labels)) < len(labels)):
             raise ValidationError(
                 f"each object needs a label of its own for a dict; they have {labels}",
                 attr="nengo_objs",
             )
-        return {obj.label: found[obj] for obj in nengo_objs}
+        if as_dict:
+            return dict(zip(labels, found.values(), strict=True))
+        is_list = isinstance(nengo_objs, (list, tuple))
+        return [found[obj] for obj in nengo_objs] if is_list else found[nengo_objs]
 
     def save_params(  # type: ignore[override]
         self,
@@ -284,7 +247,8 @@ class Simulator(FittingMethods):
         _check_whole(include_non_trainable, include_global)
         state = include_state or include_local
         # Gains and states of neurons belong to the neuron type: rates are trained, spikes run.
-        return super().load_params(path, state=state, include_neurons=state, **options)
+        options = {"state": state, "include_neurons": state, **options}
+        return super().load_params(path, **options)
 
 
 def _check_whole(*parts: bool) -> None:

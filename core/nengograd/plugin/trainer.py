@@ -191,6 +191,19 @@ class Trainer(Measurable, ABC):
         """
         raise NotImplementedError
 
+    def end_states(self) -> dict[int, NDArray[Any]]:
+        """The states after the last minibatch, at which the next one would begin.
+
+        Called after a training with `FitOptions.stateful`, if the trainer carries states.
+
+        Returns
+        -------
+        states : dict
+            States of the program, ``(minibatch, size)``, by id. Those that no loss depends on need
+            not be among them.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def read(self) -> dict[int, NDArray[Any]]:
         """The parameter arrays, by id."""

@@ -149,4 +149,5 @@ def _put_state(sim: Any, parts: Parts, file: ParamsFile, allow_nonfinite: bool) 
         return take(file, wanted, np.float64, allow_nonfinite)
 
     put_named_state(sim, parts, file.about["n_steps"], file.about["seed"], values)
+    parts.recording.start_over()
     parts.learning.n_epochs = file.about["n_epochs"]

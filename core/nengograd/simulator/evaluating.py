@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what trains is imported where it is called: most scripts do
     from ..training.fit_data import Given
     from ..training.minibatches import Data, TrainingData
     from ..training.samples import Samples
+    from .state import SimulationState
 
 __all__ = ["EvaluationMethods", "refuse_others"]
 
@@ -40,6 +41,8 @@ class EvaluationMethods(Moving):
         steps: int | None = None,
         return_dict: bool = False,
         n_steps: int | None = None,
+        stateful: bool = False,
+        begin_at: SimulationState | None = None,
         **others: Any,
     ) -> Any:
         """Losses and metrics of all items, as the network runs, in the words of Keras.
@@ -57,6 +60,8 @@ class EvaluationMethods(Moving):
             Minibatches to take from an iterable; by default all.
         return_dict : bool
             Whether to return figures by name.
+        stateful, begin_at
+            See `predict`.
         **others
             None; see `compile`.
 
@@ -73,6 +78,7 @@ class EvaluationMethods(Moving):
 
         self._check_batch_size(batch_size)
         self._take_writes()
+        _check_beginning(stateful, begin_at)
         compiled = self._compiled_or_error("evaluate")
         given = given_data(self._samples(n_steps), compiled, x, y, steps, "steps", sample_weight)
         if not compiled.is_named:
@@ -81,7 +87,11 @@ class EvaluationMethods(Moving):
             Activity(self._activities, "compute a loss"),
             self._bar(verbose, "Evaluating", given.data) as step,
         ):
-            figures = self._evaluate(given, step)
+            try:
+                runs = self._runs(given.data.n_steps, stateful, begin_at, step)
+                figures = self._evaluate(given, runs)
+            finally:
+                self._signals.refresh()
         if return_dict:
             return figures
         values = list(figures.values())
@@ -95,6 +105,7 @@ class EvaluationMethods(Moving):
         steps: int | None = None,
         n_steps: int | None = None,
         stateful: bool = False,
+        begin_at: SimulationState | None = None,
         **others: Any,
     ) -> dict[Any, NDArray[Any]]:
         """What probes record for each item, in the words of Keras.
@@ -110,8 +121,11 @@ class EvaluationMethods(Moving):
             Minibatches to take from an iterable; by default all.
         stateful : bool
             Whether the simulation goes on from where it is, minibatch after minibatch, and stays
-            where it has come to. Otherwise each minibatch begins at the first step, and a
-            simulation in progress is not disturbed. Probe data of the simulator stay as they are.
+            where it has come to. Otherwise each minibatch begins at the first step, or at
+            ``begin_at``, and a simulation in progress is not disturbed. Probe data of the simulator
+            stay as they are.
+        begin_at : SimulationState, optional
+            Where each minibatch begins, such as `state`, by default the first step.
         **others
             None; see `compile`.
 
@@ -128,6 +142,7 @@ class EvaluationMethods(Moving):
         from ..training.streams import StreamedData
 
         self._check_batch_size(batch_size)
+        _check_beginning(stateful, begin_at)
         self._take_writes()
         check_steps(x, steps, "steps")
         samples = self._samples(n_steps)
@@ -143,12 +158,17 @@ class EvaluationMethods(Moving):
         )
         with Activity(self._activities, "predict"), self._bar(verbose, "Predicting", data) as step:
             try:
-                return self._predict(samples, data, stateful, step)
+                runs = self._runs(data.n_steps, stateful, begin_at, step)
+                return self._predict(samples, data, runs)
             finally:
                 self._signals.refresh()
 
     def predict_on_batch(
-        self, x: Any = None, n_steps: int | None = None
+        self,
+        x: Any = None,
+        n_steps: int | None = None,
+        stateful: bool = False,
+        begin_at: SimulationState | None = None,
     ) -> dict[Any, NDArray[Any]]:
         """What probes record for the items of one minibatch; see `predict`.
 
@@ -158,6 +178,8 @@ class EvaluationMethods(Moving):
             See `fit`, with as many items as the minibatch has.
         n_steps : int, optional
             See `fit`.
+        stateful, begin_at
+            See `predict`.
 
         Returns
         -------
@@ -174,7 +196,10 @@ class EvaluationMethods(Moving):
                     "number",
                     attr="x",
                 )
-        return self.predict(x, verbose=0, n_steps=n_steps)
+        # Not that of a subclass, whose arguments may have other meanings.
+        return EvaluationMethods.predict(
+            self, x, verbose=0, n_steps=n_steps, stateful=stateful, begin_at=begin_at
+        )
 
     # -- inside
 
@@ -217,14 +242,25 @@ class EvaluationMethods(Moving):
         with ProgressTracker(self.progress_bar or True, progress):
             yield progress.step
 
-    def _fresh(self, n_steps: int) -> Runner:
-        """A simulation that begins, beside the one in progress."""
-        if n_steps > self._choice.least:
-            self._before_run(n_steps)
-        runner, stop = self._runner, self._learning.settings.stop_at_nan
-        return Runner(self._build, runner.program, runner.executable, self.seed, stop)
+    def _runs(
+        self,
+        n_steps: int,
+        stateful: bool = False,
+        begin_at: SimulationState | None = None,
+        step: Callable[[], object] | None = None,
+    ) -> Callable[[], Runner]:
+        """What gives the simulation in which each minibatch runs; ``step`` is called before."""
+        goes_on = stateful and self._learning.settings.stateful
+        begun = None if begin_at is None else self._begun(begin_at)
 
-    def _evaluate(self, given: Given, step: Callable[[], object] | None = None) -> dict[str, float]:
+        def runs() -> Runner:
+            if step is not None:
+                step()
+            return self._runner if goes_on else self._beside(n_steps, begun)
+
+        return runs
+
+    def _evaluate(self, given: Given, runs: Callable[[], Runner]) -> dict[str, float]:
         """Figures by name."""
         from ..training.compiled import all_metrics
         from ..training.evaluation import evaluate
@@ -240,11 +276,6 @@ class EvaluationMethods(Moving):
             for index, loss in enumerate(losses)
         ]
 
-        def runs() -> Runner:
-            if step is not None:
-                step()
-            return self._fresh(data.n_steps)
-
         if not evaluate(runs, self._build, data, terms, tallies, xp):
             raise ValidationError("there are no data left; the iterable has ended", attr="x")
         with self._build.engine.precision(self.options.dtype):
@@ -256,13 +287,9 @@ class EvaluationMethods(Moving):
         return figures | counted
 
     def _predict(
-        self, samples: Samples, data: Data, stateful: bool, step: Callable[[], object]
+        self, samples: Samples, data: Data, runs: Callable[[], Runner]
     ) -> dict[Any, NDArray[Any]]:
         from ..training.evaluation import predicted
-
-        def runs() -> Runner:
-            step()
-            return self._runner if stateful else self._fresh(data.n_steps)
 
         wanted = [(probe, samples.steps(probe, data.n_steps)) for probe in samples.probes]
         found: dict[Any, list[NDArray[Any]]] = {probe: [] for probe, _ in wanted}
@@ -305,6 +332,16 @@ def refuse_others(method: str, given: Mapping[str, Any]) -> None:
                 f"Simulator.{method} does not have this argument of Keras: {_INSTEAD[name]}",
                 attr=name,
             )
+
+
+def _check_beginning(stateful: bool, begin_at: SimulationState | None) -> None:
+    """Raise an error if a simulation is to go on, and to begin somewhere else."""
+    if stateful and begin_at is not None:
+        raise ValidationError(
+            "with stateful=True the simulation goes on from where it is: assign sim.state before, "
+            "or leave one of the two out",
+            attr="begin_at",
+        )
 
 
 def _unseen() -> None:

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from ..arguments.table import check_arguments
+from ..run.runner import Runner
 from .activity import Activity
 from .base import ProfileTo
 from .evaluating import EvaluationMethods, refuse_others
 
 if TYPE_CHECKING:  # what trains is imported where it is called: most scripts do without
     from ..plugin.trainer import FitOptions, LossTerm
+    from ..training.fit import Fitted
     from ..training.fit_data import Given
     from ..training.history import History
     from ..training.minibatches import Data
+    from .state import SimulationState
 
 __all__ = ["FittingMethods"]
 
 
 class FittingMethods(EvaluationMethods):
     """`compile` and `fit` of `nengograd.Simulator`."""
-
-    _names_in_histories: list[str] | None = None
-    """What histories call the probes, even a single one; by default that has no name."""
 
     def compile(
         self,
@@ -34,6 +36,7 @@ class FittingMethods(EvaluationMethods):
         metrics: Any = None,
         loss_weights: Any = None,
         weighted_metrics: Any = None,
+        output_names: Sequence[str] | None = None,
         **others: Any,
     ) -> None:
         """Say how `fit` trains and what `evaluate` computes, in the words of Keras.
@@ -64,6 +67,9 @@ class FittingMethods(EvaluationMethods):
         weighted_metrics : list or dict, optional
             Metrics that weigh samples by ``sample_weight`` or ``class_weight``, where these are
             given; see ``metrics``, of which all samples count alike.
+        output_names : list of str, optional
+            What histories call the probes, in the order of the network, by default their labels.
+            With it even the loss of a single one has its name.
         **others
             There are none: for an argument that Keras' method has and this one lacks, the error
             says what there is instead.
@@ -78,9 +84,14 @@ class FittingMethods(EvaluationMethods):
         check_arguments("Simulator.compile", locals())
         from ..training.compiled import Compiled
 
-        probes, names = self.model.probes, self._names_in_histories
         self._compiled_for = Compiled(
-            optimizer, loss, metrics, loss_weights, probes, names, weighted_metrics
+            optimizer,
+            loss,
+            metrics,
+            loss_weights,
+            self.model.probes,
+            output_names,
+            weighted_metrics,
         )
 
     def fit(
@@ -102,7 +113,8 @@ class FittingMethods(EvaluationMethods):
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
         n_steps: int | None = None,
-        stateful: bool = False,
+        stateful: bool | str = False,
+        begin_at: SimulationState | None = None,
         profile: ProfileTo = None,
         **others: Any,
     ) -> History:
@@ -159,11 +171,16 @@ class FittingMethods(EvaluationMethods):
         n_steps : int, optional
             Steps for which items are shown, where neither x nor y says so; for x without an axis of
             time 1 by default.
-        stateful : bool
+        stateful : bool or "epochs"
             Whether each minibatch of an epoch begins with the states that the one before it has
             left, item by item, and not at the first step: long sequences are trained piece by
             piece, and gradients end at the beginning of each (truncated backpropagation through
-            time). Nothing is shuffled then. Validation is not stateful.
+            time). Nothing is shuffled then. Validation is not stateful. With ``"epochs"`` an epoch
+            goes on from the one before it, too.
+        begin_at : SimulationState, optional
+            Where minibatches begin, such as `state`, by default the first step: with ``stateful``
+            the first one of each epoch, or of all. The simulation stays where it is; it goes on
+            from a stateful training by ``sim.state = history.state``.
         profile : bool, str or path, optional
             See `train`.
         **others
@@ -172,7 +189,8 @@ class FittingMethods(EvaluationMethods):
         Returns
         -------
         history : History
-            ``history.history`` has one number per epoch for each figure.
+            ``history.history`` has one number per epoch for each figure. After a stateful training
+            ``history.state`` is the state that it has come to.
 
         Raises
         ------
@@ -206,17 +224,23 @@ class FittingMethods(EvaluationMethods):
             given, epochs, initial_epoch, shuffle and not stateful, verbose, callbacks, stateful
         )
         self._move_for("differentiate", "train", [*compiled.objects(), callbacks])
+        # The simulation that is at the beginning, for the states there that are not trained.
+        begun = self._begun(begin_at) if options.stateful or begin_at is not None else None
+        if begun is not None and begin_at is not None:
+            begins_at = self._states_of_training(begin_at)
+            options = options._replace(begins_at=begins_at, begins_after=begin_at.n_steps)
 
         def on_epoch_end(epoch: int) -> dict[str, float]:
             self._show_parameters()
             if held_out is None or (epoch + 1) % validation_freq:
                 return {}
             with validating():
-                found = self._evaluate(held_out)
+                runs = self._runs(held_out.data.n_steps, begin_at=begin_at)
+                found = self._evaluate(held_out, runs)
             return {f"val_{name}": value for name, value in found.items()}
 
         is_seen = bool(callbacks) or held_out is not None
-        history = self._fit(
+        history, states, n_steps_done = self._fit(
             given.data,
             given.terms,
             compiled.optimizer,
@@ -227,7 +251,11 @@ class FittingMethods(EvaluationMethods):
         )
         done = len(history["loss"]) if history else 0
         params = {"epochs": epochs, "steps": given.data.count(self.options.n_items)}
-        return History(history, list(range(initial_epoch, initial_epoch + done)), params)
+        trained = list(range(initial_epoch, initial_epoch + done))
+        end = None
+        if options.stateful and begun is not None:
+            end = self._end_state(begun, states, n_steps_done)
+        return History(history, trained, params, end)
 
     # -- inside
 
@@ -240,7 +268,7 @@ class FittingMethods(EvaluationMethods):
         on_epoch_end: Callable[[int], dict[str, float]] | None,
         path: Path | None,
         metrics: Sequence[tuple[str, int, Any]] = (),
-    ) -> dict[str, list[float]]:
+    ) -> Fitted:
         """Train, show the parameters reached however that ends, and write a profile if asked."""
         from ..profile.session import ProfiledTraining, write_profile
         from ..training.fit import fit
@@ -250,7 +278,7 @@ class FittingMethods(EvaluationMethods):
         begin = time.perf_counter()
         with Activity(self._activities, "train"):
             try:
-                history = fit(
+                fitted = fit(
                     learning,
                     data,
                     terms,
@@ -274,8 +302,25 @@ class FittingMethods(EvaluationMethods):
                 path,
                 data.n_steps,
             )
-        self._event("trained", begin, epochs=len(history.get("loss", ())))
-        return history
+        self._event("trained", begin, epochs=len(fitted.history.get("loss", ())))
+        return fitted
+
+    def _states_of_training(self, state: SimulationState) -> dict[int, NDArray[Any]]:
+        """A state as those of the program that is trained, ``(n_items, size)`` by id."""
+        from ..run.state import states_at
+        from ..training.saved import signal_names
+
+        program, names = self._learning.differentiable, signal_names(self.model)
+        return states_at(program, state.arrays, names, self.options.n_items)
+
+    def _end_state(
+        self, begun: Runner, states: Mapping[int, NDArray[Any]], n_steps: int
+    ) -> SimulationState:
+        """Where a training has come to that began where another simulation is."""
+        from .state import end_state
+
+        parts = self._parts._replace(runner=begun)
+        return end_state(self, parts, self._learning.differentiable, states, n_steps)
 
     def _fit_options(
         self,
@@ -285,7 +330,7 @@ class FittingMethods(EvaluationMethods):
         shuffle: bool,
         verbose: Any,
         callbacks: Any,
-        stateful: bool,
+        stateful: bool | str,
     ) -> FitOptions:
         from ..plugin.trainer import FitOptions
 
@@ -298,7 +343,8 @@ class FittingMethods(EvaluationMethods):
             verbose=self._verbosity(verbose),
             callbacks=() if callbacks is None else callbacks,
             stop_at_nan=learning.settings.stop_at_nan,
-            stateful=bool(stateful),
+            stateful=bool(stateful) and learning.settings.stateful,
+            over_epochs=stateful == "epochs",
             keep_outputs=any(output.metrics for output in given.outputs),
             names_each=self._compiled_or_error("fit").names_each,
         )

@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nengo.builder.operator import SimPyFunc
 from nengo.exceptions import NengoWarning, ValidationError
@@ -18,6 +18,7 @@ from ..plugin.manager import PluginManager, registry_for
 from ..plugin.registry import Registry
 from ..profile.cost import count_work
 from ..program.program import Program
+from ..run.runner import Runner
 from ..run.runtime import warn_about_host
 from ..tensor_node import SimTensorNode
 from .activity import Activity
@@ -31,6 +32,9 @@ from .choosing import (
     needed_capability,
 )
 from .parts import Parts
+
+if TYPE_CHECKING:  # most scripts do without
+    from .state import SimulationState
 
 __all__ = ["Moving", "begin_choice"]
 
@@ -144,6 +148,39 @@ class Moving(SimulatorBase):
         assert plan is not None
         choice.settle()
         self._try_to_move(plan.backend)
+
+    def _beside(self, steps: int, begun: Runner | None = None) -> Runner:
+        """A simulation beside the one in progress, for a number of steps.
+
+        Parameters
+        ----------
+        steps : int
+            How many steps it is to run.
+        begun : Runner, optional
+            Where it begins, by default at the first step.
+        """
+        if steps > self._choice.least:
+            self._before_run(steps)
+        present, stop = self._runner, self._learning.settings.stop_at_nan
+        runner = Runner(self._build, present.program, present.executable, self.seed, stop)
+        if begun is not None:
+            runner.go_on_from(begun)
+        return runner
+
+    def _begun(self, state: SimulationState | None) -> Runner:
+        """A simulation that is at a state; at the first step for None.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If the state does not fit.
+        """
+        runner = self._beside(0)
+        if state is not None:
+            from .state import begin_at
+
+            begin_at(self, runner, state)
+        return runner
 
     def _try_to_move(self, name: str) -> None:
         """Go on with a backend that is not needed, or say why not."""

@@ -41,12 +41,30 @@ class ParameterMethods(Moving):
 
     @state.setter
     def state(self, state: SimulationState) -> None:
+        self.set_state(state, include_probes=True)
+
+    def set_state(self, state: SimulationState, include_probes: bool = False) -> None:
+        """Go on from a state, as ``sim.state = state`` does.
+
+        Parameters
+        ----------
+        state : SimulationState
+            Such as `state` has been, here or in another simulator of the same network.
+        include_probes : bool
+            Whether to forget all probe data, too.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If the state does not fit. Nothing has changed then.
+        """
+        check_arguments("Simulator.set_state", locals())
         self._check_open("go on from a state")
         from .state import set_state
 
         self._take_writes()
         with Activity(self._activities, "go on from a state"):
-            set_state(self, self._parts, state)
+            set_state(self, self._parts, state, include_probes)
         self._signals.refresh()
 
     def save_params(

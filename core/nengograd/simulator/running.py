@@ -13,7 +13,7 @@ from nengo.exceptions import NengoWarning, ReadonlyError, ValidationError
 from nengo.utils.progress import Progress, ProgressTracker
 
 from ..arguments.table import check_arguments
-from ..run.runner import Recorded
+from ..run.runner import Recorded, Runner
 from .activity import Activity
 from .base import ProfileTo
 from .moving import Moving
@@ -69,9 +69,11 @@ class RunMethods(Moving):
         profile : bool, str or path, optional
             See `run_steps`.
         """
-        if input_feeds is not None or profile is not None or self._runner.unroll > 1:
+        stateful = self._learning.settings.stateful
+        is_plain = input_feeds is None and profile is None and stateful
+        if not is_plain or self._runner.unroll > 1:
             check_arguments("Simulator.step", locals())
-            self._simulate(1, False, input_feeds, profile)
+            self._simulate(1, False, input_feeds, profile, stateful)
             return
         self._check_open("run")
         self._take_writes()
@@ -94,6 +96,7 @@ class RunMethods(Moving):
         progress_bar: Any = None,
         input_feeds: Mapping[Any, Any] | None = None,
         profile: ProfileTo = None,
+        stateful: bool = True,
     ) -> None:
         """Simulate for a length of time, rounded to whole steps.
 
@@ -106,6 +109,8 @@ class RunMethods(Moving):
         input_feeds : dict, optional
             See `run_steps`.
         profile : bool, str or path, optional
+            See `run_steps`.
+        stateful : bool
             See `run_steps`.
         """
         self._check_open("run")
@@ -124,7 +129,7 @@ class RunMethods(Moving):
                 stacklevel=2,
             )
             return
-        self.run_steps(steps, progress_bar, input_feeds, profile)
+        self.run_steps(steps, progress_bar, input_feeds, profile, stateful)
 
     def run_steps(
         self,
@@ -132,6 +137,7 @@ class RunMethods(Moving):
         progress_bar: Any = None,
         input_feeds: Mapping[Any, Any] | None = None,
         profile: ProfileTo = None,
+        stateful: bool = True,
     ) -> None:
         """Simulate for a number of steps.
 
@@ -154,6 +160,10 @@ class RunMethods(Moving):
             with the first half run as ever beside it. The report is kept as `profile` and
             written to the given file, by default ``nengograd_profile.json``, which is a
             Chrome trace as well.
+        stateful : bool
+            Whether the simulation goes on to the end of this run. Otherwise it stays where it is,
+            and probes record the run all the same; so it is for all runs of a network with the
+            setting ``stateful=False``.
 
         Raises
         ------
@@ -163,7 +173,7 @@ class RunMethods(Moving):
             ``configure_settings(stop_at_nan=False)`` all are passed on, without an error.
         """
         check_arguments("Simulator.run_steps", locals())
-        self._simulate(int(steps), progress_bar, input_feeds, profile)
+        self._simulate(int(steps), progress_bar, input_feeds, profile, stateful)
 
     def _simulate(
         self,
@@ -171,6 +181,7 @@ class RunMethods(Moving):
         progress_bar: Any,
         input_feeds: Mapping[Any, Any] | None,
         profile: ProfileTo,
+        stateful: bool,
     ) -> None:
         """Run steps, with arguments that have been checked by themselves."""
         self._check_open("run")
@@ -178,6 +189,8 @@ class RunMethods(Moving):
         path = None if profile is None else _profile_path(profile)
         with Activity(self._activities, "run"):
             runner = self._runner
+            if not (stateful and self._learning.settings.stateful):
+                runner = self._beside(steps, self._runner)
             measured = None
             if path is not None:
                 from ..profile.session import ProfiledRun
@@ -198,37 +211,38 @@ class RunMethods(Moving):
             if bar:
                 progress = Progress("Simulating", "Simulation", steps)
                 with ProgressTracker(bar, progress):
-                    self._run(steps, pieces, progress.step)
+                    self._run(runner, steps, pieces, progress.step)
             else:
                 # A tracker makes a thread, which takes longer than a step, even for no bar.
-                self._run(steps, pieces, _unseen)
+                self._run(runner, steps, pieces, _unseen)
             if measured is not None:
                 self.profile = measured.profile
         self._event("ran", begin, steps=executed)
 
     def _run(
         self,
+        runner: Runner,
         steps: int,
         pieces: Generator[Recorded, None, None],
         progress: Callable[[int], object],
     ) -> None:
         """Run, and keep what is recorded."""
-        if steps > self._choice.least:
+        if steps > self._choice.least and runner is self._runner:
             self._before_run(steps)
         try:
             for piece in pieces:
                 self._recording.add(*piece)
                 progress(piece.steps)
         except BaseException:
-            self._complete_record()
+            self._complete_record(runner)
             raise
         finally:
             self._signals.refresh()
             pieces.close()
 
-    def _complete_record(self) -> None:
+    def _complete_record(self, runner: Runner | None = None) -> None:
         """Keep what complete steps have recorded, if Ctrl-C came before all of it was kept."""
-        last = self._runner.last
+        last = (runner or self._runner).last
         if last.steps > 0:
             self._recording.add(*last)
 

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from ..arguments.rules import float_dtype
 from ..arguments.table import check_argument, check_arguments
+from ..program.program import Program
+from ..run.runner import Runner
 from ..run.signals import in_dtype
-from ..run.state import put_state, state_arrays
+from ..run.state import put_state, state_arrays, states_at
 from ..training.params_file import ArrayInfo, open_params, save
 from ..training.saved import check_fit, infos, signal_names
 from .parts import Parts
@@ -23,8 +25,10 @@ from .parts import Parts
 __all__ = [
     "STATE",
     "SimulationState",
+    "begin_at",
     "check_conditions",
     "conditions",
+    "end_state",
     "get_state",
     "named_state",
     "put_named_state",
@@ -241,7 +245,6 @@ def put_named_state(
     parts.learning.changes.put_outputs(runner.program)
     runner.state = runner.executable.make_state(state)
     runner.n_steps, sim.seed = n_steps, seed
-    parts.recording.start_over()
 
 
 def remember(sim: Any, parts: Parts) -> Callable[[], None]:
@@ -265,15 +268,71 @@ def get_state(sim: Any, parts: Parts) -> SimulationState:
     names = signal_names(sim.model)
     return SimulationState(
         {name: np.array(x) for name, x in named_state(sim, parts).items()},
-        sim.n_steps,
+        parts.runner.n_steps,
         int(sim.seed),
         **conditions(sim),
         apart=tuple(sorted(names[signal] for signal in parts.learning.changes.apart)),
     )
 
 
-def set_state(sim: Any, parts: Parts, state: SimulationState) -> None:
-    """Let a simulator go on from a state.
+def begin_at(sim: Any, runner: Runner, state: SimulationState) -> None:
+    """Let a run beside a simulation begin at a state. Constant nodes put out what they do now.
+
+    Parameters
+    ----------
+    sim : Simulator
+        The simulator.
+    runner : Runner
+        At the first step.
+    state : SimulationState
+        That of a simulation like this one.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If it does not fit.
+    """
+    check_conditions(sim, vars(state))
+    names = signal_names(sim.model)
+    arrays = {i: np.array(x) for i, x in runner.executable.read(runner.state).items()}
+    present = {**state_arrays(runner.program, arrays, names), **runner.runtime.read()}
+    of_nodes = {f"state.{names[sim.model.sig[n]['out']]}" for n in sim.feedable_nodes}
+    given = {n: np.asarray(x) for n, x in state.arrays.items() if n not in of_nodes}
+    check_fit(infos(given), infos(present), what="state")
+    put_state(runner.program, given, names, arrays)
+    runner.runtime.write(given)
+    runner.state = runner.executable.make_state(arrays)
+    runner.n_steps = state.n_steps
+
+
+def end_state(
+    sim: Any, parts: Parts, program: Program, states: Mapping[int, NDArray[Any]], n_steps: int
+) -> SimulationState:
+    """The state of a simulation that has been where a training has ended.
+
+    Parameters
+    ----------
+    sim, parts : Simulator, Parts
+        The simulator; the runner among its parts is where the training began.
+    program : Program
+        The one that is trained.
+    states : mapping
+        Its states ``(n_items, size)`` in the end, by id. The others, states of what a stand-in took
+        the place of, and random generators are as they were in the beginning.
+    n_steps : int
+        How many steps there were from the beginning.
+    """
+    begin, names = get_state(sim, parts), signal_names(sim.model)
+    arrays = dict(begin.arrays)
+    every = {**states_at(program, arrays, names, sim.options.n_items), **states}
+    for name, x in state_arrays(program, every, names).items():
+        if name in arrays and arrays[name].size == x.size:
+            arrays[name] = x.reshape(arrays[name].shape).astype(arrays[name].dtype)
+    return replace(begin, arrays=arrays, n_steps=begin.n_steps + n_steps)
+
+
+def set_state(sim: Any, parts: Parts, state: SimulationState, include_probes: bool = True) -> None:
+    """Let a simulator go on from a state; probe data begins anew, or stays.
 
     Raises
     ------
@@ -303,6 +362,8 @@ def set_state(sim: Any, parts: Parts, state: SimulationState) -> None:
         changes.apart = changes.apart | {signals[n] for n in state.apart if n in signals}
         parts.use_parameters()
         put_named_state(sim, parts, state.n_steps, state.seed, take)
+        if include_probes:
+            parts.recording.start_over()
     except BaseException:
         undo()
         raise

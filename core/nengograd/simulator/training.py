@@ -136,7 +136,8 @@ class TrainingMethods(FittingMethods):
             stop_at_nan=learning.settings.stop_at_nan,
         )
         is_seen = bool(callbacks) or held_out is not None
-        return self._fit(data, terms, optimizer, options, on_epoch_end if is_seen else None, path)
+        seen = on_epoch_end if is_seen else None
+        return self._fit(data, terms, optimizer, options, seen, path).history
 
     def loss(
         self,

@@ -78,6 +78,12 @@ class Compiled:
         names: Sequence[str] | None = None,
         weighted_metrics: Any = None,
     ):
+        if names is not None and (len(names), len(set(names))) != (len(probes), len(probes)):
+            raise ValidationError(
+                f"the network has {len(probes)} probes, and each needs a name of its own, not "
+                f"{list(names)}",
+                attr="output_names",
+            )
         self.optimizer = optimizer
         self._probes = list(probes)
         self.names_each = names is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
@@ -17,7 +17,25 @@ from .minibatches import Batches, Data
 from .model import TrainableModel
 from .reach import check_can_train
 
-__all__ = ["fit"]
+__all__ = ["Fitted", "fit"]
+
+
+class Fitted(NamedTuple):
+    """The result of a training.
+
+    Attributes
+    ----------
+    history : dict
+        ``"loss"`` and other figures, one number per epoch.
+    states : dict
+        Of a stateful training, states of the program after the last minibatch, by id.
+    n_steps : int
+        How many steps there were from where states began.
+    """
+
+    history: dict[str, list[float]]
+    states: dict[int, NDArray[Any]]
+    n_steps: int
 
 
 def fit(
@@ -30,7 +48,7 @@ def fit(
     on_epoch_end: Callable[[int], Mapping[str, float]] | None = None,
     profiler: ProfiledTraining | None = None,
     metrics: Sequence[tuple[str, int, Any]] = (),
-) -> dict[str, list[float]]:
+) -> Fitted:
     """Train a model; see `nengograd.Simulator.train`.
 
     However training ends, the model has the values of all complete minibatches then, and its
@@ -62,12 +80,12 @@ def fit(
 
     Returns
     -------
-    history : dict
-        ``"loss"`` and other figures, one number per epoch.
+    fitted : Fitted
+        What came of it.
     """
     training = _Training(model, data, losses, optimizer, options, seed)
     training.run(metrics, on_epoch_end, profiler)
-    return training.callbacks.history
+    return training.fitted()
 
 
 class _Training:
@@ -115,6 +133,7 @@ class _Training:
         self._terms = losses
         self._options = options
         self._n_trained = 0  # minibatches of all epochs
+        self._n_since = 0  # minibatches since states began
         self._engine, self._dtype = model.build.engine, model.training_options.dtype
         self._xp = self._engine.namespace(self._dtype)
 
@@ -184,6 +203,7 @@ class _Training:
         goes_on = options.stateful and options.over_epochs
         if not (goes_on and self._n_trained):
             self._trainer.begin_epoch()
+            self._n_since = 0
         number = options.first_epoch + epoch
         before = options.begins_after
         if goes_on:
@@ -206,6 +226,7 @@ class _Training:
             callbacks.on_batch_end(count, logs)
             count += 1
             self._n_trained += 1
+            self._n_since += 1
             if result.problem:
                 message = stopped_training(epoch, count, result.problem)
                 warnings.warn(message, NengoWarning, stacklevel=7)
@@ -213,6 +234,11 @@ class _Training:
             if callbacks.stop_training:
                 break
         return count, logs
+
+    def fitted(self) -> Fitted:
+        """What came of it."""
+        states = self._trainer.end_states() if self._options.stateful else {}
+        return Fitted(self.callbacks.history, states, self._n_since * self._batches.n_steps)
 
     def _write_back(self) -> None:
         """Give the model the values that have been reached, and count the epochs begun."""
