@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .collector import without_collector
 
 with without_collector():  # it would look at all of Nengo and NumPy again and again
-    from . import dists
+    from . import dists, neurons
     from .config import configure_settings
     from .dists import Glorot, He, TruncatedNormal, VarianceScaling
     from .nengodl import IN_MODULE
@@ -43,6 +43,8 @@ __all__ = [
     "dists",
     "freeze",
     "hookimpl",
+    "losses",
+    "neurons",
     "plot",
     "profile",
     "to_network",
@@ -57,6 +59,7 @@ _LATER = {
     "convert": "nengograd.conversion.convert",
     "diagram": "nengograd.diagram",
     "freeze": "nengograd.export",
+    "losses": "nengograd.losses",
     "plot": "nengograd.plot",
     "profile": "nengograd.profile",
     "to_network": "nengograd.export",
@@ -65,7 +68,7 @@ _LATER = {
 
 if TYPE_CHECKING:
     __version__: str
-    from . import callbacks, diagram, plot, profile
+    from . import callbacks, diagram, losses, plot, profile
     from .conversion.convert import convert
     from .conversion.converted import Converted
     from .conversion.options import RateTarget

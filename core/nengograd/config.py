@@ -40,6 +40,7 @@ _WHOLE = (
     "share_process_seeds",
     "biases_follow_ensembles",
     "layers_follow_networks",
+    "data_follows_history",
 )
 """Settings of the whole network."""
 
@@ -98,6 +99,9 @@ def configure_settings(**settings: Any) -> None:
         Whether what is set for a network as a whole is the setting of the nodes in it, too (the
         default). With False, layers in nodes are trained unless that of the node or of `nengo.Node`
         forbids it.
+    data_follows_history : bool or None, optional
+        Whether a probe with ``keep_history=False`` keeps the last step of each run alone in
+        ``sim.data``, too. By default ``sim.data`` has all steps.
 
     Raises
     ------
@@ -204,6 +208,8 @@ class Settings:
         Whether gradients stop at what online learning rules read.
     share_process_seeds : bool
         Whether processes with a seed of their own give all items the same numbers.
+    data_follows_history : bool
+        Whether data of probes are without history, too.
     fixed : frozenset
         Objects whose parameters training must not change.
     last_only : frozenset
@@ -218,6 +224,7 @@ class Settings:
     stateful: bool = True
     detach_learning_rules: bool = False
     share_process_seeds: bool = False
+    data_follows_history: bool = False
     fixed: frozenset[Any] = frozenset()
     last_only: frozenset[Any] = frozenset()
 

@@ -126,7 +126,7 @@ def freeze(sim: Any, objects: Any = None, learned: bool = False, item: int | Non
     _write_probes(sim.model, built, {probe: probe for probe in probes})
 
 
-def arguments_of(sim: Any, objects: Any) -> dict[Any, dict[str, Any]]:
+def arguments_of(sim: Any, objects: Any, by_label: bool = False) -> dict[Any, dict[str, Any]]:
     """Arguments that make objects of Nengo with the current parameters of a simulator.
 
     ``nengo.Ensemble(n_neurons, dimensions, **arguments)`` has the encoders, gains and biases of
@@ -139,6 +139,8 @@ def arguments_of(sim: Any, objects: Any) -> dict[Any, dict[str, Any]]:
         A simulator, trained or not, open or closed.
     objects : Ensemble, Connection or list of them
         Objects of its network.
+    by_label : bool
+        Whether keys are labels and not the objects.
 
     Returns
     -------
@@ -150,7 +152,7 @@ def arguments_of(sim: Any, objects: Any) -> dict[Any, dict[str, Any]]:
     ------
     nengo.exceptions.ValidationError
         If an object is no ensemble or connection of the simulator's network, or Nengo cannot take
-        weights of the network.
+        weights of the network, or two objects have the same label where labels are asked for.
     """
     check_arguments("arguments_of", locals())
     # The copy has the same objects in the same order, with numbers for all parameters.
@@ -163,7 +165,13 @@ def arguments_of(sim: Any, objects: Any) -> dict[Any, dict[str, Any]]:
             raise ValidationError(
                 f"{obj} is no ensemble or connection of the simulator's network", attr="objects"
             )
-    return {obj: _arguments(copies[obj]) for obj in given}
+    labels = [obj.label for obj in given]
+    if by_label and (None in labels or len(set(labels)) < len(labels)):
+        raise ValidationError(
+            f"each object needs a label of its own; they have {labels}", attr="by_label"
+        )
+    keys = labels if by_label else given
+    return {key: _arguments(copies[obj]) for key, obj in zip(keys, given, strict=True)}
 
 
 def _arguments(obj: Any) -> dict[str, Any]:

@@ -8,8 +8,6 @@ IN_MODULE = {
     "Converter": "use nengograd.convert(model), with options of the same names; what it returns "
     "has net, inputs, outputs, layers and verify",
     "tensor_layer": "use nengograd.Layer",
-    "losses": "nan_mse is objective='nan_mse' of Simulator.train, and Regularize is an objective "
-    "of your own on a probe of what is to be small",
     "benchmarks": "they are in the folder benchmarks of nengograd's repository",
     "compat": "nengograd works with the TensorFlow that is installed",
     "graph_optimizer": "there is nothing to choose; own rewrites of a program are passes, which "
@@ -21,7 +19,7 @@ IN_MODULE["converter"] = IN_MODULE["Converter"]
 IN_SIMULATOR = {
     "get_nengo_params": "use nengograd.arguments_of(sim, objects), or sim.data[obj], which has "
     "weights, encoders, bias and gain as trained",
-    "keras_model": "the simulator itself has summary, weights, get_weights and count_params",
+    "keras_model": "use sim.summary(), sim.weights, sim.get_weights() and sim.count_params()",
     "tensor_graph": "sim.program is one step as data, and prints",
     "minibatch_size": "use sim.options.minibatch_size",
     "unroll": "use sim.options.unroll",

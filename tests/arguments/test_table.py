@@ -17,7 +17,7 @@ from nengo.exceptions import ValidationError
 
 import nengograd
 import nengograd.cli
-from nengograd import callbacks, diagram, plot, profile, testing
+from nengograd import callbacks, diagram, losses, plot, profile, testing
 from nengograd.arguments import rules
 from nengograd.arguments.table import TABLE
 from nengograd.plugin import LayerCall, ModelGraph, ModelInput, ModelReader
@@ -41,6 +41,7 @@ def public() -> dict[str, Callable]:
     for prefix, module in (
         ("", nengograd),
         ("callbacks.", callbacks),
+        ("losses.", losses),
         ("plot.", plot),
         ("diagram.", diagram),
         ("profile.", profile),
@@ -50,9 +51,9 @@ def public() -> dict[str, Callable]:
             thing = getattr(module, name)
             if inspect.isfunction(thing):
                 found[prefix + name] = thing
-            elif inspect.isclass(thing) and module is nengograd:
-                found[name] = thing
-                found.update({f"{name}.{m}": method for m, method in methods(thing)})
+            elif inspect.isclass(thing) and module in (nengograd, losses):
+                found[prefix + name] = thing
+                found.update({f"{prefix}{name}.{m}": method for m, method in methods(thing)})
     return found
 
 
@@ -143,6 +144,7 @@ WRONG: dict[rules.Rule, list[Any]] = {
     rules.ARRAYS: [5, "x", b"x", True, 1.5, nengo.Node, object()],
     rules.LOSSES: [5, None, np.zeros(3), True, object()],
     rules.VERBOSE: ["loud", -1, 3, 1.0, None, object(), [0]],
+    rules.ORDER: ["nonsense", 0, -1, np.nan, None, [1], True, object()],
     rules.STATEFUL: ["nonsense", 5, 1, 0, None, ["epochs"], object()],
     rules.STATE: [5, "x", None, object(), {"a": 1}],
     rules.LIST_OR_DICT: [5, "accuracy", True, object(), {"a"}],

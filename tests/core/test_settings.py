@@ -146,9 +146,9 @@ def test_settings_are_copied_and_pickled_with_the_network(copy: Any) -> None:
     [
         (
             {"trainabel": True},
-            "there are biases_follow_ensembles, detach_learning_rules, dtype, keep_history, "
-            "layers_follow_networks, lif_smoothing, share_process_seeds, spike_gradient, "
-            "stateful, stop_at_nan, surrogate, trainable",
+            "there are biases_follow_ensembles, data_follows_history, detach_learning_rules, "
+            "dtype, keep_history, layers_follow_networks, lif_smoothing, share_process_seeds, "
+            "spike_gradient, stateful, stop_at_nan, surrogate, trainable",
         ),
         ({"trainable": "yes"}, "one of True, False, None or a dict of them .*, not 'yes'"),
         ({"trainable": 1}, "not 1"),

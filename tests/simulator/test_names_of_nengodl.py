@@ -11,7 +11,6 @@ import pytest
 from nengo.exceptions import ValidationError
 
 import nengograd
-from nengograd.arguments.table import TABLE
 from nengograd.nengodl import IN_MODULE, IN_SIMULATOR, SETTINGS
 
 
@@ -53,9 +52,6 @@ def test_what_is_advised_exists(sim: nengograd.Simulator) -> None:
     assert len(names) > 6
     for owner, name in names:
         assert hasattr(nengograd if owner == "nengograd" else sim, name), name
-    for name in ("objective",):
-        assert name in advice
-        assert name in TABLE["Simulator.train"]
     assert sim.options.minibatch_size is None
     assert sim.options.unroll == 1
 

@@ -317,3 +317,48 @@ def test_histories_call_probes_by_the_names_that_are_given(make_sim: Make) -> No
     for names in (["a"], ["a", "a"]):
         with pytest.raises(ValidationError, match="each needs a name of its own"):
             sim.compile(loss="mse", output_names=names)
+
+
+def test_where_data_follow_the_history_a_run_leaves_its_last_step(make_sim: Make) -> None:
+    model = lowpass()
+    with model.net:
+        other = nengo.Probe(model.probe.target)
+        nengograd.configure_settings(data_follows_history=True, keep_history={model.probe: False})
+    sim = make_sim(model.net, minibatch_size=2)
+    sim.run_steps(3)
+    sim.run_steps(2)
+    np.testing.assert_allclose(sim.data[model.probe][0, :, 0], model.course[[2, 4]], atol=1e-6)
+    np.testing.assert_allclose(sim.data[other][1, :, 0], model.course[:5], atol=1e-6)
+
+
+def test_a_reset_may_keep_data_and_takes_a_seed(make_sim: Make) -> None:
+    model = network()
+    sim = make_sim(model.net, seed=1)
+    first = run(sim, model.probe)
+    sim.reset(seed=2, include_probes=False)
+    second = run(sim, model.probe)
+    assert sim.seed == 2
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(sim.data[model.probe], [*first, *second])
+    sim.reset(1, include_trainable=False)
+    np.testing.assert_array_equal(run(sim, model.probe), first)
+    assert len(sim.data[model.probe]) == STEPS
+
+
+def test_losses_that_are_functions_are_what_they_say(make_sim: Make) -> None:
+    model = lowpass()
+    sim = make_sim(model.net)
+    y = np.array([[[np.nan], [3.0], [np.nan], [4.0]]])
+    expected = np.sum((model.course[[1, 3]] - [3, 4]) ** 2) / 4
+    for loss in ("nan_mse", nengograd.losses.nan_mse):
+        sim.compile(loss=loss)
+        assert sim.evaluate(None, y, n_steps=4) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.needs("differentiate")
+def test_an_output_that_is_regularized_costs_its_norm(make_sim: Make) -> None:
+    model = lowpass()
+    sim = make_sim(model.net, minibatch_size=1)
+    sim.compile(loss=nengograd.losses.Regularize(1, weight=3))
+    figure = sim.evaluate(None, np.zeros((1, 4, 1)), n_steps=4)
+    assert figure == pytest.approx(3 * model.course[:4].mean(), rel=1e-5)

@@ -216,6 +216,10 @@ def test_arguments_of_trained_objects_make_them_anew_in_another_network() -> Non
         found = nengograd.arguments_of(sim, [a, one, two])
         with pytest.raises(ValidationError, match="no ensemble or connection of the simulator"):
             nengograd.arguments_of(sim, net.nodes[0])
+        with pytest.raises(ValidationError, match="each object needs a label of its own"):
+            nengograd.arguments_of(sim, [a, one], by_label=True)
+        a.label = "a"
+        assert set(nengograd.arguments_of(sim, a, by_label=True)) == {"a"}
     again, *_ = network(2, found[a], found[one], found[two])
     with nengo.Simulator(again, progress_bar=False) as ref:
         ref.run_steps(STEPS)

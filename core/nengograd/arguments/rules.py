@@ -112,6 +112,10 @@ NOT_NEGATIVE = _number("a finite number of at least 0", 0)
 PERIOD = _number("a number of seconds above 0", 0, is_open=True)
 DURATION = _number("a finite number of seconds, at least 0", 0)
 PERCENTILE = Rule("a number from 0 to 100", lambda value: 0 <= _as_number(value) <= 100)
+ORDER = Rule(
+    'a number above 0, infinity, or "euclidean"',
+    lambda value: value == "euclidean" if isinstance(value, str) else _as_number(value) > 0,
+)
 INTEGER = Rule("a whole number", _is_whole)
 COUNT = Rule("a whole number of at least 1", lambda value: _is_whole(value) and value >= 1)
 WHOLE = Rule("a whole number of at least 0", lambda value: _is_whole(value) and value >= 0)

@@ -7,10 +7,10 @@ the public functions of nengograd; the page "Coming from NengoDL" says what stil
 
 from __future__ import annotations
 
-from .. import neurons
+from .. import losses, neurons
 from ..neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
 from ..tensor_node import TensorNode
-from . import callbacks, converter, dists, losses
+from . import callbacks, converter, dists
 from .converter import Converter
 from .layers import Layer, tensor_layer
 from .settings import configure_settings

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
-
-from nengo.exceptions import NengoWarning
 
 from ..callbacks import Callback, tensorboard
 from ..callbacks import histograms as NengoSummaries
+from .settings import warn
 
 __all__ = ["IsolateState", "NengoSummaries", "TensorBoard"]
 
@@ -24,12 +22,7 @@ def TensorBoard(log_dir: Any = "logs", **options: Any) -> Callback:
         Others of Keras' callback have no effect; a warning says so.
     """
     if options:
-        warnings.warn(
-            f"of TensorBoard's options these have no effect: {', '.join(sorted(options))}; the "
-            "figures of each epoch are written, and Simulator(tensorboard=...) writes the graph",
-            NengoWarning,
-            stacklevel=2,
-        )
+        warn(f"of TensorBoard's options these have no effect: {', '.join(sorted(options))}")
     return tensorboard(log_dir)
 
 

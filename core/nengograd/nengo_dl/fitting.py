@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from nengo.exceptions import NengoWarning, ValidationError
+from nengo.exceptions import ValidationError
 
 from ..simulator.simulator import Simulator
-from .losses import nan_mse
 from .names import by_object, names_of
+from .settings import warn
 
 __all__ = ["FittingMethods"]
 
@@ -22,33 +21,21 @@ class FittingMethods(Simulator):
     They begin where the simulation is, and leave it there; with ``stateful=True`` it goes on.
     """
 
-    def compile(  # type: ignore[override]
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        metrics: Any = None,
-        loss_weights: Any = None,
-        weighted_metrics: Any = None,
-        **others: Any,
-    ) -> None:
+    def compile(self, *given: Any, **options: Any) -> None:
         """Say how `fit` trains and what `evaluate` computes; see `nengograd.Simulator.compile`.
 
         Parameters
         ----------
-        optimizer, loss, metrics, loss_weights, weighted_metrics, **others : object, optional
-            Dicts are by probe or name.
+        *given, **options
+            Arguments of Keras, ``optimizer``, ``loss``, ``metrics``, ``loss_weights`` and
+            ``weighted_metrics``; dicts are by probe or name.
         """
-        rest = map(self._by_probe, (metrics, loss_weights, weighted_metrics))
-        others.setdefault("output_names", names_of(self.model.probes, "probe"))
-        super().compile(optimizer, _losses(self._by_probe(loss)), *rest, **others)
+        options = {"output_names": names_of(self.model.probes, "probe"), **options}
+        named = {key: self._by_probe(value) for key, value in options.items()}
+        super().compile(*map(self._by_probe, given), **named)
 
-    def fit(  # type: ignore[override]
-        self,
-        x: Any = None,
-        y: Any = None,
-        n_steps: int | None = None,
-        stateful: bool = False,
-        **options: Any,
+    def fit(
+        self, x: Any = None, y: Any = None, n_steps: Any = None, stateful: bool = False, **more: Any
     ) -> Any:
         """Train; see `nengograd.Simulator.fit`.
 
@@ -61,7 +48,7 @@ class FittingMethods(Simulator):
         stateful : bool
             Whether each minibatch goes on where the one before it has ended, over epochs as well,
             and the simulation with the last one. Otherwise each begins where the simulation is.
-        **options
+        **more
             Arguments of Keras, such as ``epochs``, ``validation_data`` and ``callbacks``.
 
         Returns
@@ -69,27 +56,22 @@ class FittingMethods(Simulator):
         history : History
             Figures of each epoch are in ``history.history``.
         """
-        validation = options.get("validation_data")
-        if isinstance(validation, (tuple, list)) and len(validation) in (2, 3):
-            held_out, _ = self._inputs(validation[0], n_steps)
-            weights = map(self._by_probe, validation[2:])
-            options["validation_data"] = held_out, self._targets(validation[1]), *weights
-        x, n_steps = self._inputs(x, n_steps, options)
-        options["stateful"] = "epochs" if stateful else False
-        options["begin_at"] = self.state if self.n_steps else None
-        history = super().fit(x, self._targets(y), n_steps=n_steps, **options)
+        held_out = more.get("validation_data")
+        if isinstance(held_out, (tuple, list)) and len(held_out) in (2, 3):
+            inputs, _ = self._inputs(held_out[0], n_steps, {})
+            weights = map(self._by_probe, held_out[2:])
+            more["validation_data"] = inputs, self._targets(held_out[1]), *weights
+        x, n_steps = self._inputs(x, n_steps, more)
+        more["stateful"] = "epochs" if stateful else False
+        more["begin_at"] = self.state if self.n_steps else None
+        history = super().fit(x, self._targets(y), n_steps=n_steps, **more)
         if history.state is not None:
             self.set_state(history.state)
         return history
 
-    def evaluate(  # type: ignore[override]
-        self,
-        x: Any = None,
-        y: Any = None,
-        n_steps: int | None = None,
-        stateful: bool = False,
-        **options: Any,
-    ) -> dict[str, float]:
+    def evaluate(
+        self, x: Any = None, y: Any = None, n_steps: Any = None, stateful: bool = False, **more: Any
+    ) -> Any:
         """Losses and metrics by name; see `nengograd.Simulator.evaluate`.
 
         Parameters
@@ -99,17 +81,15 @@ class FittingMethods(Simulator):
         stateful : bool
             Whether the simulation goes on from minibatch to minibatch, and stays where it has come
             to. Otherwise each minibatch begins where the simulation is, which stays there.
-        **options
+        **more
             Arguments of Keras.
         """
-        x, n_steps = self._inputs(x, n_steps, options)
-        options.update(self._beginning(stateful), return_dict=True)
-        figures: dict[str, float]
-        figures = super().evaluate(x, self._targets(y), n_steps=n_steps, **options)
-        return figures
+        x, n_steps = self._inputs(x, n_steps, more)
+        more.update(self._beginning(stateful), return_dict=True)
+        return super().evaluate(x, self._targets(y), n_steps=n_steps, **more)
 
-    def predict(  # type: ignore[override]
-        self, x: Any = None, n_steps: int | None = None, stateful: bool = False, **options: Any
+    def predict(
+        self, x: Any = None, n_steps: Any = None, stateful: bool = False, **more: Any
     ) -> Any:
         """What probes record, by probe; see `nengograd.Simulator.predict`.
 
@@ -119,15 +99,13 @@ class FittingMethods(Simulator):
             See `fit`.
         stateful : bool
             See `evaluate`.
-        **options
+        **more
             Arguments of Keras.
         """
-        x, n_steps = self._inputs(x, n_steps, options)
-        return super().predict(x, n_steps=n_steps, **self._beginning(stateful), **options)
+        x, n_steps = self._inputs(x, n_steps, more)
+        return super().predict(x, n_steps=n_steps, **self._beginning(stateful), **more)
 
-    def predict_on_batch(  # type: ignore[override]
-        self, x: Any = None, n_steps: int | None = None, stateful: bool = False
-    ) -> Any:
+    def predict_on_batch(self, x: Any = None, n_steps: Any = None, stateful: bool = False) -> Any:
         """What probes record for one minibatch, by probe.
 
         Parameters
@@ -135,26 +113,21 @@ class FittingMethods(Simulator):
         x, n_steps, stateful
             See `predict`.
         """
-        x, n_steps = self._inputs(x, n_steps)
-        return super().predict_on_batch(x, n_steps, **self._beginning(stateful))
+        return super().predict_on_batch(*self._inputs(x, n_steps, {}), **self._beginning(stateful))
 
-    def check_gradients(  # type: ignore[override]
-        self, inputs: Any = None, outputs: Any = None, atol: float = 1e-5, rtol: float = 1e-3
-    ) -> None:
+    def check_gradients(self, inputs: None = None, *given: Any, **more: Any) -> None:
         """Compare gradients with finite differences; see `nengograd.Simulator.check_gradients`.
 
         Parameters
         ----------
         inputs : None
             Has to be left out: nodes give what they give in a run.
-        outputs : Probe or sequence of Probe, optional
-            By default all probes.
-        atol, rtol : float
-            What may differ: ``atol + rtol * |numeric|``.
+        *given, **more
+            ``outputs``, ``atol`` and ``rtol``.
         """
         if inputs is not None:
             raise ValidationError("leave it out: nodes give what they give in a run", attr="inputs")
-        super().check_gradients(outputs, atol, rtol)
+        super().check_gradients(*given, **more)
 
     # -- where they begin, and names
 
@@ -169,33 +142,20 @@ class FittingMethods(Simulator):
     def _targets(self, y: Any) -> Any:
         return _first(self._by_probe(y), self.model.probes, "probes")
 
-    def _inputs(
-        self, x: Any, n_steps: int | None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, int | None]:
+    def _inputs(self, x: Any, n_steps: Any, more: dict[str, Any]) -> tuple[Any, Any]:
         """Inputs by node, and the number of steps, which may stand among them."""
-        if options is not None:
-            if "sample_weight" in options:
-                options["sample_weight"] = self._by_probe(options["sample_weight"])
-            _drop_batch_size(options)
+        if "sample_weight" in more:
+            more["sample_weight"] = self._by_probe(more["sample_weight"])
+        if more.pop("batch_size", None) is not None:
+            warn("batch_size has no effect: it is that of Simulator(..., minibatch_size=...)")
         nodes = self.feedable_nodes
         x = by_object(_first(x, nodes, "nodes"), nodes, "node")
-        if not isinstance(x, Mapping):
-            return x, n_steps
-        if "n_steps" in x:
+        if isinstance(x, Mapping) and "n_steps" in x:
             counts = np.unique(np.asarray(x["n_steps"]))
             if len(counts) != 1:
                 raise ValidationError(f"n_steps has to be one number, not {counts}", attr="x")
             x, n_steps = {k: v for k, v in x.items() if k != "n_steps"}, int(counts[0])
-        return x or None, n_steps
-
-
-def _losses(given: Any) -> Any:
-    """Losses with `nan_mse` by name, so that every backend can compute it."""
-    if isinstance(given, Mapping):
-        return {key: _losses(value) for key, value in given.items()}
-    if isinstance(given, (list, tuple)):
-        return [_losses(value) for value in given]
-    return "nan_mse" if given is nan_mse else given
+        return (None if isinstance(x, Mapping) and not x else x), n_steps
 
 
 def _first(given: Any, objects: Sequence[Any], what: str) -> Any:
@@ -203,20 +163,6 @@ def _first(given: Any, objects: Sequence[Any], what: str) -> Any:
     arrays = [given] if hasattr(given, "shape") else given
     if not isinstance(arrays, (list, tuple)) or not 0 < len(arrays) < len(objects):
         return given
-    warnings.warn(
-        f"{len(arrays)} arrays are given for {len(objects)} {what}; the first {what} get them, and "
-        "a dict says which is for which",
-        NengoWarning,
-        stacklevel=4,
-    )
+    n = f"{len(arrays)} arrays are given for {len(objects)} {what}"
+    warn(f"{n}; the first {what} get them, and a dict says which is for which")
     return dict(zip(objects, arrays, strict=False))
-
-
-def _drop_batch_size(options: dict[str, Any]) -> None:
-    if options.pop("batch_size", None) is not None:
-        warnings.warn(
-            "batch_size has no effect: a simulator is made for minibatches of one size, "
-            "Simulator(..., minibatch_size=...)",
-            NengoWarning,
-            stacklevel=4,
-        )

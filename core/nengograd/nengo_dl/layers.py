@@ -7,13 +7,13 @@ from typing import Any
 
 from nengo.params import Default
 
-from .. import tensor_node
 from ..config import configure_settings
+from ..tensor_node import Layer as PlainLayer
 
 __all__ = ["Layer", "tensor_layer"]
 
 
-class Layer(tensor_node.Layer):
+class Layer(PlainLayer):
     """A layer of neurons, a Keras layer or a function on tensors, added with one call.
 
     It is `nengograd.Layer`, but the connection to the layer is not trained, unless

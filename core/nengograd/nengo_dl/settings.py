@@ -6,23 +6,25 @@ import warnings
 from typing import Any
 
 import nengo
-from nengo.exceptions import NengoWarning, NetworkContextError
+from nengo.exceptions import NengoWarning
 
-from .. import config
+from ..config import configure_settings as configure
 
-__all__ = ["configure_settings"]
+__all__ = ["choose_defaults", "configure_settings", "warn"]
 
-_WITHOUT_EFFECT = frozenset(
-    {
-        "inference_only",
-        "learning_phase",
-        "planner",
-        "session_config",
-        "simplifications",
-        "sorter",
-        "use_loop",
-    }
-)
+_DEFAULTS = {
+    "spike_gradient": "rate",
+    "share_process_seeds": True,
+    "biases_follow_ensembles": True,
+    "layers_follow_networks": False,
+    "data_follows_history": True,
+}
+"""Settings whose defaults are others here."""
+
+_WITHOUT_EFFECT = {
+    *("inference_only", "learning_phase", "planner", "session_config"),
+    *("simplifications", "sorter", "use_loop"),
+}
 """Settings that chose how NengoDL computes the same numbers."""
 
 
@@ -31,7 +33,7 @@ def configure_settings(**settings: Any) -> None:
 
     Parameters
     ----------
-    trainable, keep_history, dtype : object, optional
+    trainable, keep_history, dtype, stateful, lif_smoothing : object, optional
         See `nengograd.configure_settings`, which takes all its other settings here, too.
     planner, sorter, simplifications, session_config, inference_only, use_loop : object
         Without effect, since there is nothing to choose; a warning says so.
@@ -43,14 +45,19 @@ def configure_settings(**settings: Any) -> None:
     nengo.exceptions.NetworkContextError
         If it is called outside of a network.
     """
-    if not nengo.Network.context:
-        raise NetworkContextError("configure_settings has to be called inside 'with network:'")
     ignored = sorted(_WITHOUT_EFFECT & set(settings))
-    config.configure_settings(**{k: v for k, v in settings.items() if k not in _WITHOUT_EFFECT})
+    configure(**{name: value for name, value in settings.items() if name not in ignored})
     if ignored:
-        warnings.warn(
-            f"settings without effect: {', '.join(ignored)}. They chose how NengoDL computes; "
-            "nengograd has nothing to choose there, and they can be left out",
-            NengoWarning,
-            stacklevel=2,
-        )
+        warn(f"settings without effect: {', '.join(ignored)}. They can be left out")
+
+
+def choose_defaults(network: nengo.Network) -> None:
+    """Give a network the defaults of this face for all that it has not set."""
+    given = network.config.params.get(nengo.Network)
+    with network:
+        configure(**{k: v for k, v in _DEFAULTS.items() if getattr(given, k, None) is None})
+
+
+def warn(text: str) -> None:
+    """Warn who calls a method of the face."""
+    warnings.warn(text, NengoWarning, stacklevel=4)

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import nengo
 import numpy as np
-from nengo.exceptions import NengoWarning, ValidationError
+from nengo.exceptions import ValidationError
 
-from ..config import configure_settings
 from ..export import arguments_of
 from .fitting import FittingMethods
+from .settings import choose_defaults, warn
 
 __all__ = ["Simulator"]
-
-_DEFAULTS = {
-    "spike_gradient": "rate",
-    "share_process_seeds": True,
-    "biases_follow_ensembles": True,
-    "layers_follow_networks": False,
-}
-"""Settings whose defaults are others here."""
 
 
 class Simulator(FittingMethods):
@@ -54,10 +45,7 @@ class Simulator(FittingMethods):
         **options: Any,
     ):
         if isinstance(network, nengo.Network):
-            given = network.config.params.get(nengo.Network)
-            unset = {k: v for k, v in _DEFAULTS.items() if getattr(given, k, None) is None}
-            with network:
-                configure_settings(**unset)
+            choose_defaults(network)
         options.update(device=device, unroll_simulation=unroll_simulation)
         options.update(minibatch_size=minibatch_size, progress_bar=progress_bar)
         super().__init__(network, dt, seed, model, **options)
@@ -81,9 +69,7 @@ class Simulator(FittingMethods):
 
     # -- running
 
-    def step(  # type: ignore[override]
-        self, data: Any = None, stateful: bool = True, **options: Any
-    ) -> None:
+    def step(self, data: Any = None, stateful: bool = True, **options: Any) -> None:
         """Advance by one time step; see `run_steps`.
 
         Parameters
@@ -93,9 +79,7 @@ class Simulator(FittingMethods):
         """
         self.run_steps(1, data, stateful=stateful, **options)
 
-    def run(  # type: ignore[override]
-        self, time_in_seconds: float, data: Any = None, **options: Any
-    ) -> None:
+    def run(self, time_in_seconds: float, data: Any = None, **options: Any) -> None:
         """Simulate for a length of time, rounded to whole steps.
 
         Parameters
@@ -105,14 +89,15 @@ class Simulator(FittingMethods):
         data, **options
             See `run_steps`.
         """
-        steps = int(np.round(float(time_in_seconds) / self.dt))
-        if steps > 0:
-            self.run_steps(steps, data, **options)
-        else:
-            super().run(time_in_seconds)
+        super().run(time_in_seconds, **self._fed(data, options))
 
-    def run_steps(  # type: ignore[override]
-        self, n_steps: int, data: Any = None, progress_bar: Any = None, **options: Any
+    def run_steps(
+        self,
+        n_steps: int,
+        data: Any = None,
+        progress_bar: Any = None,
+        stateful: bool = True,
+        **options: Any,
     ) -> None:
         """Simulate for a number of steps.
 
@@ -122,57 +107,36 @@ class Simulator(FittingMethods):
             Number of steps.
         data : dict, optional
             Values of nodes, by node or name: ``(minibatch_size, n_steps, size_out)``.
-        progress_bar : bool or ProgressBar, optional
-            By default that of the simulator.
-        **options
-            See `nengograd.Simulator.run_steps`, such as ``stateful``.
+        progress_bar, stateful, **options
+            See `nengograd.Simulator.run_steps`.
         """
-        if data is not None:
-            options["input_feeds"] = self._feeds(data)
-        raw = self.data.raw
-        last = [probe for probe in self.model.probes if not self.settings.keep_history(probe)]
-        kept = {probe: len(raw[probe]) for probe in last}
-        try:
-            super().run_steps(n_steps, progress_bar, **options)
-        finally:
-            for probe, count in kept.items():
-                del raw[probe][count : max(len(raw[probe]) - 1, count)]
+        options.update(progress_bar=progress_bar, stateful=stateful)
+        super().run_steps(n_steps, **self._fed(data, options))
 
-    def _feeds(self, data: Any) -> Any:
-        feeds, _ = self._inputs(data, None)
-        if self.options.minibatch_size is not None or not isinstance(feeds, Mapping):
-            return feeds
-        arrays = {node: np.asarray(values) for node, values in feeds.items()}
-        return {node: x[0] if x.ndim == 3 and len(x) == 1 else x for node, x in arrays.items()}
+    def _fed(self, data: Any, options: dict[str, Any]) -> dict[str, Any]:
+        """Options of a run with what is fed, which may have an axis for a minibatch of one."""
+        if data is None:
+            return options
+        feeds, _ = self._inputs(data, None, {})
+        if self.options.minibatch_size is None and isinstance(feeds, Mapping):
+            arrays = {node: np.asarray(values) for node, values in feeds.items()}
+            feeds = {n: x[0] if x.ndim == 3 and len(x) == 1 else x for n, x in arrays.items()}
+        return {**options, "input_feeds": feeds}
 
-    def reset(
-        self,
-        seed: int | None = None,
-        include_trainable: bool = True,
-        include_probes: bool = True,
-        include_processes: bool = True,
-    ) -> None:
-        """Go back to the state before the first step.
+    def reset(self, *given: Any, include_processes: bool = True, **options: Any) -> None:
+        """Go back to the state before the first step; see `nengograd.Simulator.reset`.
 
         Parameters
         ----------
-        seed : int, optional
-            A new seed for all random processes.
-        include_trainable, include_probes : bool
-            Whether to restore parameters that training has changed, and to forget probe data.
         include_processes : bool
             Has to be True: processes always begin anew.
+        *given, **options
+            ``seed``, ``include_trainable`` and ``include_probes``.
         """
         if not include_processes:
-            raise ValidationError(
-                "processes begin anew with each reset; leave it out", attr="include_processes"
-            )
-        if include_trainable and include_probes:
-            super().reset(seed)
-            return
-        if seed is not None:
-            self.seed = int(seed)
-        super().soft_reset(include_trainable, include_probes)
+            text = "processes begin anew with each reset; leave it out"
+            raise ValidationError(text, attr="include_processes")
+        super().reset(*given, **options)
 
     # -- parameters
 
@@ -191,26 +155,18 @@ class Simulator(FittingMethods):
         arguments : dict, list of dict, or dict of dict
             Of an object, or of each.
         """
-        found = arguments_of(self, nengo_objs)
-        labels = [obj.label for obj in found]
-        if as_dict and (None in labels or len(set(labels)) < len(labels)):
-            raise ValidationError(
-                f"each object needs a label of its own for a dict; they have {labels}",
-                attr="nengo_objs",
-            )
+        found = arguments_of(self, nengo_objs, by_label=as_dict)
         if as_dict:
-            return dict(zip(labels, found.values(), strict=True))
+            return found
         is_list = isinstance(nengo_objs, (list, tuple))
         return [found[obj] for obj in nengo_objs] if is_list else found[nengo_objs]
 
-    def save_params(  # type: ignore[override]
+    def save_params(
         self,
         path: Any,
         include_state: bool = False,
         include_non_trainable: bool = True,
-        include_global: bool = True,
-        include_local: bool = False,
-        **options: Any,
+        **more: Any,
     ) -> None:
         """Write parameters into a file; see `nengograd.Simulator.save_params`.
 
@@ -218,43 +174,38 @@ class Simulator(FittingMethods):
         ----------
         path : str or path
             ``.npz`` is added where it is missing.
-        include_state, include_local : bool
-            Whether to write the state of the simulation, too.
-        include_non_trainable, include_global : bool
-            Have to be True: all that the model computes with is in the file.
-        **options
+        include_state : bool
+            Whether to write the state of the simulation, too. Older scripts say ``include_local``.
+        include_non_trainable : bool
+            Has to be True, as ``include_global`` of older scripts: all that the model computes with
+            is in the file.
+        **more
             See `nengograd.Simulator.save_params`.
         """
-        _check_whole(include_non_trainable, include_global)
-        super().save_params(path, state=include_state or include_local, **options)
+        state = _with_state(include_state, include_non_trainable, more)
+        super().save_params(path, state=state, **more)
 
-    def load_params(  # type: ignore[override]
+    def load_params(
         self,
         path: Any,
         include_state: bool = False,
         include_non_trainable: bool = True,
-        include_global: bool = True,
-        include_local: bool = False,
-        **options: Any,
+        **more: Any,
     ) -> Any:
         """Take over what `save_params` has written; see `nengograd.Simulator.load_params`.
 
         Parameters
         ----------
-        path, include_state, include_non_trainable, include_global, include_local, **options
+        path, include_state, include_non_trainable, **more
             See `save_params`.
         """
-        _check_whole(include_non_trainable, include_global)
-        state = include_state or include_local
+        state = _with_state(include_state, include_non_trainable, more)
         # Gains and states of neurons belong to the neuron type: rates are trained, spikes run.
-        options = {"state": state, "include_neurons": state, **options}
-        return super().load_params(path, **options)
+        return super().load_params(path, **{"state": state, "include_neurons": state, **more})
 
 
-def _check_whole(*parts: bool) -> None:
-    if not all(parts):
-        warnings.warn(
-            "a file of parameters has all that the model computes with, trainable or not",
-            NengoWarning,
-            stacklevel=3,
-        )
+def _with_state(include_state: bool, whole: bool, options: dict[str, Any]) -> bool:
+    """Whether a file has a state, too; takes the names of NengoDL 2 out of the options."""
+    if not (options.pop("include_global", True) and whole):
+        warn("a file of parameters has all that the model computes with, trainable or not")
+    return bool(options.pop("include_local", False) or include_state)

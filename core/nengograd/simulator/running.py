@@ -129,7 +129,13 @@ class RunMethods(Moving):
                 stacklevel=2,
             )
             return
-        self.run_steps(steps, progress_bar, input_feeds, profile, stateful)
+        self.run_steps(
+            steps,
+            progress_bar=progress_bar,
+            input_feeds=input_feeds,
+            profile=profile,
+            stateful=stateful,
+        )
 
     def run_steps(
         self,
@@ -229,6 +235,8 @@ class RunMethods(Moving):
         """Run, and keep what is recorded."""
         if steps > self._choice.least and runner is self._runner:
             self._before_run(steps)
+        forgetful = [r for probe, r in self._recording.recorders.items() if self._forgets(probe)]
+        kept = [len(recorder) for recorder in forgetful]
         try:
             for piece in pieces:
                 self._recording.add(*piece)
@@ -237,8 +245,15 @@ class RunMethods(Moving):
             self._complete_record(runner)
             raise
         finally:
+            for recorder, count in zip(forgetful, kept, strict=True):
+                recorder.drop(slice(count, max(len(recorder) - 1, count)))
             self._signals.refresh()
             pieces.close()
+
+    def _forgets(self, probe: Any) -> bool:
+        """Whether a probe keeps only the last step of each run."""
+        settings = self._learning.settings
+        return settings.data_follows_history and not settings.keep_history(probe)
 
     def _complete_record(self, runner: Runner | None = None) -> None:
         """Keep what complete steps have recorded, if Ctrl-C came before all of it was kept."""

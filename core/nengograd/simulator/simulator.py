@@ -217,21 +217,29 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
 
     # -- starting over
 
-    def reset(self, seed: int | None = None) -> None:
+    def reset(
+        self,
+        seed: int | None = None,
+        include_trainable: bool = True,
+        include_probes: bool = True,
+    ) -> None:
         """Go back to the state before the first step, and forget all probe data.
 
         Parameters
         ----------
         seed : int, optional
             A new seed for all random processes. What the model was built with stays.
+        include_trainable, include_probes : bool
+            Whether to restore parameters that training has changed, and to forget probe data.
         """
         self._check_open("reset")
         check_arguments("Simulator.reset", locals())
         with Activity(self._activities, "reset"):
             if seed is not None:
                 self.seed = int(seed)
-            self._go_home()
-            self._start_over(include_trainable=True, include_probes=True)
+            if include_trainable or not self._choice.is_needed:
+                self._go_home()
+            self._start_over(include_trainable, include_probes)
 
     def soft_reset(self, include_trainable: bool = False, include_probes: bool = False) -> None:
         """Restore the state of the simulation, not the build.

@@ -8,6 +8,7 @@ from typing import Any
 
 from nengo.exceptions import ValidationError
 
+from ..losses import nan_mse
 from ..run.recording import probe_names
 from .losses import Loss, find_loss
 from .metrics import find_metric, metric_name
@@ -97,7 +98,9 @@ class Compiled:
                 'a loss is needed, such as loss="mse"; see the documentation of `compile`',
                 attr="loss",
             )
-        self._given_losses = per_object(loss, self._probes, "loss")
+        given = per_object(loss, self._probes, "loss")
+        # By its name, every backend computes it.
+        self._given_losses = {p: "nan_mse" if x is nan_mse else x for p, x in given.items()}
         if not self._given_losses:
             raise ValidationError("a loss is needed for one probe at least", attr="loss")
         self._losses = {p: _loss(given) for p, given in self._given_losses.items()}

@@ -1,4 +1,7 @@
-"""Losses under NengoDL's names. They compute with the arrays of whatever library they are given."""
+"""Losses and penalties as functions, beside those that have names.
+
+They compute with the arrays of whatever library they are given.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import sys
 from typing import Any
 
 import numpy as np
+
+from .arguments.table import check_arguments
 
 __all__ = ["Regularize", "nan_mse"]
 
@@ -26,12 +31,15 @@ def nan_mse(y_true: Any, y_pred: Any) -> Any:
 
 
 class Regularize:
-    """The norm of an output as a loss, whatever the targets are.
+    """The norm of an output as a loss, whatever the targets are, to keep it small.
+
+    ``compile(loss={probe: "mse", hidden: nengograd.losses.Regularize(weight=1e-3)})`` adds that of
+    what another probe records; a target of the right shape has to be given all the same.
 
     Parameters
     ----------
     order : int, float or str
-        Of the norm: 1, 2, another number, ``np.inf``, or ``"euclidean"``, which is 2.
+        Of the norm: 1, 2, another number above 0, ``np.inf``, or ``"euclidean"``, which is 2.
     axis : int or None
         The axis of a step's output along which to compute norms, by default all of it.
     weight : float, optional
@@ -39,6 +47,7 @@ class Regularize:
     """
 
     def __init__(self, order: Any = 2, axis: int | None = None, weight: float | None = None):
+        check_arguments("losses.Regularize", locals())
         self.order = 2 if order == "euclidean" else order
         self.axis = axis
         self.weight = weight
@@ -65,9 +74,10 @@ class Regularize:
 
 def _function(name: str, array: Any) -> Any:
     """A function of the library that an array is of; None if it has none of this name."""
-    library = sys.modules[type(array).__module__.partition(".")[0]]
-    if not hasattr(library, "where"):
-        library = library.numpy  # libraries that keep array functions apart
+    if hasattr(array, "__array_namespace__"):
+        library = array.__array_namespace__()
+    else:
+        library = sys.modules[type(array).__module__.partition(".")[0]]
     return getattr(library, name, None)
 
 
