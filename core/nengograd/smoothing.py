@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from copy import copy
 from types import SimpleNamespace
 from typing import Any
 
 from nengo.neurons import LIF
 
 from .neurons import SoftLIFRate
-from .plugin.builders import NeuronBuilder, State
+from .plugin.builders import NeuronBuilder
 from .plugin.hookspecs import hookimpl
 
 __all__ = ["SmoothedLIF", "with_smoothing"]
@@ -50,32 +51,24 @@ class SmoothedLIF:
         found = yield
         soft = next(builders[SoftLIFRate] for builders in found if SoftLIFRate in builders)
         return [
-            {**builders, LIF: _Smoothed(builders[LIF], soft, self.sigma)}
+            {**builders, LIF: _smoothed(builders[LIF], soft, self.sigma)}
             if LIF in builders
             else builders
             for builders in found
         ]
 
 
-class _Smoothed(NeuronBuilder):
-    """The builder of LIF neurons with the rate of another builder."""
+def _smoothed(lif: NeuronBuilder, soft: NeuronBuilder, sigma: float) -> NeuronBuilder:
+    """The builder of LIF neurons with the rate of another builder.
 
-    def __init__(self, lif: NeuronBuilder, soft: NeuronBuilder, sigma: float):
-        self._lif, self._soft, self._sigma = lif, soft, sigma
-        self.params, self.states = lif.params, lif.states
+    It is of a subclass without attributes of its own, so that all but the rate is seen to be the
+    same on each backend, and a simulation in progress can go on with another one.
+    """
 
-    def accepts(self, neurons: Any) -> bool:
-        return self._lif.accepts(neurons)
+    def rate(self: NeuronBuilder, xp: Any, J: Any, params: SimpleNamespace, dt: float) -> Any:
+        given = SimpleNamespace(**vars(params), sigma=sigma)
+        return soft.step(xp, J, {}, given, dt)[0]
 
-    def key(self, neurons: Any) -> Hashable:
-        return self._lif.key(neurons)
-
-    def step(
-        self, xp: Any, J: Any, state: State, params: SimpleNamespace, dt: float
-    ) -> tuple[Any, State]:
-        return self._lif.step(xp, J, state, params, dt)
-
-    def rate(self, xp: Any, J: Any, params: SimpleNamespace, dt: float) -> Any:
-        given = SimpleNamespace(**vars(params), sigma=self._sigma)
-        rate, _ = self._soft.step(xp, J, {}, given, dt)
-        return rate
+    made = copy(lif)
+    made.__class__ = type(f"Smoothed{type(lif).__name__}", (type(lif),), {"rate": rate})
+    return made

@@ -157,6 +157,25 @@ class TestTraining:
         assert loss(nengo.LIF(), lif_smoothing=0.5) == pytest.approx(soft)
         assert soft != pytest.approx(loss(nengo.LIFRate()))
 
+    def test_a_simulation_with_smoothed_neurons_that_has_run_can_be_trained(
+        self, nengo_dl: ModuleType
+    ) -> None:
+        with nengo.Network(seed=0) as net:
+            nengo_dl.configure_settings(lif_smoothing=0.3)
+            inp = nengo.Node([1.0])
+            ens = nengo.Ensemble(5, 1)
+            nengo.Connection(inp, ens, synapse=None)
+            probe = nengo.Probe(ens)
+        with nengo_dl.Simulator(net, minibatch_size=2, progress_bar=False) as sim:
+            sim.run_steps(6)
+            before = sim.predict(np.ones((2, 3, 1)), verbose=0)[probe]
+            sim.compile("sgd", loss="mse")
+            ones = np.ones((2, 3, 1))
+            assert np.isfinite(sim.fit(ones, ones, verbose=0).history["loss"][0])
+            sim.reset()
+            sim.run_steps(6)
+            assert np.allclose(sim.predict(ones, verbose=0)[probe], before)
+
     def test_the_connection_to_a_layer_is_not_trained(self, nengo_dl: ModuleType) -> None:
         import keras
 
