@@ -47,8 +47,11 @@ class TensorNode(nengo.Node):
         What a layer changes by itself when it is called, such as the state of a recurrent
         layer that keeps one or a counter, lives from step to step; each item of a minibatch
         has its own, and `Simulator.reset` restores it. What it changes in training alone,
-        such as statistics over minibatches, has no place in a simulation: freeze that layer
-        (``trainable = False``), before the simulator is made, to train with those it has.
+        such as statistics over minibatches, are weights that it has itself trained: each step
+        of a minibatch changes them once, in order of time, by what all items are in that step.
+        Runs, losses and validation use them as they are, and so does the training of a layer that
+        is frozen (``trainable = False``) before the simulator is made. A layer that does both, or
+        that gathers statistics in several nodes, is an error in training.
 
         Random numbers follow the simulator's seed. A layer draws them with a generator of its
         own; a function takes a parameter ``seed``, which is another one in each step, and draws

@@ -31,6 +31,10 @@ class KerasLayer(Layer):
         """Whether training may change each variable, as the layer says now."""
         return self._built.trainable()
 
+    def flags(self) -> Any:
+        """Which of its parts are frozen."""
+        return self._built.flags()
+
     def values(self, seed: int) -> list[NDArray[Any]]:
         """Values of the variables; those that were not there before the node follow the seed."""
         return self._built.values(seed)

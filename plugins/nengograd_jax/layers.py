@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from nengograd_xla.layer_variables import (
     cannot_be_called,
-    changes_in_training,
     checked_shape,
+    gathered,
     layer_names,
+    states_and_statistics,
 )
 from nengograd_xla.tensor_functions import Shape, item_shape
 
@@ -49,6 +50,10 @@ class Layer(ABC):
     @abstractmethod
     def trainable(self) -> Sequence[bool]:
         """Whether training may change each variable, as it stands now."""
+
+    def flags(self) -> Any:
+        """What the layer's doing in training depends on, as it stands now, to be compared."""
+        return object()  # equal to nothing: it is asked again
 
     @abstractmethod
     def values(self, seed: int) -> list[NDArray[Any]]:
@@ -101,6 +106,7 @@ class LayerFunction(Function):
         self._layer = layer
         self._shape_in = shape
         self._draws: dict[bool, bool] = {}
+        self._gathers: tuple[Any, list[bool]] = (None, [])
         values = layer.values(0)
         self._check(values)
         self._specs = [spec_of(v.shape, v.dtype) for v in values]
@@ -155,23 +161,29 @@ class LayerFunction(Function):
 
     def is_random(self, training: bool) -> bool:
         """Whether a call draws random numbers."""
-        if training not in self._draws:
-            self._check_training()
+        if training:
+            _ = self.statistics  # finds it out
         return self._draws[training]
 
-    def _check_training(self) -> None:
-        """Refuse a layer that changes variables in training alone."""
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """Names of the weights that the layer changes itself in training; see `TensorFunction`."""
         name, cure = self._layer.name, self._layer.how_to_freeze()
-        try:
-            _, changed = self._trace(training=True)
-        except Exception as error:
-            raise BuildError(
-                f"{name} cannot be called while it is trained: {type(error).__name__}: {error}. "
-                f"Where it needs statistics over minibatches, {cure}."
-            ) from error
-        for variable, has_changed in zip(self._names, changed, strict=True):
-            if has_changed and variable not in self.states:
-                raise changes_in_training(variable, name, cure)
+        flags = self._layer.flags()
+        if self._gathers[0] != flags:
+            try:
+                self._gathers = flags, self._trace(training=True)[1]
+            except Exception as error:
+                raise BuildError(
+                    f"{name} cannot be called while it is trained: {type(error).__name__}: "
+                    f"{error}. Where it needs statistics over minibatches, {cure}."
+                ) from error
+        pairs = zip(self._names, self._gathers[1], strict=True)
+        changed = frozenset(name for name, has_changed in pairs if has_changed)
+        found = gathered(name, self.names, changed, self.trainable, cure)
+        if found and self.states:
+            raise states_and_statistics(name, self.states, found, cure)
+        return found
 
     def initial(self, seed: int) -> dict[str, NDArray[Any]]:
         """Values of the variables."""
@@ -184,10 +196,9 @@ class LayerFunction(Function):
         arguments: list[Any],
         key: Any,
         training: bool,
-    ) -> tuple[Any, list[Any]]:
+    ) -> tuple[Any, list[Any], list[Any]]:
         """Call the layer, without changing it; see `ArrayFunction.call`."""
-        if training:
-            self._check_training()
+        statistics = self.statistics if training else ()
         (x,) = arguments
         layer, given = self._layer, dict(zip(self.names, weights, strict=True))
 
@@ -195,7 +206,7 @@ class LayerFunction(Function):
             values = {**given, **dict(zip(self.states, states, strict=True))}
             y, after = layer.call([values[name] for name in self._names], x, key, training)
             found = dict(zip(self._names, after, strict=True))
-            kept = zip(self.states, states, strict=True)
+            kept = [*zip(self.states, states, strict=True), *((n, given[n]) for n in statistics)]
             return y, [found[name].astype(old.dtype).reshape(old.shape) for name, old in kept]
 
         if layer.by_item or self.states:
@@ -206,7 +217,8 @@ class LayerFunction(Function):
         else:
             y, after = one(x, [], key)
         check_precision(y, arguments, layer.name)
-        return jnp.asarray(y), after
+        n = len(self.states)
+        return jnp.asarray(y), after[:n], after[n:]
 
 
 def tensor_function(function: Callable[..., Any], shape_in: Shape, pass_time: bool) -> Function:

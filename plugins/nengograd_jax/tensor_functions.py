@@ -47,7 +47,7 @@ class Function(ArrayFunction):
             before = [array(states[name])[None] for name in self.states]
             seed = None if key is None else Operations().seed(jnp.asarray(key))
             tensors = [jnp.asarray(argument) for argument in arguments]
-            output, after = self.call(given, before, tensors, seed, training=False)
+            output, after, _ = self.call(given, before, tensors, seed, training=False)
             kept = {name: np.asarray(x)[0] for name, x in zip(self.states, after, strict=True)}
             return np.asarray(output), kept
 
@@ -87,11 +87,11 @@ class PlainFunction(UserFunction, Function):
         arguments: list[Any],
         key: Any,
         training: bool,
-    ) -> tuple[Any, list[Any]]:
+    ) -> tuple[Any, list[Any], list[Any]]:
         """Call the function; see `ArrayFunction.call`."""
         y = jnp.asarray(self._call(*self._given(arguments, key)))
         check_precision(y, arguments, self._name)
-        return y, []
+        return y, [], []
 
 
 def check_precision(y: Any, arguments: Sequence[Any], name: str) -> None:

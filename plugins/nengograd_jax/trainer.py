@@ -42,8 +42,8 @@ class _Update:
     used : Used
         Its optimizer.
     lowered, compiled : jax.stages.Lowered, jax.stages.Compiled
-        ``(parameters, slots, inputs, targets, carry)`` -> parameters and slots after it, figures
-        with outputs and end, gradients, and whether these are applied.
+        ``(parameters, statistics, slots, inputs, targets, carry)`` -> the first three after it,
+        figures with outputs and end, gradients, and whether these are applied.
     """
 
     used: Used
@@ -90,31 +90,36 @@ class JaxTrainer(XlaTrainer):
         """Gradients and optimizer as one function; see `XlaTrainer.make_update`."""
         transformation, part_scope = optimizer.optimizer, self.primitives.part_scope
 
-        def total_loss(parameters: Any, inputs: Any, targets: Any, carry: Any) -> Any:
-            seen, end = record(parameters, inputs, carry)
+        def total_loss(
+            parameters: Any, statistics: Any, inputs: Any, targets: Any, carry: Any
+        ) -> Any:
+            seen, end, gathered = record({**parameters, **statistics}, inputs, carry)
             with part_scope(LOSSES):
                 total, figures = loss.figures(self.xp, self.primitives.dtype, seen, targets)
-            return total, (figures, seen if loss.keep_outputs else [], end)
+            kept = figures, seen if loss.keep_outputs else [], end
+            return total, (dict(zip(statistics, gathered, strict=True)), kept)
 
-        def update(parameters: Any, slots: Any, inputs: Any, targets: Any, carry: Any) -> Any:
+        def update(
+            parameters: Any, statistics: Any, slots: Any, inputs: Any, targets: Any, carry: Any
+        ) -> Any:
             gradient = jax.grad(total_loss, has_aux=True)
-            slopes, figures = gradient(parameters, inputs, targets, carry)
+            slopes, (gathered, figures) = gradient(parameters, statistics, inputs, targets, carry)
             with part_scope(OPTIMIZER):
                 changes, after = transformation.update(slopes, slots, parameters)
                 changed = optax.apply_updates(parameters, changes)
             if not stop_at_nan:
-                return changed, after, figures, slopes, True
+                return (changed, gathered, after), figures, slopes, True
             with part_scope(NAN):
-                is_finite = _all_finite((figures[0], slopes, changed))
+                is_finite = _all_finite((figures[0], slopes, changed, gathered))
 
             def chosen(new: Any, old: Any) -> Any:
                 return jnp.where(is_finite, new, old)
 
-            parameters = jax.tree.map(chosen, changed, parameters)
-            return parameters, jax.tree.map(chosen, after, slots), figures, slopes, is_finite
+            new, old = (changed, gathered, after), (parameters, statistics, slots)
+            return jax.tree.map(chosen, new, old), figures, slopes, is_finite
 
         jitted = jax.jit(update, out_shardings=self._placement.whole)
-        given = self.parameters, optimizer.slots, *self.arguments(loss)
+        given = self.parameters, self.statistics, optimizer.slots, *self.arguments(loss)
         with deferred_interrupts():
             lowered = jitted.lower(*given)
         with cached_compilations():
@@ -133,16 +138,17 @@ class JaxTrainer(XlaTrainer):
             with part(self._tracer, ARGUMENTS):
                 inputs, targets = put(inputs, along(1)), [put(x, along(0)) for x in targets]
         with part(self._tracer, LAUNCH):
-            parameters, slots, (figures, outputs, end), slopes, is_finite = made.compiled(
-                self.parameters, made.used.slots, inputs, targets, list(carry)
+            changed, (figures, outputs, end), slopes, is_finite = made.compiled(
+                self.parameters, self.statistics, made.used.slots, inputs, targets, list(carry)
             )
-        return Updated(figures, outputs, end, slopes, is_finite, (made.used, parameters, slots))
+        return Updated(figures, outputs, end, slopes, is_finite, (made.used, changed))
 
     def settle(self, updated: Updated) -> int | None:
         """Take over what was computed, which are the old values if new ones are not finite."""
         is_finite = bool(np.asarray(updated.is_finite))
-        used, parameters, slots = updated.after
+        used, (parameters, statistics, slots) = updated.after
         self.parameters.update(parameters)
+        self.statistics.update(statistics)
         used.slots = slots
         if is_finite:
             return None

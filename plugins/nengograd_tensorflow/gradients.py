@@ -27,8 +27,8 @@ class Gradients:
     Attributes
     ----------
     function : tf.function
-        ``(inputs, targets, carry) -> (figures, gradients, (outputs, end))``; see `descent` and
-        `Record`.
+        ``(inputs, targets, carry) -> (figures, gradients, (outputs, end, statistics))``; see
+        `descent` and `Record`.
         Gradients are those by the parameters, in their order; outputs may be none.
     parts : list of (str, tf.function, sequence)
         What of it XLA compiles, with a name and specifications of the arguments.
@@ -50,6 +50,7 @@ class Gradients:
 def compile_gradients(
     record: Record,
     parameters: Mapping[int, Any],
+    statistics: Mapping[int, Any],
     loss: BatchLoss,
     xp: Any,
     specs: tuple[Any, list[Any], list[Any]],
@@ -67,7 +68,7 @@ def compile_gradients(
     ----------
     record : callable
         See `Record`.
-    parameters : mapping
+    parameters, statistics : mapping
         Keras variables, by the id of their array.
     loss : BatchLoss
         What is minimized.
@@ -82,16 +83,16 @@ def compile_gradients(
     """
     keep_outputs = loss.keep_outputs
 
-    def values() -> dict[int, Any]:
-        return {i: tf.convert_to_tensor(v.value) for i, v in parameters.items()}
+    def values(variables: Mapping[int, Any]) -> dict[int, Any]:
+        return {i: tf.convert_to_tensor(v.value) for i, v in variables.items()}
 
     def watched(
-        given: Any, inputs: Any, carry: Any
+        given: Any, fixed: Any, inputs: Any, carry: Any
     ) -> tuple[Any, Callable[[list[Any]], list[Any]]]:
         """What was recorded, and what makes gradients of outputs those by parameters."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(given)
-            recorded = record(distinct(given), inputs, carry)
+            recorded = record({**distinct(given), **fixed}, inputs, carry)
 
         def pull(slopes: list[Any]) -> list[Any]:
             zero = tf.UnconnectedGradients.ZERO
@@ -101,34 +102,44 @@ def compile_gradients(
         return recorded, pull
 
     def gradients(inputs: Any, targets: Any, carry: Any) -> tuple[Any, list[Any], Any]:
-        (outputs, end), pull = watched(values(), inputs, carry)
+        given, fixed = values(parameters), values(statistics)
+        (outputs, *after), pull = watched(given, fixed, inputs, carry)
         figures, slopes = descent(loss, xp, outputs, targets)
-        return figures, pull(slopes), (outputs if keep_outputs else [], end)
+        return figures, pull(slopes), (outputs if keep_outputs else [], *after)
 
     if not jit or not _warned(loss, xp, outputs, specs[1]):
         function = graph_function(gradients, jit=jit)
         return Gradients(function, [("gradients", function, specs)] if jit else [])
 
-    def gradients_of_outputs(given: Any, inputs: Any, carry: Any, slopes: list[Any]) -> list[Any]:
-        return watched(given, inputs, carry)[1](slopes)
+    def gradients_of_outputs(
+        given: Any, fixed: Any, inputs: Any, carry: Any, slopes: list[Any]
+    ) -> list[Any]:
+        return watched(given, fixed, inputs, carry)[1](slopes)
 
     forward = graph_function(record, jit=True)
     backward = graph_function(gradients_of_outputs, jit=True)
 
     def in_parts(inputs: Any, targets: Any, carry: Any) -> tuple[Any, list[Any], Any]:
-        given = values()
-        outputs, end = forward(given, inputs, carry)
+        given, fixed = values(parameters), values(statistics)
+        outputs, *after = forward({**given, **fixed}, inputs, carry)
         figures, slopes = descent(loss, xp, outputs, targets)
-        pulled = backward(given, inputs, carry, slopes)
-        return figures, pulled, (outputs if keep_outputs else [], end)
+        pulled = backward(given, fixed, inputs, carry, slopes)
+        return figures, pulled, (outputs if keep_outputs else [], *after)
 
-    shapes = {i: tf.TensorSpec(v.shape, v.dtype) for i, v in parameters.items()}
+    shapes, fixed = (
+        {i: tf.TensorSpec(v.shape, v.dtype) for i, v in variables.items()}
+        for variables in (parameters, statistics)
+    )
     inputs, _, carry = specs
     return Gradients(
         graph_function(in_parts),
         [
-            (record.__name__, forward, (shapes, inputs, carry)),
-            (gradients_of_outputs.__name__, backward, (shapes, inputs, carry, list(outputs))),
+            (record.__name__, forward, ({**shapes, **fixed}, inputs, carry)),
+            (
+                gradients_of_outputs.__name__,
+                backward,
+                (shapes, fixed, inputs, carry, list(outputs)),
+            ),
         ],
     )
 

@@ -23,8 +23,8 @@ class KerasCallbacks(Callbacks):
 
     Parameters
     ----------
-    variables : sequence of keras.Variable
-        The parameters, which callbacks save or restore.
+    variables, statistics : sequence of keras.Variable
+        The parameters and what layers gather, which callbacks save or restore.
     optimizer : object
         What callbacks change the learning rate of.
     options : FitOptions
@@ -40,7 +40,12 @@ class KerasCallbacks(Callbacks):
     """
 
     def __init__(
-        self, variables: Sequence[Any], optimizer: Any, options: FitOptions, spec: BatchSpec
+        self,
+        variables: Sequence[Any],
+        statistics: Sequence[Any],
+        optimizer: Any,
+        options: FitOptions,
+        spec: BatchSpec,
     ):
         # Keras takes none, and one without a list around it, too.
         callbacks = [_as_keras(one) for one in tf.nest.flatten(options.callbacks or ())]
@@ -52,7 +57,7 @@ class KerasCallbacks(Callbacks):
             callbacks,
             add_history=True,
             add_progbar=options.verbose > 0,
-            model=_model(self._variables, optimizer),
+            model=_model([*variables, *statistics], optimizer),
             verbose=options.verbose,
             epochs=options.n_epochs,
             steps=spec.n_batches,

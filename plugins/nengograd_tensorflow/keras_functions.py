@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 from nengograd_xla.built_layer import BuiltLayer
 from nengograd_xla.keras_copies import NO_COPY, apart, copied
 from nengograd_xla.keras_layers import stateless_call, variables_of
-from nengograd_xla.layer_variables import changes_in_training, checked_shape, layer_names
+from nengograd_xla.layer_variables import (
+    checked_shape,
+    gathered,
+    layer_names,
+    states_and_statistics,
+)
 from nengograd_xla.tensor_functions import Shape
 
 from .graph_functions import concrete_function, graph_function
@@ -31,7 +36,7 @@ class KerasFunction(Function):
 
     def __init__(self, layer: Any, shape_in: Shape, pass_time: bool):
         self._built = BuiltLayer(layer, checked_shape(layer.name, shape_in, pass_time))
-        self._is_checked = False
+        self._gathers: tuple[Any, list[bool]] = (None, [])
         self.shape_out = self._built.shape_out
         changed, self._draws = self._trace(training=False)
         self._names, self.names, self.states = layer_names(self._built.names, changed)
@@ -49,6 +54,16 @@ class KerasFunction(Function):
         """Names of the weights that training may change, as the layer says now."""
         pairs = zip(self._names, self._built.trainable(), strict=True)
         return frozenset(name for name, free in pairs if free and name in self.names)
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """Names of the weights that the layer changes itself in training; see `TensorFunction`."""
+        flags = self._built.flags()
+        if self._gathers[0] != flags:
+            self._gathers = flags, apart(lambda: self._trace(training=True))[0]
+        pairs = zip(self._names, self._gathers[1], strict=True)
+        names = frozenset(name for name, changed in pairs if changed)
+        return gathered(self._built.name, self.names, names, self.trainable, _CURE)
 
     def is_random(self, training: bool) -> bool:
         """Whether one of the layer's generators draws."""
@@ -79,15 +94,15 @@ class KerasFunction(Function):
         arguments: list[Any],
         key: Any,
         training: bool,
-    ) -> tuple[Any, list[Any]]:
+    ) -> tuple[Any, list[Any], list[Any]]:
         """Call the layer, without changing it; see `ArrayFunction.call`."""
-        if training and not self._is_checked:
-            apart(lambda: self._trace(training=True))
-            self._is_checked = True
+        statistics = self.statistics if training else ()
         (x,) = arguments
         rows = x.shape[0]
         if self.states and rows > 1 and not self._by_batch:
-            return self._call_one_by_one(weights, states, x, key, training)
+            if statistics:
+                raise states_and_statistics(self._built.name, self.states, statistics, _CURE)
+            return (*self._call_one_by_one(weights, states, x, key, training), [])
         layer = self._built.computing(x.dtype.name, rows if self._by_batch else 1)
         shapes = {n: v.shape for n, v in zip(self._names, variables_of(layer)[0], strict=True)}
         given = dict(zip(self.names, weights, strict=True))
@@ -95,7 +110,8 @@ class KerasFunction(Function):
             given[name] = tf.reshape(state, shapes[name])
         y, after = self._call(layer, [given[name] for name in self._names], x, key, training)
         found = dict(zip(self._names, after, strict=True))
-        return y, [tf.reshape(found[name], (rows, *self.shapes[name])) for name in self.states]
+        kept = [tf.reshape(found[name], (rows, *self.shapes[name])) for name in self.states]
+        return y, kept, [tf.reshape(found[name], self.shapes[name]) for name in statistics]
 
     def _call_one_by_one(
         self, weights: Sequence[Any], states: Sequence[Any], x: Any, key: Any, training: bool
@@ -106,7 +122,7 @@ class KerasFunction(Function):
             number, row, *own = parts
             own_key = None if key is None else key + tf.stack([0 * number, number * _ITEM])
             before = [state[None] for state in own]
-            y, after = self.call(weights, before, [row[None]], own_key, training)
+            y, after, _ = self.call(weights, before, [row[None]], own_key, training)
             return [y[0], *(state[0] for state in after)]
 
         outputs = tf.map_fn(
@@ -129,12 +145,7 @@ class KerasFunction(Function):
                 # Keras begins with a seed of its own, another one for each layer that is made.
                 state = tf.cast(key + tf.constant([0, number * _DRAWS]), state.dtype)
             given.append((variable, state))
-        y, before, after = _called(layer, given, x, training)
-        if training:
-            for name, v, old, new in zip(self._names, variables, before, after, strict=False):
-                if new is not old and name not in self.states:
-                    cure = "set trainable=False on that layer"
-                    raise changes_in_training(v.path, layer.name, cure)
+        y, _, after = _called(layer, given, x, training)
         return y, after[: len(variables)]
 
     def _trace(self, training: bool) -> tuple[list[bool], bool]:
@@ -173,6 +184,8 @@ class KerasFunction(Function):
         x, *values = tensors
         return self._call(self._built.layer, values, x, None, training=False)
 
+
+_CURE = "set trainable=False on that layer"
 
 _DRAWS = 1000
 """How many random arrays one of a layer's generators may draw in a step; Keras counts them."""

@@ -19,7 +19,8 @@ from .library import tf
 __all__ = ["KerasOptimizers"]
 
 Gradients = Callable[[Any, Any, Any], tuple[Any, list[Any], Any]]
-"""``(inputs, targets, carry) -> (figures, gradients, (outputs, end))``; see `compile_gradients`."""
+"""``(inputs, targets, carry) -> (figures, gradients, (outputs, end, statistics))``; see
+`compile_gradients`."""
 
 
 class KerasOptimizers(Optimizers):
@@ -29,11 +30,14 @@ class KerasOptimizers(Optimizers):
     ----------
     variables : sequence of keras.Variable
         The parameters.
+    statistics : sequence of keras.Variable
+        What takes the values that gradients come with.
     """
 
-    def __init__(self, variables: Sequence[Any]):
+    def __init__(self, variables: Sequence[Any], statistics: Sequence[Any]):
         super().__init__()
         self._variables = list(variables)
+        self._statistics = list(statistics)
         self._known: list[Any] = []
         self._configs: dict[int, dict[str, Any]] = {}
 
@@ -120,22 +124,24 @@ class KerasOptimizers(Optimizers):
             return self._update_v1(optimizer, gradients, specs, stop_at_nan)
 
         def update(inputs: Any, targets: Any, carry: Any) -> Any:
-            losses, found, outputs = gradients(inputs, targets, carry)
+            losses, found, (outputs, end, gathered) = gradients(inputs, targets, carry)
 
             def apply() -> None:
                 # An optimizer divides by the factor that it wants losses to be multiplied with.
                 optimizer.apply([optimizer.scale_loss(g) for g in found], self._variables)
+                self._take(gathered)
 
             if not stop_at_nan:
                 apply()
-                return losses, tf.constant(True), found, outputs
-            return losses, apply_if_finite(apply, [losses, *found]), found, outputs
+                return losses, tf.constant(True), found, (outputs, end)
+            is_finite = apply_if_finite(apply, [losses, *found])
+            return losses, is_finite, found, (outputs, end)
 
         return _traced(graph_function(update), specs)
 
     def keep(self, optimizer: Any) -> Kept:
-        """Keep the parameters, and the optimizer's slots."""
-        parameters = [variable.value for variable in self._variables]
+        """Keep the parameters and statistics, and the optimizer's slots."""
+        parameters = [variable.value for variable in (*self._variables, *self._statistics)]
 
         def slots() -> list[Any]:
             if isinstance(optimizer, tf.compat.v1.train.Optimizer):
@@ -152,17 +158,23 @@ class KerasOptimizers(Optimizers):
         gradients = _traced(gradients, specs)
 
         def update(inputs: Any, targets: Any, carry: Any) -> Any:
-            losses, found, outputs = gradients(inputs, targets, carry)
+            losses, found, (outputs, end, gathered) = gradients(inputs, targets, carry)
 
             def apply() -> None:
                 optimizer.apply_gradients(list(zip(found, targets_of, strict=True)))
+                self._take(gathered)
 
             if not stop_at_nan:
                 apply()
-                return losses, tf.constant(True), found, outputs
-            return losses, apply_if_finite(apply, [losses, *found]), found, outputs
+                return losses, tf.constant(True), found, (outputs, end)
+            is_finite = apply_if_finite(apply, [losses, *found])
+            return losses, is_finite, found, (outputs, end)
 
         return update
+
+    def _take(self, statistics: Sequence[Any]) -> None:
+        for variable, value in zip(self._statistics, statistics, strict=True):
+            variable.assign(value)
 
 
 def _slots(optimizer: Any) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class Function(ArrayFunction):
         before = [tf.constant(states[name])[None] for name in self.states]
         tensors = [tf.constant(array) for array in arguments]
         seed = None if key is None else tf.constant(key, tf.int32)
-        output, after = self.call(given, before, tensors, seed, training=False)
+        output, after, _ = self.call(given, before, tensors, seed, training=False)
         kept = {name: x.numpy()[0] for name, x in zip(self.states, after, strict=True)}
         return np.asarray(output.numpy()), kept
 
@@ -119,7 +119,7 @@ class PlainFunction(UserFunction, Function):
         arguments: list[Any],
         key: Any,
         training: bool,
-    ) -> tuple[Any, list[Any]]:
+    ) -> tuple[Any, list[Any], list[Any]]:
         """Call the function; see `ArrayFunction.call`."""
         if training and not self._has_gradient:
             raise BuildError(
@@ -127,7 +127,7 @@ class PlainFunction(UserFunction, Function):
                 "tf.py_function, or define the gradient with tf.custom_gradient"
             )
         try:
-            return tf.convert_to_tensor(self._call(*self._given(arguments, key))), []
+            return tf.convert_to_tensor(self._call(*self._given(arguments, key))), [], []
         except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
             dtype = arguments[-1].dtype.name if arguments else "float32"
             if dtype == "float32":  # what it was tried with

@@ -61,7 +61,9 @@ class TensorFlowTrainer(XlaTrainer):
         jit = options.jit is not False and not outside
         primitives = TensorFlowPrimitives(options.dtype, device, jit)
         super().__init__(program, registry, options, primitives, TensorFlowLoops())
-        self.optimizers = KerasOptimizers(list(self.parameters.values()))
+        self.optimizers = KerasOptimizers(
+            list(self.parameters.values()), list(self.statistics.values())
+        )
         # They are traced apart from optimizers: a new one needs no new gradients.
         self._gradients: dict[Any, tuple[Gradients, BatchLoss]] = {}
         self._kept: Kept | None = None
@@ -82,6 +84,7 @@ class TensorFlowTrainer(XlaTrainer):
             made = compile_gradients(
                 record,
                 self.parameters,
+                self.statistics,
                 loss,
                 self.xp,
                 specs,
@@ -138,7 +141,13 @@ class TensorFlowTrainer(XlaTrainer):
 
     def callbacks(self, options: FitOptions, spec: BatchSpec) -> Callbacks:
         """Keras' callbacks and progress bar."""
-        return KerasCallbacks(list(self.parameters.values()), self._optimizer, options, spec)
+        return KerasCallbacks(
+            list(self.parameters.values()),
+            list(self.statistics.values()),
+            self._optimizer,
+            options,
+            spec,
+        )
 
     def value_and_gradients(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Derivatives by parameters and inputs; see `XlaTrainer.value_and_gradients`."""

@@ -13,9 +13,10 @@ from nengograd.plugin.trainer import BatchSpec, LossTerm
 
 __all__ = ["BatchLoss", "Record"]
 
-Record = Callable[[Any, Any, Sequence[Any]], tuple[list[Any], list[Any]]]
-"""``(parameters, inputs, carry) -> (seen, end)``: what each term sees, ``(minibatch, n_samples,
-size)``, and the states after the last step, for the next minibatch to go on from."""
+Record = Callable[[Any, Any, Sequence[Any]], tuple[list[Any], list[Any], list[Any]]]
+"""``(parameters, inputs, carry) -> (seen, end, statistics)``: what each term sees, ``(minibatch,
+n_samples, size)``, the states after the last step, for the next minibatch to go on from, and what
+the statistics are then. These are among the parameters."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,6 +68,10 @@ class BuiltLayer:
         variables, _ = variables_of(self.layer)
         return [bool(v.trainable and self.layer.trainable and is_float(v)) for v in variables]
 
+    def flags(self) -> tuple[bool, ...]:
+        """Which of its parts are frozen: what it does in training depends on that."""
+        return tuple(bool(part.trainable) for part in self.layer._flatten_layers())
+
     def values(self, seed: int | None = None) -> list[NDArray[Any]]:
         """Values of the variables; real numbers of less than 32 bits are given as float32.
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from nengo.exceptions import BuildError, ValidationError
 
 from .tensor_functions import Shape, unique_names
 
-__all__ = ["LayerNames", "cannot_be_called", "changes_in_training", "checked_shape", "layer_names"]
+__all__ = [
+    "LayerNames",
+    "cannot_be_called",
+    "checked_shape",
+    "gathered",
+    "layer_names",
+    "states_and_statistics",
+]
 
 
 class LayerNames(NamedTuple):
@@ -82,10 +89,51 @@ def cannot_be_called(name: str, shape_in: tuple[int, ...], error: Exception) -> 
     )
 
 
-def changes_in_training(variable: str, layer: str, cure: str) -> BuildError:
-    """The error that a layer changes a variable in training alone, as a mean over minibatches."""
+def gathered(
+    layer: str, names: Sequence[str], changed: Set[str], trainable: Set[str], cure: str
+) -> tuple[str, ...]:
+    """The weights that a layer changes itself in training: its statistics.
+
+    Parameters
+    ----------
+    layer : str
+        Its name, for people.
+    names : sequence of str
+        Of its weights.
+    changed : set of str
+        What a call changes in training.
+    trainable : set of str
+        What gradients change.
+    cure : str
+        What a user does to keep the layer from changing anything.
+
+    Returns
+    -------
+    statistics : tuple of str
+        In the order of the names.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If it changes what gradients change, too.
+    """
+    found = tuple(name for name in names if name in changed)
+    both = [name for name in found if name in trainable]
+    if both:
+        raise BuildError(
+            f"{layer} changes {', '.join(both)} itself in training, which gradients change, too, "
+            f"and nothing says what comes first: make it a variable that is not trained, or {cure}"
+        )
+    return found
+
+
+def states_and_statistics(
+    layer: str, states: Sequence[str], statistics: Sequence[str], cure: str
+) -> BuildError:
+    """The error that a layer keeps states of each item, and gathers statistics over all."""
     return BuildError(
-        f"{variable} changes while {layer} is trained, other than by gradients, and not while the "
-        "network runs. Statistics over minibatches have no meaning within a simulation: "
-        f"{cure}, before the simulator is made, to train with the statistics that it has."
+        f"{layer} keeps a state of each item ({', '.join(states)}), so that it is called item by "
+        f"item, and in training gathers statistics over all of them ({', '.join(statistics)}). "
+        f"Put the two into layers of their own, each in its node, or {cure}, before the simulator "
+        "is made, to train with the statistics that it has."
     )

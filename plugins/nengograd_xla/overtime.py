@@ -71,6 +71,7 @@ class OverTime:
         self._outputs = [self.function.reader(view) for view in program.outputs]
         self._input = next((a.id for a in program.by_role("input")), None)
         self._components = components(program)
+        self._statistics = program.statistics
 
     def _constant(self, value: Any) -> Any:
         return self.xp.asarray(np.asarray(value, self._dtype))
@@ -79,7 +80,7 @@ class OverTime:
         self, parameters: Mapping[int, Any], inputs: Any, steps: int, probes: list[int]
     ) -> list[Any]:
         """Run all steps from the initial state; see `run_on`."""
-        return self.run_on(parameters, inputs, steps, probes)[0]
+        return self._run(self._needed_for(probes), parameters, inputs, steps, probes, ())[0]
 
     def carried(self, probes: list[int]) -> list[tuple[int, int]]:
         """Shapes (batch, size) of the states that some outputs need."""
@@ -87,8 +88,15 @@ class OverTime:
         return [(self.batch, sizes[state].size) for state in self.carried_states(probes)]
 
     def carried_states(self, probes: list[int]) -> list[int]:
-        """Ids of the states that some outputs need, in the order of `carried`."""
-        return self._states(self._needed_for(probes))
+        """Ids of the states that some outputs need, in the order of `carried`.
+
+        Statistics are none of them: what they are after a minibatch is kept for all.
+        """
+        return self._carried(self._needed_for(probes))
+
+    def _carried(self, needed: Needed) -> list[int]:
+        kept = set(self._statistics.values())
+        return [state for state in self._states(needed) if state not in kept]
 
     def run_on(
         self,
@@ -97,13 +105,13 @@ class OverTime:
         steps: int,
         probes: list[int],
         begin: Sequence[Any] = (),
-    ) -> tuple[list[Any], list[Any]]:
+    ) -> tuple[list[Any], list[Any], list[Any]]:
         """Run all steps.
 
         Parameters
         ----------
         parameters : mapping
-            Parameter arrays, by id.
+            Parameter arrays and those of statistics, by id.
         inputs : (steps, batch, size) array
             Inputs of each step.
         steps : int
@@ -119,10 +127,30 @@ class OverTime:
             What these record.
         end : list of (batch, size) arrays
             States after the last step, in the order of `carried`.
+        statistics : list of (size,) arrays
+            After the last step, in the order of ``program.statistics``: all of them, those that no
+            probe needs included.
         """
-        needed = self._needed_for(probes)
+        gathered = list(self._statistics.values())
+        needed = self._needed_for(probes, gathered)
+        outputs, end = self._run(needed, parameters, inputs, steps, probes, begin)
+        carried = self._carried(self._needed_for(probes))
+        return outputs, [end[i] for i in carried], [end[i][0] for i in gathered]
+
+    def _run(
+        self,
+        needed: Needed,
+        parameters: Mapping[int, Any],
+        inputs: Any,
+        steps: int,
+        probes: list[int],
+        begin: Sequence[Any],
+    ) -> tuple[list[Any], dict[int, Any]]:
+        """Run components; what probes record, and the states of the components in the end."""
         ids = list(parameters)
         states = self._states(needed)
+        carried = self._carried(self._needed_for(probes)) if begin else []
+        given = dict(zip(carried, begin, strict=True))
 
         def run(consts: Arrays, carry: Arrays, xs: Any, steps: int) -> tuple[Arrays, Arrays]:
             arrays = {**self._constants, **dict(zip(ids, consts, strict=True))}
@@ -131,15 +159,17 @@ class OverTime:
             return self._recorded(probes, arrays, steps), [end[i] for i in states]
 
         consts = list(parameters.values())
-        init = list(begin) or [self._initial(i, parameters) for i in states]
+        init = [given[i] if i in given else self._initial(i, parameters) for i in states]
         every = self._interval(needed, steps)
         if every == steps:
-            return run(consts, init, inputs, steps)
-        return self._loops.checkpointed(run, every, steps, consts, init, inputs)
+            outputs, end = run(consts, init, inputs, steps)
+        else:
+            outputs, end = self._loops.checkpointed(run, every, steps, consts, init, inputs)
+        return outputs, dict(zip(states, end, strict=True))
 
-    def _needed_for(self, probes: list[int]) -> Needed:
+    def _needed_for(self, probes: list[int], states: Sequence[int] = ()) -> Needed:
         views = [self.program.outputs[i] for i in probes]
-        return self._needed({source for view in views for source in view.sources})
+        return self._needed({*states, *(source for view in views for source in view.sources)})
 
     def _states(self, needed: Needed) -> list[int]:
         return [state for component, _ in needed for state in component.states]
@@ -233,6 +263,8 @@ class OverTime:
         steps: int,
     ) -> dict[int, Any]:
         """Blocks and states that need each other, step by step."""
+        if steps == 1:
+            return self._run_once(component, arrays, begin)
         body = self._loop_body(component, gives, arrays)
         ys, carry = self._loops.scan(
             body.body(),
@@ -244,6 +276,20 @@ class OverTime:
         for identity, y in zip(gives, ys, strict=True):
             arrays[identity] = self.xp.reshape(y, (steps * self.batch, y.shape[-1]))
         return dict(zip(component.states, carry, strict=True))
+
+    def _run_once(
+        self, component: Component, arrays: dict[Any, Any], begin: Mapping[int, Any]
+    ) -> dict[int, Any]:
+        """A loop in a single step, which goes round once: nothing has to be a scan."""
+        arrays.update((state, begin[state]) for state in component.states)
+        for block in component.blocks:
+            self.function.run_block(block, arrays, (self.batch,))
+        return {
+            state: self.xp.broadcast_to(
+                self._updates[state](arrays), (self.batch, self.program.arrays[state].size)
+            )
+            for state in component.states
+        }
 
     def _loop_body(
         self, component: Component, gives: list[int], arrays: Mapping[Any, Any]

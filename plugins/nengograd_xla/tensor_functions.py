@@ -29,7 +29,7 @@ class ArrayFunction(TensorFunction):
         arguments: list[Any],
         key: Any,
         training: bool,
-    ) -> tuple[Any, list[Any]]:
+    ) -> tuple[Any, list[Any], list[Any]]:
         """Call the function with arrays of the library.
 
         Parameters
@@ -51,6 +51,8 @@ class ArrayFunction(TensorFunction):
             The output.
         states : list of array
             After the step.
+        statistics : list of array
+            In training, those of the weights that are ``statistics``, after the step; else none.
         """
 
 

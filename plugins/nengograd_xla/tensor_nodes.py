@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,8 +65,13 @@ class TensorNodeBuilder(OperatorBuilder):
         self._load = load
 
     def prepare_operand(self, block: Block, ctx: Context, index: int, value: Any) -> Any:
-        """Give weights their shape; those that are held as bytes keep the axis of these."""
-        weights = list(block.ops[0].operator.weights.values())
+        """Give weights their shape; those that are held as bytes keep the axis of these.
+
+        Statistics are states while they are gathered, and no operand that is prepared.
+        """
+        (op,) = block.ops
+        gathered = op.attrs["statistics"]
+        weights = [x for name, x in op.operator.weights.items() if name not in gathered]
         first = len(block.operands) - len(weights)
         return value if index < first else ctx.xp.reshape(value, weights[index - first].shape)
 
@@ -79,13 +84,15 @@ class TensorNodeBuilder(OperatorBuilder):
 class _NodeStep:
     """One node's function, called with the operands of its block.
 
-    These are the input, the time, the key, states and weights, as far as there are any.
+    These are the input, the time, the key, states, statistics that are gathered, and the other
+    weights, as far as there are any.
     """
 
     def __init__(self, op: Any, ctx: Context, tensors: TensorOperations):
         node = op.operator.node
         self._node, self._function = node, node.function
         self._training = op.attrs["training"]
+        self._statistics: tuple[str, ...] = op.attrs["statistics"]
         self._has = (node.shape_in is not None, node.pass_time, op.attrs["has_key"])
         self._size = int(np.prod(node.shape_out))
         self._batch = ctx.batch[0] if ctx.batch else 1
@@ -94,15 +101,16 @@ class _NodeStep:
         self._tensors = tensors
 
     def __call__(self, *operands: Any) -> Sequence[Any]:
-        """The output, and the states after the step."""
+        """The output, and the states and statistics after the step."""
         function = self._function
         left = list(operands)
         x, time, key = (left.pop(0) if there else None for there in self._has)
-        states = left[: len(function.states)]
-        weights = [
-            self._decoded(value, function.dtypes[name], function.shapes[name])
-            for name, value in zip(function.names, left[len(states) :], strict=True)
-        ]
+        states = left[: len(function.states) + len(self._statistics)]
+        names = [name for name in function.names if name not in self._statistics]
+        weights = {
+            name: self._decoded(value, function.dtypes[name], function.shapes[name])
+            for name, value in zip(names, left[len(states) :], strict=True)
+        }
         given = [x, time, key, *states]
         present = [a for a in given if a is not None]
         is_flat = all(len(a.shape) == 1 for a in present)
@@ -112,19 +120,21 @@ class _NodeStep:
             a if a is None or len(a.shape) > 1 else self._xp.broadcast_to(a, (rows, a.shape[0]))
             for a in given
         )
-        # Time and keys are the same for all items of a step: there are as many steps as there
-        # are minibatches in the rows.
-        if (time is None and key is None) or rows == self._batch or is_flat:
+        # Time, keys and statistics are the same for all items of a step: there are as many steps as
+        # there are minibatches in the rows.
+        has_clock = time is not None or key is not None or self._statistics
+        if not has_clock or rows == self._batch or is_flat:
             results = self._call([x, time, key, *states], weights, rows)
         else:
             results = self._map_steps([x, time, key, *states], weights, rows // self._batch)
         return [y[0] for y in results] if is_flat else results
 
-    def _call(self, given: Sequence[Any], weights: Sequence[Any], rows: int) -> list[Any]:
+    def _call(self, given: Sequence[Any], weights: Mapping[str, Any], rows: int) -> list[Any]:
         """Call the function for the rows of one step, or of any if it has no clock."""
         xp = self._xp
-        x, time, key, *states = given
+        x, time, key, *kept = given
         function, node = self._function, self._node
+        states, gathered = kept[: len(function.states)], kept[len(function.states) :]
         arguments = [] if time is None else [time[0, 0]]
         if x is not None:
             arguments.append(xp.reshape(x, (rows, *node.shape_in)))
@@ -133,7 +143,13 @@ class _NodeStep:
             for name, state in zip(function.states, states, strict=True)
         ]
         seed = None if key is None else self._tensors.seed(key[0])
-        y, after = function.call(weights, before, arguments, seed, self._training)
+        statistics = {
+            name: self._decoded(value[0], function.dtypes[name], function.shapes[name])
+            for name, value in zip(self._statistics, gathered, strict=True)
+        }
+        every = {**weights, **statistics}
+        values = [every[name] for name in function.names]
+        y, after, changed = function.call(values, before, arguments, seed, self._training)
         y = xp.astype(y, self._dtype)
         # TensorFlow may know neither the shape nor the number of axes.
         is_known = getattr(y.shape, "rank", 0) is not None
@@ -146,9 +162,13 @@ class _NodeStep:
                 f"{node} returned a tensor of shape {tuple(y.shape)} for a minibatch of "
                 f"{rows}; {(rows, *node.shape_out)} is needed"
             ) from error
-        return [y, *(self._encoded(state, rows) for state in after)]
+        results = [y, *(self._encoded(state, rows) for state in after)]
+        for value in changed:
+            row = self._encoded(value, 1)
+            results.append(xp.broadcast_to(row, (rows, row.shape[-1])))
+        return results
 
-    def _map_steps(self, given: Sequence[Any], weights: Sequence[Any], steps: int) -> list[Any]:
+    def _map_steps(self, given: Sequence[Any], weights: Mapping[str, Any], steps: int) -> list[Any]:
         """Call for each step, with its time and its key."""
         batch = self._batch
         present = [i for i, a in enumerate(given) if a is not None]
@@ -160,7 +180,7 @@ class _NodeStep:
                 found[i] = part
             return self._call(found, weights, batch)
 
-        count = 1 + len(self._function.states)
+        count = 1 + len(self._function.states) + len(self._statistics)
         results = self._tensors.map_steps(one, rows, count, self._dtype)
         return [self._xp.reshape(y, (steps * batch, y.shape[-1])) for y in results]
 

@@ -87,6 +87,8 @@ class XlaTrainer(Trainer):
         See above.
     parameters : dict
         The library's parameters, by the id of their array.
+    statistics : dict
+        Likewise what layers gather themselves, which no optimizer changes.
     optimizers : Optimizers
         Those that have been used. A library's trainer sets it.
     xp : Namespace
@@ -110,10 +112,16 @@ class XlaTrainer(Trainer):
             self._over_time = OverTime(
                 program, registry, options, self.xp, loops, primitives.block_scope
             )
-            self.parameters: dict[int, Any] = {
-                array.id: self.new_parameter(array.id, np.asarray(array.initial))
-                for array in program.by_role("parameter")
-            }
+            self.parameters, self.statistics = (
+                {
+                    array.id: self.new_parameter(array.id, np.asarray(array.initial))
+                    for array in arrays
+                }
+                for arrays in (
+                    program.by_role("parameter"),
+                    [program.arrays[i] for i in program.statistics],
+                )
+            )
         self._updates: dict[Any, tuple[Any, Any]] = {}
         self._sums: dict[Any, Callable[..., Any]] = {}
         self._optimizer: Any = None
@@ -200,15 +208,16 @@ class XlaTrainer(Trainer):
     # -- parameters and slots
 
     def read(self) -> dict[int, NDArray[Any]]:
-        """The parameter arrays, by id."""
-        return {i: self.primitives.numpy(x) for i, x in self.parameters.items()}
+        """The parameter arrays and those of statistics, by id."""
+        every = {**self.parameters, **self.statistics}
+        return {i: self.primitives.numpy(x) for i, x in every.items()}
 
     def set_parameters(self, values: Mapping[int, NDArray[Any]]) -> None:
-        """Change parameter arrays, by id."""
+        """Change parameter arrays and those of statistics, by id."""
         with self.primitives.context():
             for identity, value in values.items():
-                before = self.parameters[identity]
-                self.parameters[identity] = self.primitives.assigned(before, value)
+                kept = self.parameters if identity in self.parameters else self.statistics
+                kept[identity] = self.primitives.assigned(kept[identity], value)
 
     def start_over(self) -> None:
         """Forget the slots of optimizers that were given by name."""
@@ -257,13 +266,17 @@ class XlaTrainer(Trainer):
 
         def recorded_outputs(
             parameters: Any, inputs: Any, carry: Sequence[Any]
-        ) -> tuple[list[Any], list[Any]]:
+        ) -> tuple[list[Any], list[Any], list[Any]]:
             end: list[Any] = []
-            if loss.stateful:
-                recorded, end = self._over_time.run_on(parameters, inputs, steps, outputs, carry)
+            after: list[Any] = []
+            if loss.stateful or self.statistics:
+                recorded, last, after = self._over_time.run_on(
+                    parameters, inputs, steps, outputs, carry
+                )
+                end = last if loss.stateful else []
             else:
                 recorded = self.run(parameters, inputs, steps, outputs)
-            return loss.seen(self.xp, recorded), end
+            return loss.seen(self.xp, recorded), end, after
 
         return recorded_outputs
 

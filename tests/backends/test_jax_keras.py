@@ -20,11 +20,14 @@ pytest.importorskip("optax")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["keras_on_jax.py", "keras_conversion_on_jax.py"])
+@pytest.mark.parametrize(
+    "name",
+    ["keras_on_jax.py", "keras_conversion_on_jax.py", "../training/test_layer_statistics.py"],
+)
 def test_what_keras_has_works_where_it_computes_with_jax(name: str) -> None:
     """Keras has one backend in a process: that of this one is TensorFlow's."""
     pytest.importorskip("keras")
-    tests = Path(__file__).with_name(name)
+    tests = (Path(__file__).parent / name).resolve()
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)]
     found = subprocess.run(command, env=environment, capture_output=True, text=True)

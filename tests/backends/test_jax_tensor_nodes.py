@@ -290,22 +290,27 @@ def test_dropout_of_nnx_is_active_in_training_alone(nnx: Any) -> None:
     _check_dropout(nnx.Sequential(nnx.Dropout(0.5, rngs=rngs), linear))
 
 
-def test_statistics_of_nnx_are_refused_in_training_unless_fixed(nnx: Any) -> None:
-    x = draw(2, 1, 4)
+@DTYPES
+def test_statistics_of_nnx_are_gathered_in_training_unless_fixed(nnx: Any, dtype: str) -> None:
+    x = draw(4, 3, 4)
     for fixed in (False, True):
         rngs = nnx.Rngs(0)
-        norm = nnx.BatchNorm(4, use_running_average=fixed, rngs=rngs)
-        net, u, _, probe = net_of(nnx.Sequential(norm, nnx.Linear(4, 4, rngs=rngs)))
-        with nengograd.Simulator(net, minibatch_size=2, **OPTIONS) as sim:
-            sim.run_steps(1, input_feeds={u: x})
+        norm = nnx.BatchNorm(4, momentum=0.7, use_running_average=fixed, rngs=rngs)
+        module = nnx.Sequential(norm, nnx.Linear(4, 4, rngs=rngs))
+        net, u, node, probe = net_of(module)
+        with nengograd.Simulator(net, minibatch_size=4, dtype=dtype, **OPTIONS) as sim:
+            sim.run_steps(1, input_feeds={u: x[:, :1]})
             np.testing.assert_allclose(norm.mean[...], 0)
-            if fixed:
-                sim.train({u: x}, {probe: x}, "sgd")
-                names = {p.attribute for p in sim._learning.parameters}
-                assert names == {f"layers.{n}" for n in ("0.bias", "0.scale", "1.bias", "1.kernel")}
-            else:
-                with pytest.raises(BuildError, match="use_running_average=True"):
-                    sim.train({u: x}, {probe: x}, "sgd")
+            sim.train({u: x}, {probe: x}, "sgd")
+            names = {p.attribute for p in sim._learning.parameters}
+            assert names == {f"layers.{n}" for n in ("0.bias", "0.scale", "1.bias", "1.kernel")}
+            weights = sim.data[node].weights
+        if not fixed:
+            module.train()
+            for step in range(3):  # one update in each, in order of time
+                module(jnp.asarray(x[:, step]))
+        for name, known in (("mean", norm.mean), ("var", norm.var)):
+            np.testing.assert_allclose(weights[f"layers.0.{name}"], known[...], rtol=1e-5)
 
 
 @DTYPES

@@ -152,10 +152,24 @@ def test_an_exported_network_keeps_the_state_of_a_layer(make_sim: Any, kind: str
             reference.reset()
 
 
-def test_statistics_that_change_in_training_alone_are_refused_until_the_layer_is_frozen(
+@keras.utils.register_keras_serializable("nengograd-tests")
+class CountingNorm(keras.layers.Layer):
+    """Keeps a state of each item, and in training statistics of all of them."""
+
+    def build(self, shape: Any) -> None:
+        self.count = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False)
+        self.norm = keras.layers.BatchNormalization()
+        self.norm.build(shape)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        self.count.assign_add(1)
+        return self.norm(x, training=training)
+
+
+def test_statistics_beside_the_state_of_an_item_are_refused_until_the_layer_is_frozen(
     make_sim: Any,
 ) -> None:
-    norm = keras.layers.BatchNormalization()
+    norm = CountingNorm()
     layer = keras.Sequential([norm, keras.layers.Dense(4)])
     net, u, _, probe = layer_net(layer)
     x = draw(2, 1, 4)

@@ -221,20 +221,6 @@ def test_a_shape_that_does_not_fit_the_connection_is_an_error(make: Any, transfo
         assert x.size_in == 5
 
 
-def test_statistics_over_minibatches_are_refused_unless_frozen(make_sim: Any) -> None:
-    def train(layer: Any) -> None:
-        with nengo.Network(seed=0) as net:
-            u = nengo.Node(np.zeros(3))
-            probe = nengo.Probe(nengograd.Layer(keras.layers.Dense(3))(nengograd.Layer(layer)(u)))
-        x = np.ones((2, 1, 3))
-        with make_sim(net, minibatch_size=2) as sim:
-            sim.train({u: x}, {probe: x}, "sgd")
-
-    with pytest.raises(BuildError, match="trainable=False"):
-        train(keras.layers.BatchNormalization())
-    train(keras.layers.BatchNormalization(trainable=False))
-
-
 def test_what_cannot_be_called_is_named_when_the_node_is_made() -> None:
     def my_function(x: Any) -> Any:
         return tf.matmul(x, tf.ones((7, 2)))

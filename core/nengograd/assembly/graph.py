@@ -182,6 +182,7 @@ _OTHERS = frozenset({"position", "host", "operator", "mixes", "served", "call"})
 _READS: dict[Role, str] = {
     "state": "a state",
     "parameter": "a trainable parameter",
+    "statistic": "a statistic of a layer",
     "input": "an input",
     "block": "what an operator computes in each step",
 }

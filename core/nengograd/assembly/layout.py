@@ -20,6 +20,9 @@ from .schedule import Group
 
 __all__ = ["lay_out"]
 
+_LEARNED = ("parameter", "statistic")
+"""Roles of what changes in training."""
+
 
 class _Placer:
     """Gives each value a place in an array as soon as its first user is known."""
@@ -77,12 +80,13 @@ class _Placer:
     def place_parameters(self, view: View, label: str) -> None:
         """Put the parameters that a view reads into one array, in the order it reads them."""
         values = [self.graph.values[s] for s in dict.fromkeys(view.runs[:, 0].tolist()) if s >= 0]
-        values = [v for v in values if v.role == "parameter" and v.id not in self.places]
+        values = [v for v in values if v.role in _LEARNED and v.id not in self.places]
         if not values:
             return
+        (role,) = {v.role for v in values}  # statistics begin states, and nothing else reads them
         label = values[0].label if len(values) == 1 else label
         initial = np.concatenate([np.zeros(0) if v.initial is None else v.initial for v in values])
-        identity = self.array("parameter", len(initial), initial, label)
+        identity = self.array(role, len(initial), initial, label)
         start = 0
         for value in values:
             self.places[value.id] = View.of(identity, value.size, start)

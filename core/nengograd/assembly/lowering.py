@@ -20,12 +20,12 @@ from ..plugin.merging import by_content
 from ..plugin.registry import Registry
 from ..program.host_call import HostCall
 from ..program.operators import Detach, Sum, Total
-from ..program.program import Served
+from ..program.program import Role, Served
 from ..program.sources import ConstantSource, Source
 from ..program.views import View
 from .declared import CALLS, Effects, why_not_before, why_not_read, why_not_written
 from .graph import Graph
-from .memory import Memory, Selection, select
+from .memory import Memory, Selection, changed_by_two, select
 from .trained import NO_TRAINING, Training
 
 __all__ = ["Lowering", "called_by", "feedable_signals", "operator_label", "stored_elements"]
@@ -65,6 +65,7 @@ class Lowering:
         self._written: AbstractSet[Any] = {
             s.base for op in model.operators for s in (*op.sets, *op.incs, *op.updates)
         }
+        self._statistics: set[Any] = set()
         self._made: dict[Any, Any] = {}
         self._position = 0
         self._operator: Any = None
@@ -99,6 +100,17 @@ class Lowering:
         if isinstance(selection, int):
             return view[selection : selection + signal.size]
         return view.take(selection)
+
+    def statistic(self, signal: Any) -> View:
+        """The value before the step of a weight that the operator itself changes in training."""
+        if signal.base in self._memories:
+            raise changed_by_two(operator_label(self._operator), signal.base.name)
+        self._statistics.add(signal.base)
+        return self.read(signal)
+
+    def update_statistic(self, signal: Any, view: View) -> None:
+        """Write what a weight that `statistic` has read is from the next step on."""
+        self._memory(signal.base).updates.append((0, view))
 
     def set(self, signal: Any, view: View) -> None:
         """Write all elements of a signal that the operator has in its ``sets``, once."""
@@ -324,12 +336,13 @@ class Lowering:
             source = ConstantSource(base.size, node, label, value=self._flat(base))
             return self.input(source)
         flat = self._flat(base)
+        role: Role = "statistic" if base in self._statistics else "parameter"
         is_trained = base in self.training.parameters and len(flat) > 0
-        is_written = base in self._written
+        is_written = role == "statistic" or base in self._written
         if not is_trained and not is_written:
             return self.graph.constant(flat, label)
         if is_trained:
-            parameter = View.of(self.graph.value("parameter", len(flat), flat, label), len(flat))
+            parameter = View.of(self.graph.value(role, len(flat), flat, label), len(flat))
             self.graph.parameters[base] = parameter
         if not is_written:
             return parameter

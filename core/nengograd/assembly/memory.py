@@ -13,11 +13,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from nengo.exceptions import BuildError
 from numpy.typing import NDArray
 
 from ..program.views import ZERO, View
 
-__all__ = ["Memory", "Selection", "select"]
+__all__ = ["Memory", "Selection", "changed_by_two", "select"]
 
 Selection = int | NDArray[np.int64]
 """Elements of a base signal: the first of a contiguous range, or their indices."""
@@ -38,6 +39,15 @@ def select(signal: Any) -> Selection:
         shape[axis] = length
         index += (np.arange(length) * stride).reshape(shape)
     return index.reshape(-1)
+
+
+def changed_by_two(label: str, name: str) -> BuildError:
+    """The error that two operators would change a weight while they are trained."""
+    return BuildError(
+        f"{label} has {name} in common with another node, and both would change it while they are "
+        "trained, in an order that nothing says: give each node a layer of its own, or freeze the "
+        "layer (trainable = False) before the simulator is made"
+    )
 
 
 @dataclass(eq=False)

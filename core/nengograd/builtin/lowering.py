@@ -238,26 +238,34 @@ def lower_tensor_node(op: SimTensorNode, to: Lowering) -> None:
             "of the node or of the simulator"
         )
     function, training = op.node.function, to.training.differentiate
+    statistics = function.statistics if training else ()
+    if any(op.weights[name] not in to.training.parameters for name in statistics):
+        training, statistics = False, ()  # the settings of the network freeze the node
     operands = [to.read(signal) for signal in (op.input, op.time) if signal is not None]
     has_key = function.is_random(training)
     if has_key:
         operands.append(to.input(SeedSource(2, None, f"{op.node}.key", op)))
     states = list(op.states.values())
     operands += [to.before(signal) for signal in states]
-    operands += [to.read(op.weights[name]) for name in function.names]
+    gathered = [op.weights[name] for name in statistics]
+    operands += [to.statistic(signal) for signal in gathered]
+    operands += [to.read(op.weights[name]) for name in function.names if name not in statistics]
     output, *after = to.add(
         SimTensorNode,
         to.alone(),
         operands,
-        [op.output.size, *(signal.size for signal in states)],
+        [op.output.size, *(signal.size for signal in (*states, *gathered))],
         name=type(op.node.tensor_func).__name__ if function.dtypes else "TensorNode",
         function=op.node.tensor_func,
         training=training,
         has_key=has_key,
+        statistics=statistics,
     )
     to.set(op.output, output)
-    for signal, view in zip(states, after, strict=True):
+    for signal, view in zip(states, after, strict=False):
         to.update(signal, view)
+    for signal, view in zip(gathered, after[len(states) :], strict=True):
+        to.update_statistic(signal, view)
 
 
 RULES: dict[type, Callable[[Any, Lowering], Any]] = {

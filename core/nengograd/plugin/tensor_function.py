@@ -19,6 +19,9 @@ class TensorFunction(ABC):
     steps of a run. *States* are what it changes itself from one step to the next: each item of a
     minibatch has its own, and a reset of the simulation restores them.
 
+    Some weights are *statistics*: no gradient changes them, but the function itself while it is
+    trained, in each step once for all items of the minibatch.
+
     Weights and states of real numbers are computed with in the dtype of the simulation. Others,
     such as integers and booleans, keep their own dtype; arrays of a program hold them as their
     bytes (see `as_bytes`).
@@ -50,6 +53,19 @@ class TensorFunction(ABC):
     def trainable(self) -> frozenset[str]:
         """Names of the weights that training may change, as it stands now; all are real."""
         return frozenset()
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """Names of the weights that it changes itself while it is trained, as it stands now.
+
+        They are in the order of ``names``, and none of them is ``trainable``.
+
+        Raises
+        ------
+        nengo.exceptions.BuildError
+            If it cannot be trained.
+        """
+        return ()
 
     @property
     def is_compilable(self) -> bool:

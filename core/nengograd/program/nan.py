@@ -188,8 +188,9 @@ def what_is_not_finite(
         How many steps were undone, because the optimizer had made parameters that are not finite.
     """
     if lost is not None:
+        maker = "the optimizer, or a layer's statistics," if program.statistics else "the optimizer"
         return (
-            "the optimizer made parameters that are not finite, and they are now those of "
+            f"{maker} made parameters that are not finite, and they are now those of "
             f"{lost} minibatches before"
         )
     end = ", and the parameters are those before this minibatch"

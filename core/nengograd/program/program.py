@@ -21,7 +21,7 @@ from .views import View
 
 __all__ = ["Array", "Block", "Op", "Program", "Served", "reads_constants", "reads_fixed"]
 
-Role = Literal["constant", "parameter", "state", "input", "block"]
+Role = Literal["constant", "parameter", "statistic", "state", "input", "block"]
 
 
 @dataclass(frozen=True)
@@ -231,6 +231,16 @@ class Program:
         """The arrays of one role, in order of id."""
         return [array for array in self.arrays.values() if array.role == role]
 
+    @property
+    def statistics(self) -> dict[int, int]:
+        """For each array of statistics, the state array that begins with it.
+
+        A minibatch of a training leaves there, in each row, what the statistics are after it.
+        """
+        arrays = self.arrays
+        pairs = ((source, state) for state, view in self.starts.items() for source in view.sources)
+        return {source: state for source, state in pairs if arrays[source].role == "statistic"}
+
     def is_constant(self, view: View) -> bool:
         """Whether a view reads constants and zeros alone."""
         return reads_constants(view, self.arrays)
@@ -263,7 +273,7 @@ class Program:
     def _lines(self) -> list[str]:
         name = self._name
         lines = [f"program: {len(self.blocks)} blocks, dt={self.dt:g}"]
-        for role in ("constant", "parameter", "state", "input"):
+        for role in ("constant", "parameter", "statistic", "state", "input"):
             for array in self.by_role(role):  # type: ignore[arg-type]
                 lines.append(f"{role:9} {array.name}: {array.size}  {array.label}".rstrip())
         for block in self.blocks:

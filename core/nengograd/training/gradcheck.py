@@ -100,7 +100,8 @@ def check_gradients(
     rng = np.random.RandomState(seed % 2**32)
     runtime = Runtime(program, model.build, seed, options)
     inputs = _random_inputs(program, runtime, rng, n_steps)
-    arrays = _shifted(model.arrays(program), rng)
+    arrays = model.arrays(program)
+    arrays |= _shifted({i: x for i, x in arrays.items() if i not in program.statistics}, rng)
     messages = []
     for index, name in outputs.items():
         weights = {index: rng.normal(size=(*inputs.shape[:2], program.outputs[index].size))}

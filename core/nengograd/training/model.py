@@ -22,6 +22,7 @@ from .parameters import (
     Parameter,
     check_layers,
     find_parameters,
+    find_statistics,
     parameter_arrays,
     parameter_table,
 )
@@ -79,7 +80,9 @@ class TrainableModel:
 
     @cached_property
     def _signals(self) -> AbstractSet[Any]:
-        return frozenset(parameter.signal for parameter in self.parameters)
+        """What training may change: parameters, and statistics that layers gather."""
+        statistics = find_statistics(self.build.model, self.settings)
+        return frozenset({*(parameter.signal for parameter in self.parameters), *statistics})
 
     # -- programs
 

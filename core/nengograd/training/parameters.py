@@ -19,6 +19,7 @@ __all__ = [
     "Parameter",
     "check_layers",
     "find_parameters",
+    "find_statistics",
     "parameter_arrays",
     "parameter_table",
     "possible_parameters",
@@ -78,6 +79,30 @@ def find_parameters(model: Any, settings: Settings) -> list[Parameter]:
     return list(found.values())
 
 
+def find_statistics(model: Any, settings: Settings) -> set[Any]:
+    """Signals of the weights that layers change themselves while they are trained.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        A built model.
+    settings : Settings
+        Of the network; a node that may not be trained gathers no statistics.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If a layer cannot be trained.
+    """
+    nodes = [obj for obj, built in model.params.items() if isinstance(built, BuiltTensorNode)]
+    return {
+        layer_weights(model, node)[name]
+        for node in nodes
+        if node.function.names and settings.trainable(node)
+        for name in node.function.statistics
+    }
+
+
 def possible_parameters(model: Any) -> set[Any]:
     """Signals that would be trainable parameters if all settings allowed it."""
     if model.toplevel is None:
@@ -131,7 +156,7 @@ def check_layers(model: Any) -> None:
 def parameter_arrays(
     program: Program, values: Mapping[Any, NDArray[Any]]
 ) -> dict[int, NDArray[Any]]:
-    """The parameter arrays of a program.
+    """The parameter arrays of a program, and those of statistics.
 
     Parameters
     ----------
@@ -148,7 +173,7 @@ def parameter_arrays(
     # What a layer has drawn is float32, and what is learned in float64 has more digits.
     arrays = {
         array.id: np.array(array.initial, dtype=np.float64)
-        for array in program.by_role("parameter")
+        for array in (*program.by_role("parameter"), *program.by_role("statistic"))
     }
     for signal, view in program.parameters.items():
         if signal in values:
