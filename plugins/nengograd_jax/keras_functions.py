@@ -22,6 +22,8 @@ __all__ = ["KerasLayer"]
 class KerasLayer(Layer):
     """A Keras layer or model."""
 
+    drops_trained = True  # Keras' own training on JAX keeps variables that are not trained alone
+
     def __init__(self, layer: Any, shape_in: tuple[int, ...]):
         check_keras("jax")
         self._built = BuiltLayer(layer, shape_in)

@@ -41,11 +41,15 @@ class Layer(ABC):
     by_item : bool
         Whether it is called with one item that has no axis of the minibatch, or with
         ``(minibatch_size, *shape_in)``.
+    drops_trained : bool
+        Whether its library, in training, drops what a call makes of variables that gradients
+        change.
     """
 
     name: str
     names: tuple[str, ...]
     by_item: bool = False
+    drops_trained: bool = False
 
     @abstractmethod
     def trainable(self) -> Sequence[bool]:
@@ -180,6 +184,8 @@ class LayerFunction(Function):
                 ) from error
         pairs = zip(self._names, self._gathers[1], strict=True)
         changed = frozenset(name for name, has_changed in pairs if has_changed)
+        if self._layer.drops_trained:
+            changed -= self.trainable
         found = gathered(name, self.names, changed, self.trainable, cure)
         if found and self.states:
             raise states_and_statistics(name, self.states, found, cure)

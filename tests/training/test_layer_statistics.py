@@ -172,6 +172,28 @@ def test_statistics_are_saved_loaded_reset_and_frozen_as_parameters_are(
     np.testing.assert_allclose(*[*simulate(net).predict(x).values(), expected], rtol=1e-6)
 
 
+@pytest.mark.skipif(BACKEND == "jax", reason="callbacks of Keras are for TensorFlow")
+def test_a_callback_that_restores_the_best_weights_restores_statistics(
+    simulate: Callable[..., Any],
+) -> None:
+    model = dense()
+    x, y = draw(0, 2 * BATCH, 6), draw(1, 2 * BATCH, 3)
+    held_out = draw(2, BATCH, 6), draw(3, BATCH, 3)
+    clone = clone_of(model)
+    net, (node,), _ = net_of([model], (6,))
+    sim = simulate(net)
+    found = []
+    for one in (clone, sim):
+        stop = keras.callbacks.EarlyStopping("val_loss", patience=0, restore_best_weights=True)
+        one.compile(keras.optimizers.SGD(1.0), "mse")
+        options = {"epochs": 20, "shuffle": False, "verbose": 0, "validation_data": held_out}
+        found.append(one.fit(x, y, batch_size=BATCH, callbacks=[stop], **options).history)
+    assert 1 < len(found[0]["loss"]) < 20
+    agree(found[1], found[0])
+    for value, weight in zip(sim.data[node].weights.values(), clone.get_weights(), strict=True):
+        np.testing.assert_allclose(value, weight, rtol=1e-4, atol=1e-5)
+
+
 def test_training_goes_on_with_the_statistics_that_were_loaded(
     simulate: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -352,12 +374,52 @@ def test_a_layer_of_ones_own_counts_and_gathers_as_in_keras(simulate: Callable[.
     np.testing.assert_allclose(weights["mean"], np.asarray(clone.layers[0].mean), rtol=1e-5)
 
 
+@pytest.mark.skipif(BACKEND == "jax", reason="Keras on JAX drops what is made of trained variables")
 def test_what_gradients_change_too_is_refused(simulate: Callable[..., Any]) -> None:
-    net, _, _ = net_of([Centered(learns=True)], (3,))
+    for layer in (Centered(learns=True), L.SpectralNormalization(L.Dense(3))):
+        net, _, _ = net_of([layer], (3,))
+        sim = simulate(net)
+        sim.compile("sgd", "mse")
+        with pytest.raises(BuildError, match=r"(mean|kernel) itself in training, which grad"):
+            sim.fit(draw(0, BATCH, 3), draw(1, BATCH, 3), verbose=0)
+
+
+def adapted() -> Any:
+    norm = L.Normalization()
+    norm.adapt(draw(7, 50, 3))
+    return norm
+
+
+OTHERS = {
+    "TimeDistributed normalization": ([L.TimeDistributed, L.BatchNormalization], (4, 3)),
+    "TimeDistributed pooling": ([L.TimeDistributed, lambda: L.MaxPooling1D(2)], (2, 4, 3)),
+    "TimeDistributed softmax": ([L.TimeDistributed, L.Softmax], (4, 3)),
+    "adapted": ([adapted], (3,)),
+    "recurrent": ([lambda: L.GRU(4, return_sequences=True)], (4, 3)),
+    "spectral": ([L.SpectralNormalization, lambda: L.Dense(4)], (3,)),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_layers_that_do_something_else_in_training_train_as_in_keras(
+    simulate: Callable[..., Any], name: str
+) -> None:
+    if name == "spectral" and BACKEND != "jax":
+        pytest.skip("it changes what gradients change, too")
+    (*around, make), shape = OTHERS[name]
+    layer = around[0](make()) if around else make()
+    layers = [layer, L.BatchNormalization(momentum=0.5), L.Flatten(), L.Dense(2)]
+    model = keras.Sequential([keras.Input(shape), *layers])
+    x, y = draw(0, 2 * BATCH, *shape), draw(1, 2 * BATCH, 2)
+    net, (node,), _ = net_of([model], shape)
     sim = simulate(net)
-    sim.compile("sgd", "mse")
-    with pytest.raises(BuildError, match="changes mean itself in training, which gradients"):
-        sim.fit(draw(0, BATCH, 3), draw(1, BATCH, 3), verbose=0)
+    sim.compile(keras.optimizers.SGD(0.01), "mse")
+    found = sim.fit(flat(x), y, epochs=3, shuffle=False, verbose=0).history
+    # The layers themselves are as they were: the model can be trained now.
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    agree(found, model.fit(x, y, BATCH, epochs=3, shuffle=False, verbose=0).history)
+    for value, weight in zip(sim.data[node].weights.values(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(value, weight, rtol=1e-5, atol=1e-6)
 
 
 def test_a_layer_in_two_nodes_gathers_statistics_in_no_order(simulate: Callable[..., Any]) -> None:

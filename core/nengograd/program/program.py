@@ -111,8 +111,9 @@ class Array:
         The number by which views name it as their source.
     role : str
         ``constant`` (never changes), ``parameter`` (changes in training, not from step to
-        step), ``state`` (lives from one step to the next), ``input`` (given for each step)
-        or ``block`` (computed in the step).
+        step), ``statistic`` (is what a state begins with, and after a minibatch of a training what
+        that state has become), ``state`` (lives from one step to the next), ``input`` (given for
+        each step) or ``block`` (computed in the step).
     size : int
         Number of elements.
     initial : (size,) array or None
