@@ -210,3 +210,31 @@ def test_tensorflow_says_that_keras_computes_with_jax() -> None:
         with pytest.raises(ValidationError, match=message):
             sim.train({u: np.ones((1, 1, 1))}, {probe: np.ones((1, 1, 1))}, "sgd")
         sim.run_steps(1)
+
+
+@pytest.mark.parametrize("name", ["categorical_crossentropy", "sparse_categorical_crossentropy"])
+def test_cross_entropies_by_name_are_those_of_keras_for_outputs_that_are_no_probabilities(
+    name: str,
+) -> None:
+    """Some are negative, some larger than 1."""
+    layer = keras.layers.Dense(4, use_bias=False)
+    model = keras.Sequential([keras.Input((5,)), layer])
+    layer.set_weights([np.random.RandomState(2).uniform(0.1, 0.9, (5, 4))])
+    x = np.random.RandomState(5).uniform(-1, 2, (12, 5)).astype("float32")
+    labels = np.arange(12) % 4
+    is_sparse = name.startswith("sparse")
+    y = labels[:, None] if is_sparse else np.eye(4, dtype="float32")[labels]
+    outputs = np.asarray(model(x))
+    assert outputs.min() < 0
+    assert outputs.max() > 1
+    net, u, node, probe = net_of(model, 5)
+    with nengograd.Simulator(net, minibatch_size=6, **OPTIONS) as sim:
+        sim.compile(SGD(0.01), name)
+        history = sim.fit({u: x}, {probe: y}, epochs=2, shuffle=False, verbose=0).history
+        found = sim.evaluate({u: x}, {probe: y}), sim.data[node].weights["kernel"]
+    model.compile(SGD(0.01), name)
+    expected = model.fit(x, y, 6, epochs=2, shuffle=False, verbose=0).history
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
+    known = model.evaluate(x, y, 6, verbose=0)
+    np.testing.assert_allclose(found[0], known, rtol=1e-5)
+    np.testing.assert_allclose(found[1], layer.get_weights()[0], rtol=1e-5, atol=1e-6)

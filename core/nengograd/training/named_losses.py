@@ -7,6 +7,7 @@ probabilities where a loss needs such. A target that is NaN asks for nothing.
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -205,12 +206,36 @@ def _categorical_focal_crossentropy(xp: Any, output: Any, target: Any) -> Any:
     return -xp.sum(0.25 * (1.0 - p) * (1.0 - p) * target * xp.log(p), axis=-1)
 
 
-def _sparse_categorical_crossentropy(xp: Any, output: Any, target: Any) -> Any:
+def _is_label(xp: Any, output: Any, target: Any) -> Any:
+    """1 for the class that a label says, and 0 for all others."""
     classes = xp.asarray(np.arange(output.shape[-1], dtype=np.float32))
-    is_label = xp.astype(xp.astype(classes, output.dtype) == target, output.dtype)
+    return xp.astype(xp.astype(classes, output.dtype) == target, output.dtype)
+
+
+def _sparse_categorical_crossentropy(xp: Any, output: Any, target: Any) -> Any:
     # Unlike for targets of classes, Keras on TensorFlow cuts outputs before they are normalized.
     p = xp.clip(output, _EPSILON, 1 - _EPSILON)
-    return -xp.sum(is_label * xp.log(p / xp.sum(p, axis=-1, keepdims=True)), axis=-1)
+    p = p / xp.sum(p, axis=-1, keepdims=True)
+    return -xp.sum(_is_label(xp, output, target) * xp.log(p), axis=-1)
+
+
+def _sparse_of_normalized(xp: Any, output: Any, target: Any) -> Any:
+    # As Keras does it on other libraries.
+    p = _probabilities(xp, output)
+    return -xp.sum(_is_label(xp, output, target) * xp.log(p), axis=-1)
+
+
+def _normalizes_first() -> bool:
+    """Whether the Keras of this process, if it has been imported, does not cut outputs first.
+
+    It differs by the library that Keras computes with, for outputs that are no probabilities.
+    """
+    ops = getattr(sys.modules.get("keras"), "ops", None)
+    cross_entropy = getattr(ops, "sparse_categorical_crossentropy", None)
+    if cross_entropy is None:
+        return False
+    found = cross_entropy(np.array([0]), np.array([[2.0, 1.0]], dtype=np.float32))
+    return abs(float(np.asarray(found).item()) - math.log(1.5)) < 0.01  # or else log(2)
 
 
 def _kl_divergence(xp: Any, output: Any, target: Any) -> Any:
@@ -253,4 +278,8 @@ sum by the number of all elements."""
 def find_named(name: Any) -> tuple[str, NamedLoss | Overlap] | None:
     """A loss by any of the names that Keras has for it, with the one that `NAMED` has."""
     known = spelled(name) if isinstance(name, str) else None
-    return None if known is None or known not in NAMED else (known, NAMED[known])
+    if known is None or known not in NAMED:
+        return None
+    if known == "sparse_categorical_crossentropy" and _normalizes_first():
+        return known, NamedLoss(_sparse_of_normalized, takes_labels=True)
+    return known, NAMED[known]
