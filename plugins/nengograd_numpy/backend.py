@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,19 +16,20 @@ from nengograd.plugin.backend import Backend
 from nengograd.plugin.executable import Executable, Host, Options, PartialRun
 from nengograd.plugin.measuring import Measured, Stopwatch
 from nengograd.plugin.registry import Registry
+from nengograd.program.nan import has_nan
 from nengograd.program.program import Program
 
 from .step_source import StepSource
 
-State = dict[int, NDArray[Any]]
+State = NDArray[Any]
+"""All states side by side; see `Memory.all_states`."""
 
 LOOP = "loop over steps, and the clock"
 """What the blocks of a step do not take of it, of which most is to look at the clock."""
 
 
-def _lenient() -> np.errstate:
-    """Builders compute what they do not choose, too; NaN that stay are found after the run."""
-    return np.errstate(invalid="ignore", divide="ignore")
+_lenient = partial(np.errstate, invalid="ignore", divide="ignore")
+"""Builders compute what they do not choose, too; NaN that stay are found after the run."""
 
 
 class NumpyBackend(Backend):
@@ -55,11 +57,14 @@ class NumpyExecutable(Executable):
     def __init__(self, program: Program, registry: Registry, options: Options):
         self.program = program
         self.options = options
+        self._dtype = options.dtype
         self.compilations = 1
         self._source = StepSource(program, registry, options)
         self._steps = self._source.steps
+        self._states = self._source.memory.all_states
         self._stopwatch: Stopwatch | None = None
         self._rows = [(*options.batch, view.size) for view in program.outputs]
+        self._single = [(1, *row) for row in self._rows]
         # Entering this takes as long as two calls of NumPy's; copies alone need none of it.
         self._floats: Any = _lenient if program.blocks else nullcontext
         self._seconds = 0.0  # in loops over steps
@@ -79,39 +84,44 @@ class NumpyExecutable(Executable):
 
     def make_state(self, arrays: Mapping[int, NDArray[Any]]) -> State:
         """Make a state of arrays such as `read` returns."""
-        return {i: np.array(value, dtype=self.options.dtype) for i, value in arrays.items()}
+        return self._source.join(arrays)
 
     def run(
         self, state: State, inputs: NDArray[Any], n: int, first: int, host: Host
     ) -> tuple[State, list[NDArray[Any]]]:
         """Run n steps; see `Executable.run`."""
-        recorded = self._records(n)
-        source, steps = self._source, self._steps
-        source.load(state)
+        # What a single step takes beside its source counts: few calls, and none for one array.
+        states, steps = self._states, self._steps
+        shapes = self._single if n == 1 else [(n, *row) for row in self._rows]
+        recorded = [np.empty(shape, self._dtype) for shape in shapes]
+        states.even[...] = state  # so that the first step is an even one
+        is_measured = self._stopwatch is not None
+        begin = time.perf_counter() if is_measured else 0.0
         i = 0
-        begin = time.perf_counter()
         with self._floats():
             try:
                 for i in range(n):
                     steps[i & 1](i, inputs[i], first + i, host, *recorded)
             except BaseException as error:
                 # The state that this step has read is still there.
-                raise PartialRun(source.state(i), [r[:i] for r in recorded], i) from error
-        self._seconds += time.perf_counter() - begin
-        return source.state(n), recorded
+                raise PartialRun(self._read_by(i), [r[:i] for r in recorded], i) from error
+        if is_measured:
+            self._seconds += time.perf_counter() - begin
+        return self._read_by(n), recorded
 
     def values(
         self, state: State, inputs: NDArray[Any], step: int, host: Host
     ) -> Mapping[int, NDArray[Any]]:
         """What each array holds in one step; see `Executable.values`."""
-        self._source.load(state)
+        self._states.even[...] = state
+        records = [np.empty(shape, self._dtype) for shape in self._single]
         with self._floats():
-            self._steps[0](0, inputs, step, host, *self._records(1))
+            self._steps[0](0, inputs, step, host, *records)
         return self._source.values()
 
-    def _records(self, n: int) -> list[NDArray[Any]]:
-        dtype = self.options.dtype
-        return [np.empty((n, *row), dtype) for row in self._rows]
+    def _read_by(self, step: int) -> State:
+        """The state that a step reads, counted from 0 in the present run, and the last has left."""
+        return (self._states.odd if step & 1 else self._states.even).copy()
 
     def _part(self, key: int | str) -> AbstractContextManager[None]:
         """Time a block, or what belongs to none."""
@@ -141,5 +151,9 @@ class NumpyExecutable(Executable):
         )
 
     def read(self, state: State) -> Mapping[int, NDArray[Any]]:
-        """The state arrays."""
-        return state
+        """The state arrays, as views of the state."""
+        return self._source.memory.parts_of(state)
+
+    def has_nan(self, state: State) -> bool:
+        """Whether a state has a NaN."""
+        return state.size > 0 and has_nan(state)

@@ -6,6 +6,7 @@ that is computed in the step, and is a run of such a view as a whole, is compute
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ __all__ = ["Memory"]
 
 _ZERO = int(View.zeros(1).runs[0, 0])
 """The source of runs of zeros."""
+_LINE = 16
+"""Larger states begin at multiples of so many numbers: a line of the processor's cache."""
 _MOST_COPIES = 8
 """Runs of a view that are copied one by one; what is more is gathered by one call."""
 
@@ -46,6 +49,8 @@ class Memory:
     ----------
     states, next_states : dict of int to Ref
         States before and after the step, by id.
+    all_states : Ref
+        All of them, side by side in one array without a batch axis, so that one call copies them.
     """
 
     def __init__(self, program: Program, options: Options, names: Names):
@@ -64,6 +69,7 @@ class Memory:
         self._free: dict[tuple[tuple[int, ...], str], list[Ref]] = {}
         self._used: list[Ref] = []
         self._count = 0
+        self._parts: dict[int, tuple[slice, tuple[int, ...]]] = {}
         self.states: dict[int, Ref] = {}
         self.next_states: dict[int, Ref] = {}
         self._place_states()
@@ -107,11 +113,27 @@ class Memory:
         return np.zeros((*self._batch, size), dtype=self._dtype)
 
     def _place_states(self) -> None:
-        for array in self._program.by_role("state"):
-            even, odd = self._new(array.name, array.size), self._new(array.name, array.size)
-            self.states[array.id] = self._names.array(array.name, even, odd)
-            self.next_states[array.id] = self._names.array(f"{array.name}_next", odd, even)
+        states = self._program.by_role("state")
+        items = math.prod(self._batch)
+        end = 0
+        for array in states:
+            size = items * array.size
+            if size >= _LINE:
+                end = -(-end // _LINE) * _LINE
+            self._parts[array.id] = slice(end, end + size), (*self._batch, array.size)
+            end += size
+        even, odd = np.zeros(end, dtype=self._dtype), np.zeros(end, dtype=self._dtype)
+        self.all_states = Ref("all_states", even, odd)
+        even_parts, odd_parts = self.parts_of(even), self.parts_of(odd)
+        for array in states:
+            parts = even_parts[array.id], odd_parts[array.id]
+            self.states[array.id] = self._names.array(array.name, *parts)
+            self.next_states[array.id] = self._names.array(f"{array.name}_next", *reversed(parts))
         self._known.update(self.states)
+
+    def parts_of(self, joined: Array) -> dict[int, Array]:
+        """The state arrays, by id, that an array such as `all_states` holds; views of it."""
+        return {i: joined[part].reshape(shape) for i, (part, shape) in self._parts.items()}
 
     def _find_targets(self) -> dict[int, Callable[[], Ref]]:
         """Where arrays are to lie that are computed in the step, or are its input."""

@@ -245,15 +245,12 @@ class StepSource:
         """Parameter arrays, by id."""
         return self._parameters
 
-    def load(self, state: Mapping[int, NDArray[Any]]) -> None:
-        """Begin with a state: the next step is an even one."""
-        for identity, ref in self.memory.states.items():
-            ref.even[...] = state[identity]
-
-    def state(self, steps: int) -> dict[int, NDArray[Any]]:
-        """The state after a number of steps since `load`."""
-        states = self.memory.states
-        return {i: (ref.odd if steps & 1 else ref.even).copy() for i, ref in states.items()}
+    def join(self, arrays: Mapping[int, NDArray[Any]]) -> NDArray[Any]:
+        """State arrays, by id, side by side in one array; see `Memory.all_states`."""
+        joined = np.zeros_like(self.memory.all_states.even)
+        for identity, part in self.memory.parts_of(joined).items():
+            part[...] = arrays[identity]
+        return joined
 
     def values(self) -> dict[int, NDArray[Any]]:
         """What each array holds after an even step."""

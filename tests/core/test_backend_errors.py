@@ -100,7 +100,7 @@ def returning(change: Callable[[Any, list[Any]], Any]) -> Callable[[], Any]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda state, records: state, "has to return a pair, .* it returned a dict"),
+        (lambda state, records: state, "has to return a pair, .* it returned a ndarray"),
         (lambda state, records: (state, records[:1]), "for each of 2 outputs .* it returned 1"),
         (lambda state, records: (state, None), "for each of 2 outputs .* it returned NoneType"),
         (
