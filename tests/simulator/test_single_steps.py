@@ -186,3 +186,63 @@ def test_single_steps_compute_with_what_was_trained_in_between(
     assert sim.compilations == 2
     sim.run_steps(100, profile=tmp_path / "profile.json")
     assert sum(block.seconds_per_step for block in sim.profile.blocks) > 0
+
+
+def test_a_constant_written_between_two_single_steps_is_in_the_next(make_sim: Callable) -> None:
+    with nengo.Network() as net:
+        u = nengo.Node([1.0, -1.0])
+        held = nengo.Probe(u)
+        with_time = nengo.Probe(nengo.Node(lambda t: 1e3 * t))
+    sim = make_sim(net)
+    signal = sim.model.sig[u]["out"]
+    for number in range(1, 5):
+        sim.signals[signal] = [number, -number]
+        sim.step()
+        sim.step()
+    expected = np.repeat([[n, -n] for n in range(1, 5)], 2, axis=0)
+    np.testing.assert_array_equal(sim.data[held], expected)
+    np.testing.assert_allclose(sim.data[with_time][:, 0], np.arange(1, 9), rtol=1e-6)
+    sim.reset()
+    sim.step()
+    np.testing.assert_array_equal(sim.data[held], [[1, -1]])
+
+
+@pytest.mark.parametrize("sample_every", [0.003, 0.0025, 0.0013])
+def test_probes_sample_the_same_steps_in_single_steps_as_in_a_run_and_as_nengo(
+    make_sim: Callable, sample_every: float
+) -> None:
+    with nengo.Network() as net:
+        probe = nengo.Probe(nengo.Node(lambda t: t), sample_every=sample_every)
+    sim = make_sim(net, dtype="float64")
+    step(sim, 40)
+    with nengo.Simulator(net, progress_bar=False) as reference:
+        reference.run_steps(40)
+    np.testing.assert_array_equal(sim.data[probe], reference.data[probe])
+    np.testing.assert_allclose(sim.trange(sample_every=sample_every), sim.data[probe][:, 0])
+    sim.reset()
+    sim.run_steps(40)
+    np.testing.assert_array_equal(sim.data[probe], reference.data[probe])
+
+
+def test_an_error_in_a_single_step_is_the_functions_own_and_the_simulation_goes_on(
+    make_sim: Callable,
+) -> None:
+    cause = KeyError("why")
+
+    def function(t: float) -> float:
+        if fails and t > 0.0035:
+            raise LookupError("what") from cause
+        return t
+
+    fails = [True]
+    with nengo.Network() as net:
+        probe = nengo.Probe(nengo.Node(function))
+    sim = make_sim(net)
+    step(sim, 3)
+    with pytest.raises(LookupError, match="what") as caught:
+        sim.step()
+    assert caught.value.__cause__ is cause
+    assert sim.n_steps == 3
+    fails.clear()
+    step(sim, 2)
+    np.testing.assert_allclose(sim.data[probe][:, 0], 1e-3 * np.arange(1, 6), rtol=1e-6)

@@ -55,6 +55,8 @@ class PluginManager:
         As given.
     plugins : list of PluginInfo
         All plugins, with what is wrong with those that are left out.
+    listens : bool
+        Whether a plugin wants to know what happens.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class PluginManager:
             name = name_of(plugin)
             info = PluginInfo(f"{name} #{number}", BY_HAND)
             self._register(plugin, info)
+        self.listens = self._calls.has("nengograd_event")
 
     def _load(self, point: EntryPoint, disabled: set[str]) -> None:
         dist, version = self._distribution(point)
@@ -136,11 +139,6 @@ class PluginManager:
                 raise conflict(hook, key, first, others[0])
             chosen[key] = first.value, first.info
         return chosen
-
-    @property
-    def listens(self) -> bool:
-        """Whether a plugin wants to know what happens."""
-        return self._calls.has("nengograd_event")
 
     def event(self, name: str, **info: Any) -> None:
         """Tell plugins what has happened."""

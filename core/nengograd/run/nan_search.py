@@ -22,7 +22,7 @@ from ..program.failures import failed_operator
 from ..program.nan import find_origin, has_nan, nan_error
 from ..program.program import Program
 
-__all__ = ["HostLog", "NanSearch", "Ran"]
+__all__ = ["HostLog", "NanSearch", "Ran", "has_any"]
 
 
 class Ran(NamedTuple):
@@ -147,17 +147,9 @@ class NanSearch:
         self._model = build.model
         self._options = build.options
 
-    def is_clean(self, executable: Executable, ran: Ran) -> bool:
-        """Whether steps that have been run made no NaN.
-
-        Parameters
-        ----------
-        executable : Executable
-            What ran.
-        ran : Ran
-            What came of it.
-        """
-        return not isinstance(ran.error, _NanOperand) and not _is_nan(executable, ran)
+    def is_needed(self, executable: Executable, ran: Ran) -> bool:
+        """Whether steps that have been run by an executable may have made a NaN."""
+        return isinstance(ran.error, _NanOperand) or has_any(executable, ran.state, ran.outputs)
 
     def find(
         self,
@@ -211,7 +203,7 @@ class NanSearch:
         log: HostLog,
     ) -> Ran:
         """The steps, in whole iterations, before the iteration in which a NaN appears."""
-        if not _is_nan(executable, ran):
+        if not has_any(executable, ran.state, ran.outputs):
             return ran
         unroll = self._options.unroll
         clean = Ran(state, [x[:0] for x in ran.outputs], 0)
@@ -219,7 +211,7 @@ class NanSearch:
         while high - low > 1:
             middle = (low + high) // 2
             half = _run_steps(executable, state, inputs[: middle * unroll], first, log.repeat)
-            if _is_nan(executable, half):
+            if has_any(executable, half.state, half.outputs):
                 high = middle
             else:
                 low, clean = middle, half
@@ -265,5 +257,11 @@ def _has_given(program: Program, values: Mapping[int, NDArray[Any]]) -> bool:
     return any(has_nan(x) for i, x in values.items() if i in given)
 
 
-def _is_nan(executable: Executable, ran: Ran) -> bool:
-    return executable.has_nan(ran.state) or any(map(has_nan, ran.outputs))
+def has_any(executable: Executable, state: Any, outputs: Sequence[NDArray[Any]]) -> bool:
+    """Whether there is a NaN in what an executable's run has returned."""
+    if executable.has_nan(state):
+        return True
+    for x in outputs:  # noqa: SIM110 - without a generator, which takes longer than to look
+        if has_nan(x):
+            return True
+    return False

@@ -70,8 +70,11 @@ class Recorder:
             return
         kept = values
         if self.period != 1:
-            steps = np.arange(first, first + len(values))
-            kept = values[steps % self.period < 1]
+            if values.shape[0] == 1:  # without NumPy, for loops of single steps
+                kept = values if first % self.period < 1 else values[:0]
+            else:
+                steps = np.arange(first, first + len(values))
+                kept = values[steps % self.period < 1]
         # Ctrl-C comes after calls, of which there are none here: it finds both done, or neither.
         if kept.shape[0]:
             self._pieces += [kept]
@@ -136,9 +139,9 @@ class Timeline:
 
         Steps of the same object as those that were added last are not added again.
         """
-        spans = self._spans
         if start == stop or of is self._of:
             return
+        spans = self._spans
         # As in `Recorder.add`: no calls from here on.
         if spans and spans[-1][1] == start:
             spans[-1] = (spans[-1][0], stop)
@@ -181,6 +184,7 @@ class Recording:
             return Recorder(period, model.sig[probe]["in"].shape, batch, dtype)
 
         self.recorders = {probe: recorder(probe) for probe in model.probes}
+        self._in_order = list(self.recorders.values())
         self.timeline = Timeline()
 
     def add(self, first: int, n: int, outputs: Sequence[NDArray[Any]]) -> None:
@@ -188,7 +192,7 @@ class Recording:
 
         Where Ctrl-C has stopped this halfway, doing it again completes it.
         """
-        for recorder, values in zip(self.recorders.values(), outputs, strict=True):
+        for recorder, values in zip(self._in_order, outputs, strict=True):
             recorder.add(first, values)
         self.timeline.add(first, first + n, outputs)
 

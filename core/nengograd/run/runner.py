@@ -16,7 +16,7 @@ from ..plugin.measuring import Stopwatch
 from ..program.program import Program
 from ..program.sources import ConstantSource
 from .inputs import NO_FEEDS, Feeds, check_feeds
-from .nan_search import HostLog, NanSearch, Ran
+from .nan_search import HostLog, NanSearch, Ran, has_any
 from .runcheck import check_run
 from .runtime import Runtime, feedable_nodes
 
@@ -70,8 +70,6 @@ class Runner:
         The executable's state after the last complete step.
     n_steps : int
         Number of complete steps.
-    last : Recorded
-        What the last of them have recorded; nothing before the first.
     feedable : set of nengo.Node
         Nodes whose output a run can replace.
     unroll : int
@@ -95,7 +93,7 @@ class Runner:
         self.reset_state()
         self.runtime = Runtime(self.program, self.build, seed, self.build.options)
         self.n_steps = 0
-        self.last = Recorded(1, 0, [])
+        self._last: tuple[int, int, list[NDArray[Any]]] = (1, 0, [])
         self._nan_search = NanSearch(self.build, self._stop_at_nan)
 
     def reset_state(self) -> None:
@@ -103,6 +101,11 @@ class Runner:
         self.state = self.executable.make_state(_first_state(self.executable))
 
     # -- running
+
+    @property
+    def last(self) -> Recorded:
+        """What the last complete steps have recorded; nothing before the first."""
+        return Recorded(*self._last)
 
     def executed(self, steps: int) -> int:
         """How many steps are executed to give a number of steps: whole iterations."""
@@ -186,42 +189,59 @@ class Runner:
                 kept = min(ran.steps, last - first + 1)
                 is_whole = kept == ran.steps
                 outputs = ran.outputs if is_whole else [x[:kept] for x in ran.outputs]
-                self._keep(ran, Recorded(first, kept, outputs))
+                self._keep(ran, (first, kept, outputs))
                 if kept > 0:
                     yield self.last
             if error is not None:
                 raise error
 
-    def step(self) -> Recorded:
+    def step(self) -> list[NDArray[Any]]:
         """Run one step without feeds: as `run`, for the least time beside the step itself.
 
         Only where an iteration is one step. An error leaves the simulation where it was.
+
+        Returns
+        -------
+        outputs : list of (1, [minibatch,] size) arrays
+            As in `Recorded`.
         """
+        runtime, executable = self.runtime, self.executable
         first = self.n_steps + 1
-        inputs, ready, error = self.runtime.inputs.read(first, 1)
-        if ready:
-            ran = self._advance(inputs, first, self.runtime.run_host)
-            if ran.steps:
-                self._keep(ran, Recorded(first, 1, ran.outputs))
-                return self.last
+        inputs = runtime.inputs.read_step(first)
+        error: BaseException | None = None
+        if not runtime.visits and executable is self._checked():
+            try:
+                state, outputs = executable.run(self.state, inputs, 1, first, runtime.run_host)
+            except PartialRun as stopped:
+                error = stopped.__cause__
+            else:
+                if not self._nan_search.enabled or not has_any(executable, state, outputs):
+                    # Without a call in between, as in `_keep`.
+                    self.state, self.n_steps, self._last = state, first, (first, 1, outputs)
+                    return outputs
+        if error is None:
+            # Nothing of a step with a NaN has been kept: it may run again, for a thorough look.
+            ran = self._advance(inputs, first, runtime.run_host)
             error = ran.error
-        assert error is not None
+            if error is None:
+                self._keep(ran, (first, 1, ran.outputs))
+                return ran.outputs
         raise error
 
-    def _keep(self, ran: Ran, recorded: Recorded) -> None:
+    def _keep(self, ran: Ran, recorded: tuple[int, int, list[NDArray[Any]]]) -> None:
         """Go on from what is complete of some steps, and keep what they have recorded.
 
         Ctrl-C comes after calls, of which there are none here: it finds all of it done, or nothing.
         """
         self.state = ran.state
         self.n_steps += ran.steps
-        self.last = recorded
+        self._last = recorded
 
     def _advance(self, inputs: NDArray[Any], first: int, host: Host) -> Ran:
         """Run a step for each row of the inputs, up to an error or to a step that makes a NaN."""
         program, executable, search = self.program, self.executable, self._nan_search
         log = None
-        if search.enabled and program.host_blocks:
+        if search.enabled and self.runtime.visits:
             log = HostLog(program, self.build.options.batch, host)
             host = log.call
         try:
@@ -233,7 +253,7 @@ class Runner:
             ran = Ran(*after, len(inputs))
         except PartialRun as stopped:
             ran = Ran.partly(stopped)
-        if not search.enabled or search.is_clean(executable, ran):
+        if not search.enabled or not search.is_needed(executable, ran):
             return ran
         if log is None:
             log = HostLog(program, self.build.options.batch, host)

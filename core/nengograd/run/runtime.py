@@ -123,6 +123,8 @@ class Runtime:
     ----------
     inputs : Inputs
         What gives the program's input array.
+    visits : list of HostVisit
+        The host blocks of the program.
     """
 
     def __init__(self, program: Program, build: Build, seed: int, options: Options):
@@ -130,7 +132,7 @@ class Runtime:
         self._dtype = options.dtype
         self._batched = options.minibatch_size is not None
         self._items = options.n_items
-        self._visits = [
+        self.visits = [
             HostVisit(calls, self._dt, self._items, self._dtype, pieces_of(block.ops))
             for calls, block in zip(program.host_calls, program.host_blocks, strict=True)
         ]
@@ -168,7 +170,7 @@ class Runtime:
         """
         hosted = {
             id(call.operator): (visit, number)
-            for visit in self._visits
+            for visit in self.visits
             for number, call in enumerate(visit.calls)
         }
         drawn_from = {id(source.operator) for source, _, _ in program.sources} | set(hosted)
@@ -230,8 +232,8 @@ class Runtime:
         Generators, functions and processes keep their own state: they are those of the
         same Nengo operators.
         """
-        known = {tuple(id(c.operator) for c in v.calls): v for v in self._visits}
-        runners = {id(r.call.operator): r for visit in self._visits for r in visit.runners}
+        known = {tuple(id(c.operator) for c in v.calls): v for v in self.visits}
+        runners = {id(r.call.operator): r for visit in self.visits for r in visit.runners}
         visits = []
         for calls, block in zip(program.host_calls, program.host_blocks, strict=True):
             ids = tuple(id(call.operator) for call in calls)
@@ -244,7 +246,7 @@ class Runtime:
                 found = [runners[i] for i in ids]
                 visit = HostVisit.regrouped(found, self._dt, self._items, self._dtype, pieces)
             visits.append(visit)
-        self._visits = visits
+        self.visits = visits
         self.inputs.follow(program.sources)
 
     def run_host(
@@ -260,4 +262,4 @@ class Runtime:
             What replaces the output of nodes.
         """
         with np.errstate(invalid="raise", divide="ignore"):
-            return self._visits[number](step, operands, self._batched, feeds)
+            return self.visits[number](step, operands, self._batched, feeds)

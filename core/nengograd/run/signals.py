@@ -135,6 +135,11 @@ class SignalValues(Mapping[Any, Any]):
     def __len__(self) -> int:
         return len(self._program().signals)
 
+    @property
+    def are_shown(self) -> bool:
+        """Whether users may hold an array of some signal."""
+        return bool(self._handed)
+
     def sync(self) -> None:
         """Take over what users have written into arrays that they were given.
 

@@ -39,13 +39,13 @@ class Activity:
         If something else is going on. That is not disturbed.
     """
 
-    __slots__ = ("_activities", "_inner", "_thread", "what")
+    __slots__ = ("_activities", "_name", "_thread", "what")
 
     def __init__(self, activities: dict[str, Activity], what: str):
         self.what = what
         self._activities = activities
         self._thread = get_ident()
-        self._inner = False
+        self._name = "now"  # under which it is among the activities
 
     def __enter__(self) -> None:
         try:
@@ -63,15 +63,14 @@ class Activity:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        name = "within" if self._inner else "now"
-        if self._activities.get(name) is self:
-            del self._activities[name]
+        if self._activities.get(self._name) is self:
+            del self._activities[self._name]
 
     def _join(self, outer: Activity) -> None:
         """Go on within what is going on, if that lets it."""
         is_ours = outer._thread == self._thread
         if is_ours and outer.what == "train" and self.what in _WITHIN_TRAINING:
-            self._inner = True
+            self._name = "within"
             outer = self._activities.setdefault("within", self)
             if outer is self:
                 return

@@ -75,20 +75,25 @@ class RunMethods(Moving):
             check_arguments("Simulator.step", locals())
             self._simulate(1, False, input_feeds, profile, stateful)
             return
-        self._check_open("run")
-        self._take_writes()
-        begin = time.perf_counter()
+        if self.closed or self._build.engine.process is not None:
+            self._check_open("run")
+        if self._signals.are_shown:
+            self._take_writes()
+        listens = self._plugins.listens
+        begin = time.perf_counter() if listens else 0.0
         with Activity(self._activities, "run"):
             if self._choice.least < 1:
                 self._before_run(1)
             try:
-                self._recording.add(*self._runner.step())
+                outputs = self._runner.step()
+                self._recording.add(self._runner.n_steps, 1, outputs)
             except BaseException:
                 self._complete_record()
                 raise
             finally:
                 self._signals.refresh()
-        self._event("ran", begin, steps=1)
+        if listens:
+            self._event("ran", begin, steps=1)
 
     def run(
         self,
