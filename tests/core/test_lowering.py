@@ -213,10 +213,16 @@ def test_the_time_is_an_input_only_where_something_reads_it() -> None:
     assert lowered(model, simplify=True).sources == {}
 
 
-def test_a_function_with_input_runs_on_the_host_and_then_all_functions_do() -> None:
+def test_a_function_with_input_runs_on_the_host_and_then_all_that_may_share_with_it_do() -> None:
     def network(with_input: bool) -> nengo.Network:
+        times: list[float] = []
+
+        def sine(t: float) -> float:
+            times.append(t)
+            return float(np.sin(t))
+
         with nengo.Network() as net:
-            source = nengo.Node(np.sin)
+            source = nengo.Node(sine)
             nengo.Node(lambda t: None)
             target = nengo.Node((lambda t, x: 2 * x) if with_input else None, size_in=1)
             nengo.Connection(source, target, synapse=None)

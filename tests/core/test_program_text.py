@@ -44,17 +44,17 @@ def text(expected: str) -> str:
 
 def test_the_text_of_a_network_names_its_arrays_blocks_updates_and_outputs() -> None:
     assert str(program_of(small_network())) == text("""
-        program: 7 blocks, dt=0.001
+        program: 6 blocks, dt=0.001
         constant  c3: 4  <Ensemble 'a'>.scaled_encoders
         constant  c5: 4  <Ensemble 'a'>.bias
         constant  c8: 4  Dense(shape=(1, 1)).weights
-        state     s0: 1  Lowpass state
-        block     b1:1 = SimPyFunc x1 on the host
+        state     s1: 1  Lowpass state
+        input     i0: 1  sources
         block     b2:2 = SimPyFunc x1 on the host
-                    b1[0:1] s0[0:1]
+                    i0[0:1] s1[0:1]
         block     b4:4 = Dot x1
                     c3[0:4]
-                    b1[0:1]
+                    i0[0:1]
         block     b6:4 = Sum x1
                     c5[0:4]
                     b4[0:4]
@@ -65,9 +65,9 @@ def test_the_text_of_a_network_names_its_arrays_blocks_updates_and_outputs() -> 
                     b7[0:4]
         block     b10:1 b11:1 = Lowpass x1
                     b9[0:1]
-                    s0[0:1]
-        update    s0 <- b11[0:1]
-        output    0 <- s0[0:1] b1[0:1]
+                    s1[0:1]
+        update    s1 <- b11[0:1]
+        output    0 <- s1[0:1] i0[0:1]
         output    1 <- b2[0:2]
     """)
 

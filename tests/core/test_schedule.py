@@ -245,9 +245,15 @@ def test_neurons_of_each_type_and_of_other_parameters_share_a_block() -> None:
 
 
 def test_host_operators_run_in_the_order_of_nengo() -> None:
+    times: list[float] = []
+
+    def shared(t: float) -> float:
+        times.append(t)
+        return t
+
     with nengo.Network(seed=0) as net:
         nodes = [nengo.Node(lambda t, x: x, size_in=1, label=f"n{i}") for i in range(6)]
-        sources = [nengo.Node(lambda t: t) for _ in range(3)]
+        sources = [nengo.Node(shared) for _ in range(3)]
         for i in (4, 1, 3):
             nengo.Connection(nodes[i], nodes[0], synapse=None)
         nengo.Connection(nodes[0], nodes[5], synapse=None)

@@ -287,8 +287,13 @@ def test_an_error_names_the_node_of_a_visit_that_failed(
 
 @pytest.mark.parametrize("items", [None, 2])
 def test_a_node_of_a_visit_can_be_fed(make_sim: Callable[..., Any], items: int | None) -> None:
+    shared: list[float] = []  # so that none is read ahead
+
+    def stimulus(k: int) -> Callable[[float], float]:
+        return lambda t: shared.append(t) or k * t
+
     with nengo.Network() as net:
-        stims = [nengo.Node(lambda t, k=k: k * t, label=f"s{k}") for k in (1, 2, 3)]
+        stims = [nengo.Node(stimulus(k), label=f"s{k}") for k in (1, 2, 3)]
         total = nengo.Node(lambda t, x: x.sum(), size_in=3, size_out=1)
         for i, stim in enumerate(stims):
             nengo.Connection(stim, total[i], synapse=None)

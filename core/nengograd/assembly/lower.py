@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import dropwhile
 from typing import Any
 
 from nengo.builder.operator import SimPyFunc
 from nengo.builder.processes import SimProcess
 
 from ..plugin.registry import Registry
+from ..program.purity import is_pure
 from ..program.sources import OperatorSource, TimeSource
 from .graph import Graph
 from .lowering import Lowering, called_by, operator_label
@@ -43,13 +45,16 @@ class ModelLowering(Lowering):
     def _stepwise_functions(self, order: Iterable[Any]) -> AbstractSet[int]:
         """The ids of Python functions that have to be called step by step, in Nengo's order.
 
-        One with an input has to; and then all others, because they may share state with it.
+        One with an input has to; and then all others, because they may share state with it. But
+        for those that come first and, by their code, share nothing: what they put out may be read
+        ahead, since a run takes note of what they read by name (`nengograd.program.purity`).
         In a program that is differentiated none with an input runs.
         """
         functions = [op for op in order if isinstance(op, SimPyFunc)]
         with_input = [op for op in functions if op.x is not None]
-        alone = self.training.differentiate or not with_input
-        return frozenset(id(op) for op in (with_input if alone else functions))
+        if self.training.differentiate or not with_input:
+            return frozenset(map(id, with_input))
+        return frozenset(map(id, dropwhile(_is_ahead, functions)))
 
     def _lower_source(self, op: Any) -> bool:
         """Lower an operator that depends on nothing but time; say whether it is one."""
@@ -96,6 +101,11 @@ class ModelLowering(Lowering):
                     graph.updates[source] = graph.signals[base]
                 if role != "block":
                     graph.before[base] = memory.start
+
+
+def _is_ahead(op: SimPyFunc) -> bool:
+    """Whether a function may be called ahead of Python that runs within the steps."""
+    return type(op) is SimPyFunc and op.x is None and is_pure(op.fn)
 
 
 def lower(

@@ -191,6 +191,8 @@ class Inputs:
         The batch axis, if there is one.
     dtype : dtype
         Of the input array.
+    renewed : collection of int
+        Ids of the operators whose sources `renew` reads again.
     """
 
     def __init__(
@@ -200,19 +202,24 @@ class Inputs:
         dt: float,
         batch: tuple[int, ...],
         dtype: Any,
+        renewed: Collection[int] = (),
     ):
         self._batch = batch
         self._dtype = dtype
         self._dt = dt
         self._functions = functions
-        self.follow(sources)
+        self.follow(sources, renewed)
 
-    def follow(self, sources: Sequence[tuple[Source, int, int]]) -> None:
-        """Go on with the same sources, which now lie elsewhere."""
+    def follow(
+        self, sources: Sequence[tuple[Source, int, int]], renewed: Collection[int] = ()
+    ) -> None:
+        """Go on with the same sources, which now lie elsewhere; `renewed` as for the class."""
         self.size = sum(length for _, _, length in sources)
         self._steps: list[tuple[Any, slice, StepFunction]] = []
         self._constants: list[tuple[slice, ConstantSource]] = []
-        self._changing: list[tuple[Any, slice, StepFunction]] = []
+        # Those that change, with their place in the inputs of one step.
+        self._renewed: list[tuple[Any, Any, StepFunction]] = []
+        others: list[tuple[Any, Any, StepFunction]] = []
         for source, start, length in sources:
             function = self._functions.get(source.key)
             # A program may do without the time, which has no state, as constants have none.
@@ -222,8 +229,12 @@ class Inputs:
             self._steps.append(step)
             if isinstance(source, ConstantSource):
                 self._constants.append((step[1], source))
-            else:
-                self._changing.append(step)
+                continue
+            part = step[1]
+            changing = (source.node, (..., part) if self._batch else part, function)
+            (self._renewed if id(source.operator) in renewed else others).append(changing)
+        # If one that is renewed fails in a step, no process has gone on to that step.
+        self._changing = [*self._renewed, *others]
         # The inputs of one step but for those that change, and the constants that are in it.
         self._row = np.zeros((1, *self._batch, self.size), dtype=self._dtype)
         self._row_values: list[Any] = []
@@ -256,7 +267,7 @@ class Inputs:
         row = out[0]
         with np.errstate(invalid="raise", divide="ignore"):
             for _, place, function in self._changing:
-                row[..., place] = function(step)
+                row[place] = function(step)
         return out
 
     def _fill_row(self) -> None:
@@ -298,14 +309,43 @@ class Inputs:
                 if node in feeds:
                     feeds.write(node, first, out[..., place])
             active = [step for step in active if step[0] not in feeds]
+        return self._fill(first, out, active)
+
+    def renew(
+        self, first: int, rows: NDArray[Any], feeds: Feeds = NO_FEEDS
+    ) -> tuple[NDArray[Any], int, BaseException | None]:
+        """Inputs that have been read before, with the sources called again that are to be renewed.
+
+        Parameters
+        ----------
+        first : int
+            Number of the first step.
+        rows : (n, ..., size) array
+            Inputs of that step and of those after it, as they were read; they stay.
+        feeds : Feeds
+            What replaces the output of nodes.
+
+        Returns
+        -------
+        inputs, done, error
+            As of `read`.
+        """
+        return self._fill(first, rows.copy(), [x for x in self._renewed if x[0] not in feeds])
+
+    def _fill(
+        self, first: int, out: NDArray[Any], active: Sequence[tuple[Any, Any, StepFunction]]
+    ) -> tuple[NDArray[Any], int, BaseException | None]:
+        """Put in what sources give in some steps."""
+        n = len(out)
         if not active:
             return out, n, None
         i = 0
         with np.errstate(invalid="raise", divide="ignore"):
             try:
                 for i in range(n):
+                    row, number = out[i], first + i
                     for _, place, step in active:
-                        out[i, ..., place] = step(first + i)
+                        row[place] = step(number)
             except BaseException as error:
                 return out[:i], i, error
         return out, n, None

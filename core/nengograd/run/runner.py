@@ -16,6 +16,7 @@ from ..plugin.measuring import Stopwatch
 from ..program.program import Program
 from ..program.sources import ConstantSource
 from .inputs import NO_FEEDS, Feeds, check_feeds
+from .lookahead import Rebound
 from .nan_search import HostLog, NanSearch, Ran, has_any
 from .runcheck import check_run
 from .runtime import Runtime, feedable_nodes
@@ -176,23 +177,38 @@ class Runner:
         host = self.runtime.run_host
         if feeds is not NO_FEEDS:
             host = partial(host, feeds=feeds)
+        lookahead = self.runtime.lookahead
         read, advance = self.runtime.inputs.read, self._advance
         if stopwatch is not None:
             read, advance = _timed(stopwatch, INPUTS, read), _timed(stopwatch, RUN, advance)
+        left: NDArray[Any] = np.empty(0)  # inputs that have been read, of steps not run yet
         while self.n_steps < end:
-            first = self.n_steps + 1
-            inputs, ready, error = read(first, min(chunk, end - self.n_steps), feeds)
-            ready -= ready % self.unroll
+            first, most = self.n_steps + 1, min(chunk, end - self.n_steps)
+            watched: Host = host
+            if lookahead is not None:
+                most, watched = min(most, lookahead.steps()), lookahead.watched(host, first)
+            if len(left):
+                inputs, ready, error = self.runtime.inputs.renew(first, left[:most], feeds)
+            else:
+                inputs, ready, error = read(first, most, feeds)
+                left = inputs[:ready]
+            if lookahead is None:
+                # Python in the steps, of which each then is a call of its own, may stop anywhere.
+                ready -= ready % self.unroll
             if ready:
-                ran = advance(inputs[:ready], first, host)
-                error = error if ran.error is None else ran.error
+                ran = advance(inputs[:ready], first, watched)
+                if ran.error is not None:
+                    error = ran.error
+                elif isinstance(error, Exception) and lookahead is not None and lookahead.is_void():
+                    error = None  # it is of a step for which sources have to be read anew
                 kept = min(ran.steps, last - first + 1)
                 is_whole = kept == ran.steps
                 outputs = ran.outputs if is_whole else [x[:kept] for x in ran.outputs]
+                left = left[ran.steps :]
                 self._keep(ran, (first, kept, outputs))
                 if kept > 0:
                     yield self.last
-            if error is not None:
+            if error is not None and not isinstance(error, Rebound):
                 raise error
 
     def step(self) -> list[NDArray[Any]]:
@@ -244,6 +260,9 @@ class Runner:
         if search.enabled and self.runtime.visits:
             log = HostLog(program, self.build.options.batch, host)
             host = log.call
+            if self.runtime.lookahead is not None and len(inputs) > 1:
+                # Before a look for NaN, too, which may come of inputs that are to be read anew.
+                host = self.runtime.lookahead.watched(host, first)
         try:
             after = executable.run(self.state, inputs, len(inputs), first, host)
             if executable is not self._checked():

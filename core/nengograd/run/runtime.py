@@ -26,6 +26,7 @@ from ..program.sources import RandomSource, SeedSource, Source, StepFunction
 from .host import item_generator
 from .host_visit import HostVisit
 from .inputs import NO_FEEDS, Feeds, Inputs
+from .lookahead import look_ahead
 
 __all__ = ["Runtime", "feedable_nodes", "warn_about_host"]
 
@@ -125,9 +126,12 @@ class Runtime:
         What gives the program's input array.
     visits : list of HostVisit
         The host blocks of the program.
+    lookahead : Lookahead or None
+        How far functions are called ahead of Python that runs within the steps, where both are.
     """
 
     def __init__(self, program: Program, build: Build, seed: int, options: Options):
+        self.lookahead = look_ahead(program)
         self._dt = program.dt
         self._dtype = options.dtype
         self._batched = options.minibatch_size is not None
@@ -156,7 +160,9 @@ class Runtime:
             source.key: _start(source, found, self._dt, build.registry)
             for source, found in rngs.items()
         }
-        self.inputs = Inputs(program.sources, functions, self._dt, options.batch, options.dtype)
+        self.inputs = Inputs(
+            program.sources, functions, self._dt, options.batch, options.dtype, self._renewed
+        )
 
     def _seed_operators(
         self, program: Program, build: Build, seed: int, positions: Mapping[int, int]
@@ -191,6 +197,10 @@ class Runtime:
             elif isinstance(op, SimProcess):
                 processes[id(op)] = _Seeded(own, alike)
         return processes
+
+    @property
+    def _renewed(self) -> frozenset[int]:
+        return frozenset() if self.lookahead is None else self.lookahead.ids
 
     def _note(self, position: int, rngs: Sequence[np.random.RandomState]) -> None:
         """Remember generators by the place of their operator in the step order."""
@@ -247,7 +257,8 @@ class Runtime:
                 visit = HostVisit.regrouped(found, self._dt, self._items, self._dtype, pieces)
             visits.append(visit)
         self.visits = visits
-        self.inputs.follow(program.sources)
+        self.lookahead = look_ahead(program)
+        self.inputs.follow(program.sources, self._renewed)
 
     def run_host(
         self, number: int, step: int, operands: Sequence[NDArray[Any]], feeds: Feeds = NO_FEEDS
