@@ -9,7 +9,7 @@ from nengograd.plugin.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from nengograd.plugin.backend import Backend, BackendInfo
-    from nengograd.plugin.builders import NeuronBuilder, OperatorBuilder
+    from nengograd.plugin.builders import NeuronBuilder, OperatorBuilder, ProcessBuilder
 
 
 def _load() -> Backend:
@@ -48,3 +48,13 @@ def nengograd_neurons(backend: str) -> Mapping[type, NeuronBuilder]:
     from .neurons import NEURONS
 
     return NEURONS
+
+
+@hookimpl
+def nengograd_processes(backend: str) -> Mapping[type, ProcessBuilder]:
+    """Process builders that use what is fast in NumPy."""
+    if backend != "numpy":
+        return {}
+    from .processes import PROCESSES
+
+    return PROCESSES

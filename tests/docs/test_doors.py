@@ -43,6 +43,7 @@ OWN_EXCEPTIONS = {
     ("nengograd.builtin.operators", "SparseDotBuilder"),
     ("nengograd.builtin.operators", "TotalBuilder"),
     ("nengograd.builtin.operators", "merged_params"),
+    ("nengograd.builtin.processes", "TriangleBuilder"),
 }
 
 
