@@ -101,7 +101,7 @@ class Memory:
 
     def _read_fixed_once(self, view: View) -> Ref:
         if view not in self._fixed:
-            runs = view.runs.tolist()
+            runs = view.rows
             is_whole = len(runs) == 1 and runs[0][0] != _ZERO
             name = self._program.arrays[runs[0][0]].name if is_whole else "c"
             self._fixed[view] = self.derive(name, view, lambda value: value)
@@ -146,7 +146,7 @@ class Memory:
         if self._batch:
             return targets
         for view in views:
-            if len(view.runs) > 1 and not self._program.is_fixed(view):
+            if not view.contiguous and not self._program.is_fixed(view):
                 for source, start, length in _wholes(self._program, view):
                     if source not in targets and arrays[source].size:
                         targets[source] = self._in_buffer(view, start, length)
@@ -224,7 +224,7 @@ class Memory:
         """
         if self._program.is_fixed(view):
             return self._read_fixed_once(view)
-        runs = view.runs.tolist()
+        runs = view.rows
         if len(runs) == 1:
             source, start, length = runs[0]
             return self._names.part(self._known[source], start, length)
@@ -348,7 +348,7 @@ class Memory:
 
 def _wholes(program: Program, view: View) -> Iterable[tuple[int, int, int]]:
     """Arrays that a view reads as a whole and once: id, place in the view and length."""
-    runs = view.runs.tolist()
+    runs = view.rows
     counts: dict[int, int] = {}
     for source, _, _ in runs:
         counts[source] = counts.get(source, 0) + 1
@@ -367,7 +367,7 @@ def _placed(part: Callable[..., Ref], ref: Ref, start: int, length: int) -> Call
 def _with_places(view: View) -> Iterable[tuple[int, int, int, int]]:
     """Source, start and length of each run, and its place in the view."""
     place = 0
-    for source, start, length in view.runs.tolist():
+    for source, start, length in view.rows:
         yield source, start, length, place
         place += length
 

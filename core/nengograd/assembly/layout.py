@@ -66,8 +66,8 @@ class _Placer:
         """Lay out a constant view as an array of its own."""
         if view.is_zero:
             return view
-        if len(view.runs) == 1:
-            source, _, length = view.runs[0].tolist()
+        if view.only is not None:
+            source, _, length = view.only
             value = self.graph.values[source]
             if length == value.size:
                 if source not in self.places:
@@ -79,7 +79,7 @@ class _Placer:
 
     def place_parameters(self, view: View, label: str) -> None:
         """Put the parameters that a view reads into one array, in the order it reads them."""
-        values = [self.graph.values[s] for s in dict.fromkeys(view.runs[:, 0].tolist()) if s >= 0]
+        values = [self.graph.values[s] for s in view.sources]
         values = [v for v in values if v.role in _LEARNED and v.id not in self.places]
         if not values:
             return
@@ -96,9 +96,10 @@ class _Placer:
         """A view of values as a view of arrays."""
         if self.graph.is_constant(view):
             return self.constant(view, label)
+        if all(source in self.places for source in view.sources):
+            return view.replace(self.places)
         self.place_parameters(view, label)
-        missing = [s for s in view.sources if s not in self.places]
-        for source in missing:
+        for source in [s for s in view.sources if s not in self.places]:
             value = self.graph.values[source]
             if value.role == "constant":
                 self.constant(View.of(source, value.size), value.label)
@@ -170,7 +171,7 @@ def _order_groups(graph: Graph, groups: list[Group]) -> list[Group]:
 def _order_of(op: Op, graph: Graph, places: dict[int, tuple[int, int]]) -> tuple[int, int, int]:
     """Sort key: place of the first operand that is computed; without one, Nengo's order."""
     for view in op.operands:
-        for source, start, _ in view.runs[:1].tolist():
+        for source, start, _ in view.rows[:1]:
             if source in places:
                 block, offset = places[source]
                 return block, offset + start, op.position
@@ -184,8 +185,8 @@ def _place_states(graph: Graph, placer: _Placer, groups: list[Group]) -> None:
     """
     updated: dict[int, list[int]] = {}
     for state, update in graph.updates.items():
-        source = update.first[0]
-        if len(update.runs) == 1 and source != ZERO and update.size == graph.values[source].size:
+        source = ZERO if update.only is None else update.only[0]
+        if source != ZERO and update.size == graph.values[source].size:
             updated.setdefault(source, []).append(state)
     for ops in groups:
         for j in range(len(ops[0].outputs)):
@@ -231,7 +232,8 @@ def _make_block(placer: _Placer, ops: Group) -> Block:
     label = ops[0].name
     operands = []
     for j in range(len(ops[0].operands)):
-        joined = from_outside(ops, j)
+        # On the host alone may operators of a block read from each other.
+        joined = from_outside(ops, j) if ops[0].host else View.concat(op.operands[j] for op in ops)
         operands.append(placer.view(joined, f"{label} operand {j}"))
     outputs = []
     for j in range(len(ops[0].outputs)):

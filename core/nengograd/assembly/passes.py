@@ -171,7 +171,7 @@ def _faults_of_view(
     if not isinstance(view, View):
         yield f"leaves {reader} as a {type(view).__name__}, which has to be a View"
         return
-    for source, start, length in view.runs.tolist():
+    for source, start, length in view.rows:
         if source == ZERO:
             continue
         value = graph.values.get(source)

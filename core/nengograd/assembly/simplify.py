@@ -90,11 +90,11 @@ def _fold_dot(graph: Graph, op: Op) -> View | None:
     if not graph.is_constant(a) or op.attrs["rows"] != op.attrs["cols"]:
         return None
     rows = op.attrs["rows"]
-    if len(a.runs) == 1:
-        array = graph.values[int(a.runs[0, 0])].initial
+    if a.only is not None:
+        source, start, _ = a.only
+        array = graph.values[source].initial
         assert array is not None
         # Looking at two elements spares most matrices the comparison.
-        start = int(a.runs[0, 1])
         if array[start] != 1 or (rows > 1 and array[start + 1] != 0):
             return None
     matrix = graph.constant_array(a).reshape(rows, rows)
@@ -142,7 +142,7 @@ def split_states(graph: Graph) -> None:
     """
     views: dict[int, View] = {}
     for source, update in list(graph.updates.items()):
-        runs = update.runs.tolist()
+        runs = update.rows
         if not 1 < len(runs) <= _MOST_PARTS or source in update.sources:
             continue
         value = graph.values[source]
@@ -177,7 +177,7 @@ def factor_outer_states(graph: Graph) -> None:
             readers.setdefault(source, []).append(reader)
     factors: dict[int, tuple[View, View]] = {}
     for state, update in list(graph.updates.items()):
-        maker = outer.get(update.first[0]) if len(update.runs) == 1 else None
+        maker = outer.get(update.only[0]) if update.only is not None else None
         value = graph.values[state]
         if (
             maker is None

@@ -193,7 +193,7 @@ def _block_box(
         read = sum(
             length
             for view in block.operands
-            for source, _, length in view.runs.tolist()
+            for source, _, length in view.rows
             if source >= 0 and program.arrays[source].role == role
         )
         if read:
@@ -266,8 +266,8 @@ def _add(
     views: Iterable[View],
 ) -> None:
     for view in views:
-        gathered = len(view.runs) > 1
-        for source, _, length in view.runs.tolist():
+        gathered = not view.contiguous
+        for source, _, length in view.rows:
             if source not in origin:
                 continue
             key = (origin[source], target)

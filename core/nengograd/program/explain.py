@@ -39,7 +39,7 @@ def explain(program: Program) -> str:
         where = " (on the host)" if block.host else ""
         lines.append(f"{number:>5}  {block.name + where:24}{len(block.ops):>10}{size:>10}  {reads}")
     gathers = sum(
-        len(view.runs) > 1 and not program.is_constant(view)
+        not view.contiguous and not program.is_constant(view)
         for block in program.blocks
         for view in block.operands
     )
@@ -56,7 +56,7 @@ def _reading(program: Program, view: View) -> str:
         return "zeros"
     if program.is_constant(view):
         return "constant"
-    if len(view.runs) == 1:
+    if view.contiguous:
         return "slice"
     return f"{len(view.runs)} runs"
 

@@ -223,7 +223,7 @@ def _checked(program: Any) -> Program:
     for found in (program.signals, program.parts, program.parameters):
         views += found.values()
     for view in views:
-        for source, start, length in view.runs.tolist():
+        for source, start, length in view.rows:
             if source != ZERO and not 0 <= start <= program.arrays[source].size - length:
                 raise ValueError(f"{view} reads what no array holds")
     for source, start, length in program.sources:

@@ -47,7 +47,7 @@ def from_outside(ops: Sequence[Op], operand: int) -> View:
     makers = _makers(ops)
     views = [op.operands[operand] for op in ops]
     return View.concat(
-        View([run for run in view.runs.tolist() if run[0] not in makers])
+        View([run for run in view.rows if run[0] not in makers])
         if any(source in makers for source in view.sources)
         else view
         for view in views
@@ -69,7 +69,7 @@ def pieces_of(ops: Sequence[Op]) -> list[list[list[Piece]]]:
         operands = []
         for j, view in enumerate(op.operands):
             pieces: list[Piece] = []
-            for source, start, size in view.runs.tolist():
+            for source, start, size in view.rows:
                 if source in makers:
                     pieces.append(Piece(*makers[source], start, size))
                     continue

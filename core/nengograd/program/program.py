@@ -142,12 +142,18 @@ class Array:
 
 def reads_constants(view: View, arrays: Mapping[int, Array]) -> bool:
     """Whether a view reads constants and zeros alone."""
-    return all(arrays[s].role == "constant" for s in view.sources)
+    for source in view.sources:  # noqa: SIM110 -- most views have one: a generator costs more
+        if arrays[source].role != "constant":
+            return False
+    return True
 
 
 def reads_fixed(view: View, arrays: Mapping[int, Array]) -> bool:
     """Whether a view is the same in all steps: it reads constants, parameters and zeros alone."""
-    return all(arrays[s].is_fixed for s in view.sources)
+    for source in view.sources:  # noqa: SIM110 -- as above
+        if not arrays[source].is_fixed:
+            return False
+    return True
 
 
 @dataclass(eq=False)
@@ -332,7 +338,7 @@ class Program:
         uses = {array.id: np.zeros(array.size, dtype=np.int64) for array in self.by_role("state")}
         views = {s: self.signals[s] for s in self.held if s in self.signals}
         for view in views.values():
-            for source, start, length in view.runs.tolist():
+            for source, start, length in view.rows:
                 if source in uses:
                     uses[source][start : start + length] += 1
         lone = {i: (count == 1).astype(np.int64) for i, count in uses.items()}

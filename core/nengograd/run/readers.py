@@ -24,12 +24,11 @@ def make_reader(view: View, xp: Any, dtype: Any) -> Reader:
 
     One run is a slice; a few are joined; many are gathered.
     """
-    runs = view.runs
-    if len(runs) == 0:
+    if not view.size:
         empty = np.zeros(0, dtype=dtype)
         return lambda arrays: xp.asarray(empty)
-    if len(runs) == 1:
-        source, start, length = runs[0].tolist()
+    if view.only is not None:
+        source, start, length = view.only
         if source == ZERO:
             zeros = np.zeros(length, dtype=dtype)
             return lambda arrays: xp.asarray(zeros)

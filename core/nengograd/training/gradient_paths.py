@@ -270,7 +270,7 @@ def _members(block: Any) -> list[tuple[Op, list[tuple[int, slice]], list[Any]]]:
 
 
 def _mark(view: Any, marks: Mapping[int, Any]) -> None:
-    for source, start, length in view.runs.tolist():
+    for source, start, length in view.rows:
         if source in marks:
             marks[source][start : start + length] = True
 
