@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -41,12 +42,14 @@ def memory_bounds(signal: Any) -> tuple[int, int]:
 
 
 class _Overlaps:
-    """Finds which signals of one base share memory with a given one."""
+    """Finds which signals of one base share memory with a given one.
+
+    Most bases have a single signal, and nobody asks where that begins and ends.
+    """
 
     def __init__(self, signals: Sequence[Any]):
         self.signals = signals
         if len(signals) <= _FEW:
-            self.bounds = [memory_bounds(s) for s in signals]
             return
         bounds = np.array([memory_bounds(s) for s in signals], dtype=np.int64)
         self.order = np.argsort(bounds[:, 0], kind="stable")
@@ -54,6 +57,15 @@ class _Overlaps:
         self.high = bounds[self.order, 1]
         # The highest end so far never falls, so it can be searched.
         self.reach = np.maximum.accumulate(self.high)
+
+    @cached_property
+    def bounds(self) -> list[tuple[int, int]]:
+        """Of a few signals, where each begins and ends."""
+        return [memory_bounds(s) for s in self.signals]
+
+    def is_alone(self, signal: Any) -> bool:
+        """Whether a signal is the only one of its base."""
+        return len(self.signals) == 1 and self.signals[0] is signal
 
     def of(self, signal: Any) -> list[Any]:
         """Signals that overlap ``signal``, in their original order."""
@@ -86,6 +98,8 @@ def _check_single_writers(writers: _Numbers, verb: str, operators: Sequence[Any]
             raise BuildError(f"{signal} is {verb} by {len(ops)} operators: {ops}; one may")
         groups[signal.base].append(signal)
     for group in groups.values():
+        if len(group) == 1:
+            continue
         spans = sorted(((*memory_bounds(s), i) for i, s in enumerate(group)))
         for (_, end, i), (start, stop, j) in pairwise(spans):
             if start < end and stop > start:
@@ -148,7 +162,9 @@ def _followers(
         earlier = list(own)
         for views, tables in groups:
             found = views.get(signal.base)
-            for other in found.of(signal) if found is not None else ():
+            if found is None or found.is_alone(signal):
+                continue  # what writes or reads the signal itself is in `own`
+            for other in found.of(signal):
                 for table in tables:
                     earlier.extend(table.get(other, ()))
         for number in dict.fromkeys(earlier):
