@@ -24,7 +24,10 @@ Effects = Mapping[Any, list[tuple[Any, Any]]]
 
 
 def _is_among(signal: Any, signals: Iterable[Any]) -> bool:
-    return any(signal is other for other in signals)
+    for other in signals:  # noqa: SIM110 -- any() would make a generator, for one signal or two
+        if other is signal:
+            return True
+    return False
 
 
 def _covers(signals: Iterable[Any], signal: Any) -> bool:
@@ -147,11 +150,13 @@ def why_not_written(op: Any, signal: Any, effect: str, done: Iterable[Any]) -> s
     reason : str or None
         As of `why_not_read`.
     """
-    calls = f"calls {CALLS[effect]}({signal.name})"
-    if _is_among(signal, getattr(op, effect)):
-        if effect != "incs" and _is_among(signal, done):
-            return f"{calls} twice: only increments add up; write a signal once, as a whole"
+    is_declared = _is_among(signal, getattr(op, effect))
+    is_repeated = effect != "incs" and _is_among(signal, done)
+    if is_declared and not is_repeated:
         return None
+    calls = f"calls {CALLS[effect]}({signal.name})"
+    if is_declared:
+        return f"{calls} twice: only increments add up; write a signal once, as a whole"
     for other in _EFFECTS:
         if _is_among(signal, getattr(op, other)):
             return (

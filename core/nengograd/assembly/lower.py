@@ -94,13 +94,14 @@ class ModelLowering(Lowering):
             graph.signals[base] = memory.after()
         # Reading the end of a step can make new states, but those update to themselves.
         for base, memory in self._memories.items():
-            if memory.start is not None and memory.start.size:
-                source = memory.start.first[0]
+            start = memory.start
+            if start is not None and start.size:
+                source = start.first[0]
                 role = graph.values[source].role
                 if role == "state":
                     graph.updates[source] = graph.signals[base]
                 if role != "block":
-                    graph.before[base] = memory.start
+                    graph.before[base] = start
 
 
 def _is_ahead(op: SimPyFunc) -> bool:

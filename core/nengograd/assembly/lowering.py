@@ -288,6 +288,8 @@ class Lowering:
 
         Each comes with the call that writes it.
         """
+        if len(self._done) == len(op.sets) + len(op.incs) + len(op.updates):
+            return []
         return [
             (signal, call)
             for effect, call in CALLS.items()

@@ -26,7 +26,7 @@ from nengo.exceptions import BuildError
 from nengo.transforms import SparseMatrix
 
 from ..assembly.lowering import Lowering, stored_elements
-from ..plugin.merging import sort_params
+from ..plugin.merging import Parameters, sort_params
 from ..program.operators import Dot, Product
 from ..program.program import Served
 from ..program.sources import ConstantSource, RandomSource, SeedSource
@@ -196,11 +196,11 @@ def lower_neurons(op: Any, to: Lowering) -> Any:
     if builder.draw is not None:
         label = f"{type(neurons).__name__} draws"
         operands.append(to.input(RandomSource(size, None, label, op, Served(served.kind))))
-    values = {name: _parameter(neurons, name) for name in builder.params}
-    params = sort_params(values, (size,), builder.params)
+    whose = served.kind, served.gradient, served.surrogate
+    key, params = to.once((*whose, neurons, size), lambda: _neuron_params(neurons, builder, size))
     outputs = to.add(
         SimNeurons,
-        (served.kind, served.gradient, served.surrogate, builder.key(neurons), params.key),
+        (*whose, *key),
         operands,
         [size] * (1 + len(builder.states)),
         mixes=True,
@@ -213,6 +213,13 @@ def lower_neurons(op: Any, to: Lowering) -> Any:
     for name, view in zip(builder.states, outputs[1:], strict=True):
         to.set(state[name], view)
     return True
+
+
+def _neuron_params(neurons: Any, builder: Any, size: int) -> tuple[tuple[Any, Any], Parameters]:
+    """In what neurons have to agree with others, and their parameters, sorted."""
+    values = {name: _parameter(neurons, name) for name in builder.params}
+    params = sort_params(values, (size,), builder.params)
+    return (builder.key(neurons), params.key), params
 
 
 def _parameter(neurons: Any, name: str) -> Any:

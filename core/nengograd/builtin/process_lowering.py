@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from nengo.builder.processes import SimProcess
 
 from ..assembly.lowering import Lowering
-from ..plugin.merging import sort_params
+from ..plugin.merging import Parameters, sort_params
 from ..plugin.results import key_and_params
 from ..program.program import Served
 from ..program.views import View
@@ -24,12 +25,11 @@ def lower_process(op: Any, to: Lowering) -> Any:
     if builder is None or op.input.shape != op.output.shape:
         return False
     prepared = to.once(
-        (process, op.input.shape), lambda: builder.key_and_params(process, op.input.shape, to.dt)
+        (process, op.input.shape), lambda: _prepared(process, builder, op.input.shape, to.dt)
     )
     if prepared is None:
         return False
-    key, given = key_and_params(prepared)
-    params = sort_params(given, op.input.shape, builder.per_element)
+    key, params, params_key = prepared
     size = op.input.size
     current = to.read(op.input)
     states = _process_states(op, builder, to)
@@ -39,7 +39,7 @@ def lower_process(op: Any, to: Lowering) -> Any:
     parts = [part for state in states for part in state.parts]
     outputs = to.add(
         SimProcess,
-        (type(process), key, tuple(rows), params.key) if merges else to.alone(),
+        (type(process), key, tuple(rows), params_key) if merges else to.alone(),
         [current, *parts],
         [size, *(part.size for part in parts)],
         mixes=True,
@@ -59,6 +59,18 @@ def lower_process(op: Any, to: Lowering) -> Any:
                 output = _row(after, *same)
     {"set": to.set, "inc": to.inc, "update": to.update}[op.mode](op.output, output)
     return True
+
+
+def _prepared(
+    process: Any, builder: Any, shape: tuple[int, ...], dt: float
+) -> tuple[Any, Parameters, Hashable] | None:
+    """What a builder says of a process, its parameters sorted; None where it declines."""
+    prepared = builder.key_and_params(process, shape, dt)
+    if prepared is None:
+        return None
+    key, given = key_and_params(prepared)
+    params = sort_params(given, shape, builder.per_element)
+    return key, params, params.key
 
 
 @dataclass(frozen=True)
