@@ -46,6 +46,9 @@ def assert_normal(view: View) -> None:
     """No empty runs, no two that continue each other, zeros from 0 on."""
     rows = view.runs.tolist()
     assert view.runs.shape == (len(rows), 3)
+    assert [list(row) for row in view.rows] == rows
+    assert view.only == (tuple(rows[0]) if len(rows) == 1 else None)
+    assert view.contiguous == (len(rows) < 2)
     assert view.size == sum(n for _, _, n in rows)
     assert all(n > 0 for _, _, n in rows)
     assert all(start == 0 for source, start, _ in rows if source == ZERO)
