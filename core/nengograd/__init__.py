@@ -47,6 +47,7 @@ __all__ = [
     "neurons",
     "plot",
     "profile",
+    "renamed",
     "to_network",
 ]
 
@@ -62,6 +63,7 @@ _LATER = {
     "losses": "nengograd.losses",
     "plot": "nengograd.plot",
     "profile": "nengograd.profile",
+    "renamed": "nengograd.training.streams",
     "to_network": "nengograd.export",
 }
 """Where public names are that most scripts do without, imported at their first use."""
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from .conversion.options import RateTarget
     from .export import arguments_of, freeze, to_network
     from .simulator.state import SimulationState
+    from .training.streams import renamed
 else:  # a type checker should go on finding names that do not exist
 
     def __getattr__(name: str) -> object:

@@ -145,8 +145,11 @@ def arguments_of(sim: Any, objects: Any, by_label: bool = False) -> dict[Any, di
     Returns
     -------
     arguments : dict
-        For each object a dict: ``encoders``, ``normalize_encoders``, ``gain`` and ``bias`` of an
-        ensemble, ``transform``, and from ensembles ``function`` and ``solver``, of a connection.
+        For each object a dict: ``encoders``, ``normalize_encoders``, ``gain``, ``bias``,
+        ``max_rates`` and ``intercepts`` of an ensemble, the last two as by default, whatever
+        defaults another network has, since gain and bias stand above them. Of a connection
+        ``transform``, None where there is none and an array where it is a matrix; and from
+        ensembles ``function`` and ``solver``.
 
     Raises
     ------
@@ -176,12 +179,20 @@ def arguments_of(sim: Any, objects: Any, by_label: bool = False) -> dict[Any, di
 
 def _arguments(obj: Any) -> dict[str, Any]:
     if isinstance(obj, nengo.Ensemble):
-        names = ("encoders", "normalize_encoders", "gain", "bias")
+        names = ("encoders", "normalize_encoders", "gain", "bias", "max_rates", "intercepts")
         return {name: getattr(obj, name) for name in names}
-    found = {"transform": obj.transform}
+    found = {"transform": _as_given(obj.transform)}
     if isinstance(obj.pre_obj, nengo.Ensemble):
         found.update(function=obj.function_info, solver=obj.solver)
     return found
+
+
+def _as_given(transform: Any) -> Any:
+    """A transform in the form in which scripts give it."""
+    if isinstance(transform, nengo.transforms.NoTransform):
+        return None
+    is_matrix = isinstance(transform, nengo.Dense) and isinstance(transform.init, np.ndarray)
+    return np.array(transform.init) if is_matrix else transform
 
 
 def _chosen(network: nengo.Network, objects: Any) -> list[Any]:

@@ -262,6 +262,7 @@ class Anywhere(dict):
                 "Layer": {"layer_func": nengo.LIF()},
                 "Layer.__call__": {"input": net.nodes[0]},
                 "arguments_of": {"sim": sim, "objects": net.ensembles[0]},
+                "renamed": {"data": {}, "inputs": {}},
                 "freeze": {"sim": sim},
                 "convert": {"model": Doubled(), "plugins": [Doubling()]},
                 "RateTarget": {"rate": 100, "data": [0.0]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -224,3 +225,22 @@ def test_arguments_of_trained_objects_make_them_anew_in_another_network() -> Non
     with nengo.Simulator(again, progress_bar=False) as ref:
         ref.run_steps(STEPS)
     assert np.allclose(ref.data[again.probes[0]], sim.data[net.probes[0]])
+
+
+def test_arguments_of_trained_objects_stand_above_the_defaults_of_another_network() -> None:
+    with nengo.Network(seed=0) as net:
+        a, out = nengo.Ensemble(10, 1, label="a"), nengo.Node(size_in=1)
+        plain = nengo.Connection(nengo.Node([0.0]), out)
+        matrix = nengo.Connection(a.neurons, out, transform=np.ones((1, 10)))
+    with nengograd.Simulator(net, **OPTIONS) as sim:
+        found = nengograd.arguments_of(sim, [a, plain, matrix])
+        bias = sim.data[a].bias
+    assert found[plain]["transform"] is None
+    np.testing.assert_array_equal(found[matrix]["transform"], np.ones((1, 10)))
+    with nengo.Network(seed=1) as other, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        other.config[nengo.Ensemble].max_rates = nengo.dists.Choice([100])
+        other.config[nengo.Ensemble].intercepts = nengo.dists.Choice([0])
+        again = nengo.Ensemble(10, 1, **found[a])
+        with nengo.Simulator(other, progress_bar=False) as ref:
+            np.testing.assert_array_equal(ref.data[again].bias, bias)

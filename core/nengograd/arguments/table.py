@@ -193,6 +193,11 @@ TABLE: dict[str, dict[str, Rule]] = {
         "detach_learning_rules": optional(rules.FLAG),
     },
     "arguments_of": {"sim": rules.SIMULATOR, "objects": rules.PARTS, "by_label": rules.FLAG},
+    "renamed": {
+        "data": rules.ANYTHING,
+        "inputs": rules.MAPPING,
+        "targets": optional(rules.MAPPING),
+    },
     "freeze": {
         "sim": rules.SIMULATOR,
         "objects": optional(rules.PARTS),

@@ -9,7 +9,8 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from ..simulator.simulator import Simulator
-from .names import by_object, names_of
+from ..training.streams import renamed
+from .names import by_name
 from .settings import warn
 
 __all__ = ["FittingMethods"]
@@ -30,7 +31,7 @@ class FittingMethods(Simulator):
             Arguments of Keras, ``optimizer``, ``loss``, ``metrics``, ``loss_weights`` and
             ``weighted_metrics``; dicts are by probe or name.
         """
-        options = {"output_names": names_of(self.model.probes, "probe"), **options}
+        options = {"output_names": list(by_name(self.model.probes, "probe")), **options}
         named = {key: self._by_probe(value) for key, value in options.items()}
         super().compile(*map(self._by_probe, given), **named)
 
@@ -57,7 +58,9 @@ class FittingMethods(Simulator):
             Figures of each epoch are in ``history.history``.
         """
         held_out = more.get("validation_data")
-        if isinstance(held_out, (tuple, list)) and len(held_out) in (2, 3):
+        if held_out is not None and not isinstance(held_out, (tuple, list)):
+            more["validation_data"], _ = self._inputs(held_out, n_steps, {})
+        elif isinstance(held_out, (tuple, list)) and len(held_out) in (2, 3):
             inputs, _ = self._inputs(held_out[0], n_steps, {})
             weights = map(self._by_probe, held_out[2:])
             more["validation_data"] = inputs, self._targets(held_out[1]), *weights
@@ -137,7 +140,7 @@ class FittingMethods(Simulator):
         return {"stateful": goes_on, "begin_at": begin_at}
 
     def _by_probe(self, given: Any) -> Any:
-        return by_object(given, self.model.probes, "probe")
+        return renamed(given, by_name(self.model.probes, "probe"))
 
     def _targets(self, y: Any) -> Any:
         return _first(self._by_probe(y), self.model.probes, "probes")
@@ -149,12 +152,14 @@ class FittingMethods(Simulator):
         if more.pop("batch_size", None) is not None:
             warn("batch_size has no effect: it is that of Simulator(..., minibatch_size=...)")
         nodes = self.feedable_nodes
-        x = by_object(_first(x, nodes, "nodes"), nodes, "node")
+        x = _first(x, nodes, "nodes")
         if isinstance(x, Mapping) and "n_steps" in x:
             counts = np.unique(np.asarray(x["n_steps"]))
             if len(counts) != 1:
                 raise ValidationError(f"n_steps has to be one number, not {counts}", attr="x")
-            x, n_steps = {k: v for k, v in x.items() if k != "n_steps"}, int(counts[0])
+            n_steps = int(counts[0])
+        keys = {**by_name(nodes, "node"), "n_steps": None}
+        x = renamed(x, keys, by_name(self.model.probes, "probe"))
         return (None if isinstance(x, Mapping) and not x else x), n_steps
 
 

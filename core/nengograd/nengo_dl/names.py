@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["by_object", "names_of"]
+__all__ = ["by_name"]
 
 
-def names_of(objects: Sequence[Any], kind: str) -> list[str]:
-    """A name for each object, all different.
+def by_name(objects: Sequence[Any], kind: str) -> dict[Any, Any]:
+    """Objects by their names, which are all different.
 
     Parameters
     ----------
@@ -22,29 +22,9 @@ def names_of(objects: Sequence[Any], kind: str) -> list[str]:
         and so on; labels that are not the first of their kind get a number, too.
     """
     seen: Counter[str] = Counter()
-    names = []
+    names = {}
     for obj in objects:
         name = kind if obj.label is None else re.sub(r"[^A-Za-z0-9_.\\/>-]", "_", obj.label)
-        names.append(f"{name}_{seen[name]}" if seen[name] else name)
+        names[f"{name}_{seen[name]}" if seen[name] else name] = obj
         seen[name] += 1
     return names
-
-
-def by_object(given: Any, objects: Sequence[Any], kind: str) -> Any:
-    """A dict with objects as keys in place of names; anything else as it is.
-
-    Parameters
-    ----------
-    given : object
-        Data, losses or the like.
-    objects : sequence of NengoObject
-        In the order of the network.
-    kind : str
-        See `names_of`.
-    """
-    if not isinstance(given, Mapping):
-        return given
-    known = dict(zip(names_of(objects, kind), objects, strict=True))
-    return {
-        known.get(key, key) if isinstance(key, str) else key: value for key, value in given.items()
-    }

@@ -11,6 +11,7 @@ from nengo.exceptions import ValidationError
 
 from ..export import arguments_of
 from .fitting import FittingMethods
+from .names import by_name
 from .settings import choose_defaults, warn
 
 __all__ = ["Simulator"]
@@ -66,6 +67,21 @@ class Simulator(FittingMethods):
     def keras_model(self) -> Simulator:
         """The simulator itself, which has what scripts ask of a Keras model: summary, weights."""
         return self
+
+    def get_name(self, obj: Any) -> str:
+        """What data and figures call a node or a probe: its label, else what it is, and a number.
+
+        Parameters
+        ----------
+        obj : Node or Probe
+            An object of the network.
+        """
+        known = ("node", self.feedable_nodes), ("probe", self.model.probes)
+        for name, found in (pair for kind, objs in known for pair in by_name(objs, kind).items()):
+            if found is obj:
+                return str(name)
+        text = f"{obj} is no probe, and no node that takes data, of the simulator's network"
+        raise ValidationError(text, attr="obj")
 
     # -- running
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
@@ -10,9 +10,11 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from numpy.typing import NDArray
 
+from ..arguments.table import check_arguments
 from .minibatches import Minibatch, TrainingData
+from .named_data import is_batch_of_arrays
 
-__all__ = ["StreamedData", "parts_of"]
+__all__ = ["StreamedData", "parts_of", "renamed"]
 
 Convert = Callable[[Any, Any, Any], TrainingData]
 """Checks ``x, y, sample_weight`` of a batch; those that there are not are None."""
@@ -131,9 +133,75 @@ class StreamedData:
             )
 
 
+def renamed(data: Any, inputs: Mapping[Any, Any], targets: Mapping[Any, Any] | None = None) -> Any:
+    """Data with nodes and probes for the names that a dataset has for them.
+
+    ``sim.fit(nengograd.renamed(dataset, {"image": node}, {"label": probe}))`` trains on a
+    ``tf.data.Dataset`` of pairs ``({"image": x}, {"label": y})``. Batches are renamed one by one,
+    as they come; a dataset that shuffles itself after each epoch goes on to do so.
+
+    Parameters
+    ----------
+    data : dict or iterable
+        One dict of arrays, or an iterable of batches ``x``, ``(x, y)`` or
+        ``(x, y, sample_weight)``, each a dict. Everything else, such as an array or a list of
+        arrays, is returned as it is.
+    inputs : dict
+        Names in a single dict, and in inputs, to the nodes that are meant. What is None is left
+        out; names that it does not have stay as they are, as does everything that is no dict.
+    targets : dict, optional
+        The same of names in targets and weights of samples.
+
+    Returns
+    -------
+    data : object
+        With the same arrays.
+    """
+    check_arguments("renamed", locals())
+    if isinstance(data, str) or is_batch_of_arrays(data) or not _can_be_iterated_over(data):
+        return _renamed(data, inputs)
+    return _Renamed(data, inputs, targets or {})
+
+
+class _Renamed:
+    """An iterable whose batches are renamed; see `renamed`."""
+
+    def __init__(self, source: Any, inputs: Mapping[Any, Any], targets: Mapping[Any, Any]):
+        self._source, self._inputs, self._targets = source, inputs, targets
+        after = getattr(source, "on_epoch_end", None)
+        if callable(after):
+            self.on_epoch_end = after
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in _iterate(self._source):
+            if not isinstance(batch, (tuple, list)):
+                yield _renamed(batch, self._inputs)
+                continue
+            first, *others = batch
+            parts = _renamed(first, self._inputs), *(_renamed(x, self._targets) for x in others)
+            yield list(parts) if isinstance(batch, list) else parts
+
+
+def _renamed(given: Any, keys: Mapping[Any, Any]) -> Any:
+    """A dict with other keys; anything else as it is."""
+    if not isinstance(given, Mapping):
+        return given
+    pairs = ((keys.get(key, key), value) for key, value in given.items())
+    return {key: value for key, value in pairs if key is not None}
+
+
+def _can_be_iterated_over(source: Any) -> bool:
+    return hasattr(source, "__iter__") or _has_numbers(source)
+
+
+def _has_numbers(source: Any) -> bool:
+    """Whether batches are found by their numbers."""
+    return hasattr(source, "__getitem__") and hasattr(source, "__len__")
+
+
 def _iterate(source: Any) -> Iterator[Any]:
     """Go through the batches; Keras' own datasets have a length, and may not end by themselves."""
-    if hasattr(source, "__getitem__") and hasattr(source, "__len__"):
+    if _has_numbers(source):
         return (source[index] for index in range(len(source)))
     return iter(source)
 
