@@ -21,7 +21,7 @@ from .arguments.rules import float_dtype
 from .arguments.table import check_argument
 from .nengodl import SETTINGS
 
-__all__ = ["Settings", "configure_settings", "shares_process_seeds"]
+__all__ = ["Settings", "configure_settings", "learned_by_rules", "shares_process_seeds"]
 
 _CLASSES: dict[str, tuple[type, ...]] = {
     "trainable": (Ensemble, Neurons, Connection, Node),
@@ -40,6 +40,9 @@ _WHOLE = (
     "share_process_seeds",
     "biases_follow_ensembles",
     "layers_follow_networks",
+    "gains_follow_encoders",
+    "keep_learned_weights",
+    "train_learned_weights",
     "data_follows_history",
 )
 """Settings of the whole network."""
@@ -99,6 +102,20 @@ def configure_settings(**settings: Any) -> None:
         Whether what is set for a network as a whole is the setting of the nodes in it, too (the
         default). With False, layers in nodes are trained unless that of the node or of `nengo.Node`
         forbids it.
+    train_learned_weights : bool or None, optional
+        Whether training changes what online learning rules begin with (the default). With False
+        it leaves the weights, decoders and encoders alone that a rule changes, unless the
+        connection or the ensemble itself, or its class, is said to be trainable.
+    keep_learned_weights : bool or None, optional
+        Whether weights, decoders and encoders that online learning rules change are kept as trained
+        parameters are: ``sim.data``, `nengograd.freeze` and files have them as they are now,
+        trainings begin with them, they go on from minibatch to minibatch of ``predict`` and
+        ``evaluate`` and over runs that are not kept, and only a reset of what is trainable restores
+        them. By default they are state of the simulation.
+    gains_follow_encoders : bool or None, optional
+        Whether ``sim.data`` shows the length of trained encoders as the gain of their ensemble, so
+        that ``encoders`` keep theirs, and ``intercepts`` and ``max_rates`` follow. By default the
+        gain stays, and the length of ``encoders`` changes.
     data_follows_history : bool or None, optional
         Whether a probe with ``keep_history=False`` keeps the last step of each run alone in
         ``sim.data``, too. By default ``sim.data`` has all steps.
@@ -208,6 +225,10 @@ class Settings:
         Whether gradients stop at what online learning rules read.
     share_process_seeds : bool
         Whether processes with a seed of their own give all items the same numbers.
+    keep_learned_weights : bool
+        Whether what online learning rules change is kept as trained parameters are.
+    gains_follow_encoders : bool
+        Whether encoders keep their length in training, and gains do not.
     data_follows_history : bool
         Whether data of probes are without history, too.
     fixed : frozenset
@@ -224,6 +245,8 @@ class Settings:
     stateful: bool = True
     detach_learning_rules: bool = False
     share_process_seeds: bool = False
+    keep_learned_weights: bool = False
+    gains_follow_encoders: bool = False
     data_follows_history: bool = False
     fixed: frozenset[Any] = frozenset()
     last_only: frozenset[Any] = frozenset()
@@ -252,9 +275,10 @@ class Settings:
             check_argument("configure_settings", name, value)
         biases = whole.pop("biases_follow_ensembles") is True
         layers = whole.pop("layers_follow_networks") is not False
+        learned = whole.pop("train_learned_weights") is not False
         return cls(
             **{name: value for name, value in whole.items() if value is not None},
-            fixed=_fixed(network, biases, layers),
+            fixed=_fixed(network, biases, layers, learned),
             last_only=frozenset(_switched(network, "keep_history", False)),
         )
 
@@ -272,8 +296,28 @@ def shares_process_seeds(network: Any) -> bool:
     return bool(network is not None and _get(network.config, Network, "share_process_seeds"))
 
 
-def _fixed(network: Any, biases: bool, layers: bool) -> frozenset[Any]:
-    """The objects that are not trainable, by `biases_follow_ensembles`, `layers_follow_networks`.
+def learned_by_rules(network: Any) -> frozenset[Any]:
+    """Connections whose weights, and ensembles whose encoders, online learning rules change.
+
+    Parameters
+    ----------
+    network : nengo.Network
+        The outermost network.
+    """
+    return frozenset(
+        connection.post_obj if rule.modifies == "encoders" else connection
+        for connection in network.all_connections
+        for rule in _rules(connection.learning_rule_type)
+    )
+
+
+def _rules(given: Any) -> list[Any]:
+    rules = given.values() if isinstance(given, Mapping) else given
+    return list(rules) if isinstance(given, (list, tuple, Mapping)) else [given] if given else []
+
+
+def _fixed(network: Any, biases: bool, layers: bool, learned: bool) -> frozenset[Any]:
+    """The objects that are not trainable, by the settings of the whole network.
 
     What an object or its class says has precedence over what follows from something else.
     """
@@ -286,6 +330,8 @@ def _fixed(network: Any, biases: bool, layers: bool) -> frozenset[Any]:
         fixed -= set(network.all_nodes) - said(False)
     if biases:
         fixed |= {ens.neurons for ens in network.all_ensembles if ens in fixed} - said(True)
+    if not learned:
+        fixed |= learned_by_rules(network) - said(True)
     return frozenset(fixed)
 
 

@@ -20,7 +20,7 @@ from .tensor_node import TensorNode
 __all__ = ["arguments_of", "freeze", "to_network"]
 
 
-def to_network(sim: Any, learned: bool = False, item: int | None = None) -> nengo.Network:
+def to_network(sim: Any, learned: bool | None = None, item: int | None = None) -> nengo.Network:
     """Make a Nengo network with the current parameters of a simulator.
 
     The network needs neither nengograd nor any solver: encoders, gains, biases and weights are
@@ -34,10 +34,10 @@ def to_network(sim: Any, learned: bool = False, item: int | None = None) -> neng
     ----------
     sim : nengograd.Simulator
         A simulator, trained or not.
-    learned : bool
-        Whether weights and encoders that learning rules change online have their current values.
-        The rules stay in the network and go on learning from there; other states of the rules
-        begin anew.
+    learned : bool, optional
+        Whether weights and encoders that learning rules change online have their current values,
+        by default with the setting ``keep_learned_weights`` alone. The rules stay in the network
+        and go on learning from there; other states of the rules begin anew.
     item : int, optional
         The item of the minibatch whose learned weights are taken.
 
@@ -58,7 +58,7 @@ def to_network(sim: Any, learned: bool = False, item: int | None = None) -> neng
     original = sim.model.toplevel
     if original is None:
         raise ValidationError("the simulator was made from a model alone", attr="sim")
-    built = _now(sim, item) if learned else sim.data.__getitem__
+    built = _reader(sim, learned, item)
     for old in original.all_connections:
         _check_decoders(old, built(old).weights, "sim")
     network = _copied(original)
@@ -78,7 +78,9 @@ def to_network(sim: Any, learned: bool = False, item: int | None = None) -> neng
     return network
 
 
-def freeze(sim: Any, objects: Any = None, learned: bool = False, item: int | None = None) -> None:
+def freeze(
+    sim: Any, objects: Any = None, learned: bool | None = None, item: int | None = None
+) -> None:
     """Write the current parameters of a simulator into its own network, in place.
 
     Simulators that are made of the network from then on, of any kind, begin with what was trained,
@@ -110,7 +112,7 @@ def freeze(sim: Any, objects: Any = None, learned: bool = False, item: int | Non
     if network is None:
         raise ValidationError("the simulator was made from a model alone", attr="sim")
     chosen = _chosen(network, network if objects is None else objects)
-    built = _now(sim, item) if learned else sim.data.__getitem__
+    built = _reader(sim, learned, item)
     for obj in chosen:
         if isinstance(obj, nengo.Connection):
             _check_decoders(obj, built(obj).weights, "objects")
@@ -126,7 +128,13 @@ def freeze(sim: Any, objects: Any = None, learned: bool = False, item: int | Non
     _write_probes(sim.model, built, {probe: probe for probe in probes})
 
 
-def arguments_of(sim: Any, objects: Any, by_label: bool = False) -> dict[Any, dict[str, Any]]:
+def arguments_of(
+    sim: Any,
+    objects: Any,
+    by_label: bool = False,
+    learned: bool | None = None,
+    item: int | None = None,
+) -> dict[Any, dict[str, Any]]:
     """Arguments that make objects of Nengo with the current parameters of a simulator.
 
     ``nengo.Ensemble(n_neurons, dimensions, **arguments)`` has the encoders, gains and biases of
@@ -141,6 +149,8 @@ def arguments_of(sim: Any, objects: Any, by_label: bool = False) -> dict[Any, di
         Objects of its network.
     by_label : bool
         Whether keys are labels and not the objects.
+    learned, item
+        See `to_network`.
 
     Returns
     -------
@@ -155,11 +165,14 @@ def arguments_of(sim: Any, objects: Any, by_label: bool = False) -> dict[Any, di
     ------
     nengo.exceptions.ValidationError
         If an object is no ensemble or connection of the simulator's network, or Nengo cannot take
-        weights of the network, or two objects have the same label where labels are asked for.
+        weights of the network, or two objects have the same label where labels are asked for, or
+        a minibatch of learned weights is given no ``item``.
+    nengo.exceptions.SimulatorClosed
+        If learned weights are wanted of a closed simulator: they are gone.
     """
     check_arguments("arguments_of", locals())
     # The copy has the same objects in the same order, with numbers for all parameters.
-    network, copy = sim.model.toplevel, to_network(sim)
+    network, copy = sim.model.toplevel, to_network(sim, learned, item)
     copies = dict(zip(network.all_ensembles, copy.all_ensembles, strict=True))
     copies.update(zip(network.all_connections, copy.all_connections, strict=True))
     given = list(objects) if isinstance(objects, (list, tuple)) else [objects]
@@ -210,9 +223,17 @@ def _chosen(network: nengo.Network, objects: Any) -> list[Any]:
     return list(found)
 
 
+def _reader(sim: Any, learned: bool | None, item: int | None) -> Callable[[Any], Any]:
+    """A reader of built parameters as training or, if asked for, learning rules have left them."""
+    if bool(sim._learned_signals) if learned is None else learned:
+        return _now(sim, item)
+    sim._take_writes()
+    return sim._learning.built  # type: ignore[no-any-return]
+
+
 def _now(sim: Any, item: int | None) -> Callable[[Any], Any]:
     """A reader of built parameters with the weights that learning rules have made of them."""
-    if sim.closed:
+    if sim.closed and not sim._learned_signals:
         raise SimulatorClosed("Learned weights of a closed simulator are gone.")
     size = sim.options.minibatch_size
     if size is not None and size > 1 and item is None:
@@ -224,13 +245,17 @@ def _now(sim: Any, item: int | None) -> Callable[[Any], Any]:
     if item is not None and not 0 <= item < (size or 1):
         raise ValidationError(f"is {item}; there are {size or 1} simulations", attr="item")
     values = {}
-    for key, attribute in ((obj, a) for obj in sim.model.params for a in ("weights", "encoders")):
-        signal = sim.model.sig[key].get(attribute) if key in sim.model.sig else None
-        if signal is not None and signal in sim.signals and signal not in values:
-            found = np.array(sim.signals[signal])
-            batched = size is not None and found.ndim > (1 if signal.sparse else signal.ndim)
-            values[signal] = found[item or 0] if batched else found
+    for signal, found in (sim._learning.kept if sim.closed else _present(sim)).items():
+        batched = size is not None and found.ndim > (1 if signal.sparse else signal.ndim)
+        values[signal] = found[item or 0] if batched else found
     return lambda obj: sim._learning.built(obj, values)
+
+
+def _present(sim: Any) -> dict[Any, NDArray[Any]]:
+    """Weights and encoders as an open simulator has them, by signal."""
+    sig, keys = sim.model.sig, [obj for obj in sim.model.params if obj in sim.model.sig]
+    signals = {sig[key].get(name) for key in keys for name in ("weights", "encoders")} - {None}
+    return {signal: np.array(sim.signals[signal]) for signal in signals if signal in sim.signals}
 
 
 def _write_probes(model: Any, built: Callable[[Any], Any], copies: dict[Any, Any]) -> None:

@@ -147,8 +147,9 @@ def test_settings_are_copied_and_pickled_with_the_network(copy: Any) -> None:
         (
             {"trainabel": True},
             "there are biases_follow_ensembles, data_follows_history, detach_learning_rules, "
-            "dtype, keep_history, layers_follow_networks, lif_smoothing, share_process_seeds, "
-            "spike_gradient, stateful, stop_at_nan, surrogate, trainable",
+            "dtype, gains_follow_encoders, keep_history, keep_learned_weights, "
+            "layers_follow_networks, lif_smoothing, share_process_seeds, spike_gradient, "
+            "stateful, stop_at_nan, surrogate, train_learned_weights, trainable",
         ),
         ({"trainable": "yes"}, "one of True, False, None or a dict of them .*, not 'yes'"),
         ({"trainable": 1}, "not 1"),
@@ -222,3 +223,22 @@ def test_nodes_follow_networks_unless_they_are_not_to() -> None:
     with net:
         configure_settings(trainable={nengo.Node: False})
     assert not Settings.of(net).trainable(one)
+
+
+def test_what_learning_rules_change_is_trained_unless_it_is_not_to_be() -> None:
+    net, sub = nested()
+    learned, ens = sub.connections[0], net.ensembles[0]
+    with net:
+        learned.learning_rule_type = [nengo.PES()]
+        voja = nengo.Connection(ens, ens, learning_rule_type={"a": nengo.Voja()})
+    assert Settings.of(net).trainable(learned)
+    with net:
+        configure_settings(train_learned_weights=False)
+    settings = Settings.of(net)
+    assert not settings.trainable(learned)
+    assert not settings.trainable(ens)
+    assert settings.trainable(voja)
+    assert settings.trainable(sub.ensembles[0])
+    with net:
+        configure_settings(trainable={learned: True})
+    assert Settings.of(net).trainable(learned)

@@ -146,7 +146,7 @@ TABLE: dict[str, dict[str, Rule]] = {
     },
     "Simulator.freeze_params": {
         "objects": optional(rules.PARTS),
-        "learned": rules.FLAG,
+        "learned": optional(rules.FLAG),
         "item": optional(rules.INTEGER),
     },
     "Simulator.get_weights": {},
@@ -186,13 +186,22 @@ TABLE: dict[str, dict[str, Rule]] = {
         "lif_smoothing": optional(rules.POSITIVE),
         "biases_follow_ensembles": optional(rules.FLAG),
         "layers_follow_networks": optional(rules.FLAG),
+        "gains_follow_encoders": optional(rules.FLAG),
+        "keep_learned_weights": optional(rules.FLAG),
+        "train_learned_weights": optional(rules.FLAG),
         "data_follows_history": optional(rules.FLAG),
         "stop_at_nan": optional(rules.FLAG),
         "stateful": optional(rules.FLAG),
         "share_process_seeds": optional(rules.FLAG),
         "detach_learning_rules": optional(rules.FLAG),
     },
-    "arguments_of": {"sim": rules.SIMULATOR, "objects": rules.PARTS, "by_label": rules.FLAG},
+    "arguments_of": {
+        "sim": rules.SIMULATOR,
+        "objects": rules.PARTS,
+        "by_label": rules.FLAG,
+        "learned": optional(rules.FLAG),
+        "item": optional(rules.INTEGER),
+    },
     "renamed": {
         "data": rules.ANYTHING,
         "inputs": rules.MAPPING,
@@ -201,7 +210,7 @@ TABLE: dict[str, dict[str, Rule]] = {
     "freeze": {
         "sim": rules.SIMULATOR,
         "objects": optional(rules.PARTS),
-        "learned": rules.FLAG,
+        "learned": optional(rules.FLAG),
         "item": optional(rules.INTEGER),
     },
     "convert": {
@@ -247,7 +256,7 @@ TABLE: dict[str, dict[str, Rule]] = {
     },
     "to_network": {
         "sim": rules.SIMULATOR,
-        "learned": rules.FLAG,
+        "learned": optional(rules.FLAG),
         "item": optional(rules.INTEGER),
     },
     "TensorNode": {

@@ -17,6 +17,9 @@ _DEFAULTS = {
     "share_process_seeds": True,
     "biases_follow_ensembles": True,
     "layers_follow_networks": False,
+    "gains_follow_encoders": True,
+    "keep_learned_weights": True,
+    "train_learned_weights": False,
     "data_follows_history": True,
 }
 """Settings whose defaults are others here."""

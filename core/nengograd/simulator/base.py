@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,15 +132,3 @@ class SimulatorBase:
         self._use_parameters()
         if states:
             self._runner.write_states(states)
-
-    def _built_reader(self) -> Callable[[Any], Any]:
-        """What reads built parameters, even when the simulator is gone."""
-        learning, simulator = self._learning, weakref.ref(self)
-
-        def read(obj: Any) -> Any:
-            sim = simulator()
-            if sim is not None:
-                sim._take_writes()
-            return learning.built(obj)
-
-        return read

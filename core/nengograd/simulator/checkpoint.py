@@ -46,7 +46,8 @@ def save_file(
     allow_nonfinite: bool,
 ) -> None:
     """Write parameters and, on request, what goes on from them; see `Simulator.save_params`."""
-    arrays, roles = parts.learning.changes.stored()
+    with sim._learned_as_first():
+        arrays, roles = parts.learning.changes.stored()
     about: dict[str, Any] = {}
     if state:
         if sim.closed:

@@ -91,6 +91,7 @@ class EvaluationMethods(Moving):
                 runs = self._runs(given.data.n_steps, stateful, begin_at, step)
                 figures = self._evaluate(given, runs)
             finally:
+                self._take_learned()
                 self._signals.refresh()
         if return_dict:
             return figures
@@ -161,6 +162,7 @@ class EvaluationMethods(Moving):
                 runs = self._runs(data.n_steps, stateful, begin_at, step)
                 return self._predict(samples, data, runs)
             finally:
+                self._take_learned()
                 self._signals.refresh()
 
     def predict_on_batch(
@@ -248,15 +250,26 @@ class EvaluationMethods(Moving):
         stateful: bool = False,
         begin_at: SimulationState | None = None,
         step: Callable[[], object] | None = None,
+        learns: bool = True,
     ) -> Callable[[], Runner]:
-        """What gives the simulation in which each minibatch runs; ``step`` is called before."""
+        """What gives the simulation in which each minibatch runs; ``step`` is called before.
+
+        With ``learns`` each goes on with what online learning rules have learned in the one before
+        it, where that is kept.
+        """
         goes_on = stateful and self._learning.settings.stateful
         begun = None if begin_at is None else self._begun(begin_at)
 
         def runs() -> Runner:
             if step is not None:
                 step()
-            return self._runner if goes_on else self._beside(n_steps, begun)
+            if goes_on:
+                return self._runner
+            self._take_learned()
+            runner = self._beside(n_steps, begun)
+            if learns:
+                self._learn_in(runner)
+            return runner
 
         return runs
 

@@ -225,17 +225,14 @@ class FittingMethods(EvaluationMethods):
         )
         self._move_for("differentiate", "train", [*compiled.objects(), callbacks])
         # The simulation that is at the beginning, for the states there that are not trained.
-        begun = self._begun(begin_at) if options.stateful or begin_at is not None else None
-        if begun is not None and begin_at is not None:
-            begins_at = self._states_of_training(begin_at)
-            options = options._replace(begins_at=begins_at, begins_after=begin_at.n_steps)
+        begun, options = self._first_of_training(options, begin_at)
 
         def on_epoch_end(epoch: int) -> dict[str, float]:
             self._show_parameters()
             if held_out is None or (epoch + 1) % validation_freq:
                 return {}
             with validating():
-                runs = self._runs(held_out.data.n_steps, begin_at=begin_at)
+                runs = self._runs(held_out.data.n_steps, begin_at=begin_at, learns=False)
                 found = self._evaluate(held_out, runs)
             return {f"val_{name}": value for name, value in found.items()}
 
@@ -304,6 +301,23 @@ class FittingMethods(EvaluationMethods):
             )
         self._event("trained", begin, epochs=len(fitted.history.get("loss", ())))
         return fitted
+
+    def _first_of_training(
+        self, options: FitOptions, begin_at: SimulationState | None = None
+    ) -> tuple[Runner | None, FitOptions]:
+        """The simulation that is where a training begins, where that matters, and its options."""
+        is_learned = bool(self._learned_signals)
+        if not (options.stateful or begin_at is not None or is_learned):
+            return None, options
+        begun = self._begun(begin_at)
+        if begin_at is None and not is_learned:
+            return begun, options
+        from .state import get_state
+
+        state = get_state(self, self._parts._replace(runner=begun)) if is_learned else begin_at
+        assert state is not None
+        begins_at = self._states_of_training(state)
+        return begun, options._replace(begins_at=begins_at, begins_after=state.n_steps)
 
     def _states_of_training(self, state: SimulationState) -> dict[int, NDArray[Any]]:
         """A state as those of the program that is trained, ``(n_items, size)`` by id."""

@@ -22,7 +22,6 @@ from ..run.runner import Runner
 from ..run.runtime import warn_about_host
 from ..tensor_node import SimTensorNode
 from .activity import Activity
-from .base import SimulatorBase
 from .choosing import (
     Choice,
     candidates,
@@ -31,6 +30,7 @@ from .choosing import (
     first_to_run,
     needed_capability,
 )
+from .learned import LearnedWeights
 from .parts import Parts
 
 if TYPE_CHECKING:  # most scripts do without
@@ -90,7 +90,7 @@ def count_lacking(program: Program, registry: Registry) -> int:
     return sum(own) + (not registry.serves(program))
 
 
-class Moving(SimulatorBase):
+class Moving(LearnedWeights):
     """A simulator that can go on with another backend."""
 
     _choice: Choice
@@ -165,6 +165,7 @@ class Moving(SimulatorBase):
         runner = Runner(self._build, present.program, present.executable, self.seed, stop)
         if begun is not None:
             runner.go_on_from(begun)
+        self._begin_with_learned(runner)
         return runner
 
     def _begun(self, state: SimulationState | None) -> Runner:
@@ -180,6 +181,7 @@ class Moving(SimulatorBase):
             from .state import begin_at
 
             begin_at(self, runner, state)
+            self._begin_with_learned(runner)
         return runner
 
     def _try_to_move(self, name: str) -> None:

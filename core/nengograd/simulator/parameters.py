@@ -80,7 +80,9 @@ class ParameterMethods(Moving):
         These are encoders, gains, biases, decoders and weights, also of layers, trainable or not,
         and what states hold before the first step; not the output of constant nodes. Names follow
         the structure of the network, so the file fits another simulator of the same network,
-        whatever its seed. It holds no pickles. An old file is replaced in one go, or stays whole.
+        whatever its seed. With the setting ``keep_learned_weights`` it holds weights as online
+        learning rules have left them, unless the items of a minibatch have learned others. It holds
+        no pickles. An old file is replaced in one go, or stays whole.
 
         Parameters
         ----------
@@ -132,7 +134,7 @@ class ParameterMethods(Moving):
         A simulation in progress goes on with it; before the first step, and after the next
         `Simulator.soft_reset`, states begin as the file says. `Simulator.reset` forgets it all.
         Weights that an online learning rule has changed meanwhile stay as they are until the next
-        reset.
+        reset; with the setting ``keep_learned_weights`` they are those of the file.
 
         Parameters
         ----------
@@ -189,6 +191,8 @@ class ParameterMethods(Moving):
                 partial=partial,
                 allow_nonfinite=allow_nonfinite,
             )
+            if not state:
+                self._go_on_with_first()
         self._signals.refresh()
         return loaded
 
@@ -227,7 +231,7 @@ class ParameterMethods(Moving):
         print(self._learning.table())
 
     def freeze_params(
-        self, objects: Any = None, learned: bool = False, item: int | None = None
+        self, objects: Any = None, learned: bool | None = None, item: int | None = None
     ) -> None:
         """Write the current parameters into the network, in place; see `nengograd.freeze`.
 

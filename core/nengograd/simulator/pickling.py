@@ -80,6 +80,7 @@ def get_state(sim: Any, parts: Parts) -> dict[str, Any]:
         "progress_bar": sim.progress_bar,
         "chosen": parts.chosen(sim.backend),
         "learned": learning.changes.remembered(),
+        "kept": learning.kept,
         "n_epochs": learning.n_epochs,
         "optimizer": learning.offered_optimizer(),
         "state": None if sim.closed else dict(runner.executable.read(runner.state)),
@@ -120,6 +121,7 @@ def put_state(sim: Any, parts: Parts, state: Mapping[str, Any]) -> None:
     parts.use_parameters()
     if state["state"] is None:
         sim.close()
+        learning.kept = state["kept"]
     else:
         parts.resume(**state["chosen"])
         runner.state = runner.executable.make_state(state["state"])

@@ -202,6 +202,7 @@ class RunMethods(Moving):
             runner = self._runner
             if not (stateful and self._learning.settings.stateful):
                 runner = self._beside(steps, self._runner)
+                self._learn_in(runner)
             measured = None
             if path is not None:
                 from ..profile.session import ProfiledRun
@@ -252,6 +253,7 @@ class RunMethods(Moving):
         finally:
             for recorder, count in zip(forgetful, kept, strict=True):
                 recorder.drop(slice(count, max(len(recorder) - 1, count)))
+            self._take_learned()
             self._signals.refresh()
             pieces.close()
 

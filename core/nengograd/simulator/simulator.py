@@ -234,7 +234,8 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
         """
         self._check_open("reset")
         check_arguments("Simulator.reset", locals())
-        with Activity(self._activities, "reset"):
+        keeping = self._keeping_learned(not include_trainable)
+        with Activity(self._activities, "reset"), keeping:
             if seed is not None:
                 self.seed = int(seed)
             if include_trainable or not self._choice.is_needed:
@@ -249,14 +250,16 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
         include_trainable : bool
             Whether to restore parameters that training has changed, too; the next training
             then gives the same result as the first. Weights that a learning rule changes are
-            state, and are always restored to their initial values.
+            state, and are always restored to their initial values; with the setting
+            ``keep_learned_weights`` they are parameters, too.
         include_probes : bool
             Whether to forget all probe data, too.
         """
         self._check_open("reset")
         check_arguments("Simulator.soft_reset", locals())
         self._take_writes()
-        with Activity(self._activities, "reset"):
+        keeping = self._keeping_learned(not include_trainable)
+        with Activity(self._activities, "reset"), keeping:
             if include_trainable or not self._choice.is_needed:
                 self._go_home()
             self._start_over(include_trainable, include_probes)
@@ -285,6 +288,7 @@ class Simulator(RunMethods, TrainingMethods, ParameterMethods):
             with Activity(self._activities, "close"):
                 self.closed = True
                 if self._build.engine.process in (None, os.getpid()):
+                    self._learning.kept = self._shown(self._learned())
                     self._runner.executable.close()
                 self._close_idle()
                 self._learning.close()

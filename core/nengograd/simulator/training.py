@@ -135,6 +135,7 @@ class TrainingMethods(FittingMethods):
             summary_folder=summary_folder,
             stop_at_nan=learning.settings.stop_at_nan,
         )
+        _, options = self._first_of_training(options)
         is_seen = bool(callbacks) or held_out is not None
         seen = on_epoch_end if is_seen else None
         return self._fit(data, terms, optimizer, options, seen, path).history
@@ -187,8 +188,9 @@ class TrainingMethods(FittingMethods):
         from ..training.evaluation import compute_loss
 
         runner, stop = self._runner, self._learning.settings.stop_at_nan
+        begun = self._begun(None) if self._learned_signals else None
         return compute_loss(
-            self._build, runner.program, runner.executable, data, terms, self.seed, stop
+            self._build, runner.program, runner.executable, data, terms, self.seed, stop, begun
         )
 
     def check_gradients(

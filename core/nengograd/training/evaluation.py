@@ -100,6 +100,7 @@ def compute_loss(
     terms: Sequence[LossTerm],
     seed: int,
     stop_at_nan: bool = True,
+    begun: Runner | None = None,
 ) -> float:
     """The sum over terms of their loss or metric of all data, times their factors.
 
@@ -117,12 +118,17 @@ def compute_loss(
         Of random processes.
     stop_at_nan : bool
         Whether a step that makes a NaN is an error.
+    begun : Runner, optional
+        Where each minibatch begins, by default the first step.
     """
     xp = build.engine.namespace(build.options.dtype)
     tallies = [term.loss.tally(xp) for term in terms]
 
     def runs() -> Runner:
-        return Runner(build, program, executable, seed, stop_at_nan)
+        runner = Runner(build, program, executable, seed, stop_at_nan)
+        if begun is not None:
+            runner.go_on_from(begun)
+        return runner
 
     evaluate(runs, build, data, terms, [[tally] for tally in tallies], xp)
     pairs = zip(terms, tallies, strict=True)

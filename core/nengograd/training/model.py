@@ -59,6 +59,9 @@ class TrainableModel:
         What has last been made for `differentiable`. It keeps the slots of optimizers.
     loaded_optimizer : SavedOptimizer or None
         An optimizer whose slots the next training goes on with.
+    kept : mapping
+        What online learning rules had made of signals when the simulator was closed, where that is
+        kept.
     """
 
     def __init__(self, build: Build, settings: Settings):
@@ -72,6 +75,7 @@ class TrainableModel:
         self._differentiable: Program | None = None
         self.trainer: Trainer | None = None
         self.loaded_optimizer: SavedOptimizer | None = None
+        self.kept: Mapping[Any, NDArray[Any]] = {}
 
     @cached_property
     def parameters(self) -> list[Parameter]:
@@ -353,7 +357,16 @@ class TrainableModel:
         model = self.build.model
         if not (self.is_changed or learned):
             return model.params[obj]
-        return with_values(model, obj, {**self.changes.values, **learned}, self.changes.gains)
+        values, gains = {**self.changes.values, **learned}, self.changes.gains
+        return with_values(model, obj, values, gains, obj in self._following_gains)
+
+    @cached_property
+    def _following_gains(self) -> AbstractSet[Any]:
+        """Ensembles whose gains follow their encoders; those of unused ones say nothing."""
+        network = self.build.model.toplevel
+        if network is None or not self.settings.gains_follow_encoders:
+            return frozenset()
+        return frozenset(connection.post_obj for connection in network.all_connections)
 
     def arrays(self, program: Program) -> dict[int, NDArray[Any]]:
         """The parameter arrays of a program, by id."""

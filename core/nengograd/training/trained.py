@@ -22,6 +22,7 @@ def with_values(
     obj: Any,
     values: Mapping[Any, NDArray[Any]],
     gains: Mapping[Any, NDArray[Any]] = MappingProxyType({}),
+    gain_follows: bool = False,
 ) -> Any:
     """The built parameters of an object, with trained values.
 
@@ -35,6 +36,8 @@ def with_values(
         What differs from the build, by signal; of a sparse one the stored elements.
     gains : mapping
         Gains that differ from the build, by ensemble.
+    gain_follows : bool
+        Whether the length of scaled encoders is shown as the gain, and encoders keep theirs.
 
     Returns
     -------
@@ -47,7 +50,7 @@ def with_values(
     """
     built = model.params[obj]
     if isinstance(built, BuiltEnsemble):
-        return _ensemble(model, obj, built, values, gains.get(obj, built.gain))
+        return _ensemble(model, obj, built, values, gains.get(obj, built.gain), gain_follows)
     if isinstance(built, BuiltConnection):
         signal = model.sig[obj].get("weights")
         if signal in values:
@@ -78,14 +81,21 @@ class BuildInfo(dict[str, Any]):
 
 
 def _ensemble(
-    model: Any, ens: nengo.Ensemble, built: Any, values: Mapping[Any, Any], gain: Any
+    model: Any,
+    ens: nengo.Ensemble,
+    built: Any,
+    values: Mapping[Any, Any],
+    gain: Any,
+    gain_follows: bool,
 ) -> Any:
     changes: dict[str, Any] = {}
     encoders, bias = model.sig[ens].get("encoders"), model.sig[ens.neurons].get("bias")
     has_other_gain = gain is not built.gain
     if encoders in values or has_other_gain:
         scaled = np.array(values.get(encoders, built.scaled_encoders))
-        column = np.asarray(gain)[:, None]
+        if gain_follows:
+            gain, has_other_gain = _length(scaled * ens.radius, built.encoders, gain), True
+        column = np.asarray(gain)[..., None]
         # A neuron without gain hears nothing, whatever its encoder.
         with np.errstate(divide="ignore", invalid="ignore"):
             unscaled = np.where(column == 0, built.encoders, scaled * ens.radius / column)
@@ -96,6 +106,12 @@ def _ensemble(
         changes.update(bias=_fixed(values.get(bias, built.bias)), gain=_fixed(gain))
         changes.update(max_rates=_fixed(rates), intercepts=_fixed(intercepts))
     return built._replace(**changes)
+
+
+def _length(scaled: Any, encoders: Any, gain: Any) -> NDArray[Any]:
+    """Factors that make encoders as long as they are when they are scaled."""
+    was, now = (np.linalg.norm(x, axis=-1) for x in (encoders, scaled))
+    return np.where(was > 0, now / np.where(was > 0, was, 1), gain)
 
 
 def _rates_and_intercepts(neuron_type: Any, gain: Any, bias: Any) -> tuple[Any, Any]:
