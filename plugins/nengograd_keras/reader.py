@@ -162,8 +162,9 @@ def _compute(node: Any) -> Callable[[Sequence[Any]], Sequence[Any]]:
 
 def _input(tensor: Any) -> ModelInput:
     is_integer = not str(tensor.dtype).startswith(("float", "bfloat"))
-    name = tensor._keras_history.operation.name
-    return ModelInput(name, ("", id(tensor)), tuple(tensor.shape[1:]), tensor, is_integer)
+    layer = tensor._keras_history.operation
+    key, shape = ("", id(tensor)), tuple(tensor.shape[1:])
+    return ModelInput(layer.name, key, shape, tensor, is_integer, layer)
 
 
 def _is_graph(operation: Any) -> bool:

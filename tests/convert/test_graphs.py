@@ -68,6 +68,24 @@ def test_objects_are_found_by_name_layer_and_tensor(branching: Any) -> None:
     with pytest.raises(KeyError, match="there is no 'nonsense'; there are"):
         converted.layers["nonsense"]
     assert converted.layers.get(L.Dense(1)) is None
+    put = branching.get_layer("b")
+    assert converted.inputs[put] is converted.inputs["b"]
+    assert put not in converted.layers
+    assert converted.outputs[end] is converted.outputs["end"]
+    assert branching not in converted.outputs
+    both = converted.inputs | converted.layers
+    assert both[put] is both["b"] is converted.inputs["b"]
+    assert both[end] is converted.layers["end"]
+    assert list(both) == [*converted.inputs, *converted.layers]
+    with pytest.raises(KeyError, match="used several times"):
+        both[shared]
+
+
+def test_a_model_stands_for_its_only_output() -> None:
+    model = randomize(sequential([L.Dense(3), L.Dense(2)], (4,)))
+    converted = nengograd.convert(model)
+    assert converted.outputs[model] is converted.outputs[model.layers[-1]]
+    assert list(converted.outputs) == [model.layers[-1].name]
 
 
 @pytest.mark.needs("tensorflow")

@@ -29,13 +29,14 @@ class Converted:
     net : nengo.Network
         The network, to be simulated, trained, extended or saved like any other.
     inputs : mapping
-        Input of the model -> `nengo.Node`. A key is the name of the input or its tensor.
+        Input of the model -> `nengo.Node`. A key is the name of the input, its layer or its tensor.
     outputs : mapping
-        Output of the model -> `nengo.Probe`. A key is the name of the layer or the tensor that it
-        puts out.
+        Output of the model -> `nengo.Probe`. A key is the layer, its name or the tensor that it
+        puts out, or the model itself if it has one output.
     layers : mapping
         Layer of the model -> what puts out the layer's values: the neurons of an ensemble, or a
-        node. A key is the layer, its name or its output tensor.
+        node. A key is the layer, its name or its output tensor. ``converted.inputs |
+        converted.layers`` has the layers of inputs, too.
     """
 
     def __init__(
@@ -52,29 +53,26 @@ class Converted:
         self.net = network.net
         self.inputs = ByModel(
             [
-                (put.name, (put.tensor,), node)
+                (put.name, _known(put.layer, put.tensor), node)
                 for put, node in zip(graph.inputs, network.inputs, strict=True)
             ]
         )
-        tensors = graph.output_tensors or graph.outputs
-        self.outputs = ByModel(
-            [
-                (name, (tensor,), probe)
-                for name, tensor, probe in zip(
-                    self._output_names(), tensors, network.outputs, strict=True
-                )
-            ]
-        )
+        self.outputs = ByModel(self._outputs())
         self.layers = ByModel([entry for layer in network.layers for entry in _entries(layer)])
 
-    def _output_names(self) -> list[str]:
-        makers = {key: call.name for call in self._graph.calls for key in call.outputs}
-        makers.update({put.key: put.name for put in self._graph.inputs})
-        names: list[str] = []
-        for key in self._graph.outputs:
-            name = makers[key]
-            names.append(name if name not in names else f"{name}:{len(names)}")
-        return names
+    def _outputs(self) -> list[tuple[str, tuple[Any, ...], Any]]:
+        """Probes for the mapping: under the names of layers, each only once."""
+        graph = self._graph
+        makers = {key: (call.name, call.layer) for call in graph.calls for key in call.outputs}
+        makers.update({put.key: (put.name, put.layer) for put in graph.inputs})
+        tensors = graph.output_tensors or graph.outputs
+        model = self._model if len(graph.outputs) == 1 else None
+        found: dict[str, tuple[str, tuple[Any, ...], Any]] = {}
+        for key, tensor, probe in zip(graph.outputs, tensors, self._network.outputs, strict=True):
+            name, layer = makers[key]
+            name = name if name not in found else f"{name}:{len(found)}"
+            found[name] = name, _known(layer, tensor, model), probe
+        return list(found.values())
 
     def feeds(self, inputs: Any, n_steps: int = 1) -> dict[Any, NDArray[Any]]:
         """Inputs of the model as ``input_feeds`` of a simulator.
@@ -261,6 +259,11 @@ def as_items(put: ModelInput, x: Any, attr: str) -> NDArray[Any]:
             f"{put.name!r} takes arrays (items, *{put.shape}), not {array.shape}", attr=attr
         )
     return array
+
+
+def _known(*keys: Any) -> tuple[Any, ...]:
+    """Keys of those that the library has."""
+    return tuple(key for key in keys if key is not None)
 
 
 def _entries(layer: ConvertedLayer) -> list[tuple[str, tuple[Any, ...], Any]]:

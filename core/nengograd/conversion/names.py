@@ -12,7 +12,7 @@ class ByModel(Mapping[str, Any]):
     """Nengo objects by what they are in the model.
 
     A key is the name, or the model's own object for it, such as a layer of Keras or a tensor; it
-    is iterated over names.
+    is iterated over names. ``one | other`` has the values of both.
 
     Parameters
     ----------
@@ -36,6 +36,10 @@ class ByModel(Mapping[str, Any]):
             if found:
                 return found[0]
         raise KeyError(f"there is no {key!r}; there are {list(self._values)}")
+
+    def __or__(self, other: ByModel) -> ByModel:
+        """What there is in one of both."""
+        return ByModel([*self._entries, *other._entries])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

@@ -42,7 +42,8 @@ class Converter:
     net : nengo.Network
         The network.
     inputs, outputs, layers : mapping
-        Nodes, probes, and neurons or nodes, by what they are in the model.
+        Nodes, probes, and neurons or nodes, by what they are in the model; see
+        `nengograd.Converted`.
     """
 
     _registered: ClassVar[dict[type, Callable[..., Any]]] = {}
@@ -106,7 +107,7 @@ class Converter:
         self.outputs = self._converted.outputs
         for probe in self.outputs.values():
             probe.label = None  # histories call them "probe", "probe_1" and so on
-        self.layers = self._converted.layers
+        self.layers = self._converted.inputs | self._converted.layers
 
     def verify(
         self, training: bool = False, inputs: Any = None, atol: float = 1e-4, rtol: float = 1e-3

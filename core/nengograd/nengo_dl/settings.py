@@ -24,10 +24,7 @@ _DEFAULTS = {
 }
 """Settings whose defaults are others here."""
 
-_WITHOUT_EFFECT = {
-    *("inference_only", "learning_phase", "planner", "session_config"),
-    *("simplifications", "sorter", "use_loop"),
-}
+_IGNORED = {"inference_only", "planner", "session_config", "simplifications", "sorter", "use_loop"}
 """Settings that chose how NengoDL computes the same numbers."""
 
 
@@ -40,6 +37,8 @@ def configure_settings(**settings: Any) -> None:
         See `nengograd.configure_settings`, which takes all its other settings here, too.
     planner, sorter, simplifications, session_config, inference_only, use_loop : object
         Without effect, since there is nothing to choose; a warning says so.
+    learning_phase : bool, optional
+        Without effect, and a warning says so: runs spike, and trainings use rates.
 
     Raises
     ------
@@ -48,7 +47,10 @@ def configure_settings(**settings: Any) -> None:
     nengo.exceptions.NetworkContextError
         If it is called outside of a network.
     """
-    ignored = sorted(_WITHOUT_EFFECT & set(settings))
+    if settings.pop("learning_phase", None) is not None:
+        text = "learning_phase has no effect: runs, predict and evaluate spike, fit trains rates. "
+        warn(text + "To run rates, swap spiking neurons for a type such as nengo.LIFRate")
+    ignored = sorted(_IGNORED & set(settings))
     configure(**{name: value for name, value in settings.items() if name not in ignored})
     if ignored:
         warn(f"settings without effect: {', '.join(ignored)}. They can be left out")

@@ -44,6 +44,8 @@ class ModelInput:
         What the library has for it; users may look the input up with it.
     is_integer : bool
         Whether its values are whole numbers, such as indices of words.
+    layer : object
+        The layer that stands for it in the model, if there is one; the same is true of it.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ModelInput:
     shape: Shape
     tensor: Any = None
     is_integer: bool = False
+    layer: Any = None
 
 
 @dataclass(frozen=True)
