@@ -7,12 +7,12 @@ from nengograd.plugin.costs import Costs
 __all__ = ["COSTS"]
 
 COSTS = Costs(
-    start=0.65,
-    compile_block=0.10,
-    call=1.5e-04,
-    block=2.0e-07,
-    function=5.4e-10,
-    operation=3.1e-10,
-    byte=3.3e-11,
-    host=7.3e-05,
+    start=0.48,
+    compile=0.058,
+    compile_block=0.026,
+    call=6.1e-05,
+    block=4.7e-08,
+    operation=5.9e-11,
+    byte=1.1e-11,
+    host=5.4e-06,
 )

@@ -7,12 +7,12 @@ from nengograd.plugin.costs import Costs
 __all__ = ["COSTS"]
 
 COSTS = Costs(
-    start=0.002,
-    compile_block=0.00027,
+    start=0.0046,
+    compile_block=0.00028,
     call=1.6e-05,
-    block=3.6e-07,
-    function=2.4e-07,
-    operation=3.1e-10,
-    product=2.3e-11,
-    host=1.4e-05,
+    block=3.4e-07,
+    function=2.6e-07,
+    operation=3.2e-10,
+    product=2.1e-11,
+    host=2.5e-06,
 )

@@ -7,13 +7,12 @@ from nengograd.plugin.costs import Costs
 __all__ = ["COSTS"]
 
 COSTS = Costs(
-    start=2.8,
-    compile=0.035,
-    compile_block=0.24,
+    start=3.3,
+    compile=0.027,
+    compile_block=0.055,
     call=1.8e-04,
-    block=3.4e-07,
-    operation=2.0e-10,
-    product=2.0e-12,
-    byte=3.6e-11,
-    host=5.3e-04,
+    block=2.6e-07,
+    operation=1.0e-10,
+    product=2.1e-11,
+    host=4.9e-06,
 )
