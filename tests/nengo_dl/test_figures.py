@@ -162,15 +162,17 @@ def test_arrays_that_are_fewer_than_nodes_are_for_the_first_ones() -> None:
     with nengo.Network() as net:
         first, second = nengo.Node([0.0]), nengo.Node([7.0])
         probes = nengo.Probe(first), nengo.Probe(second)
-    with make(net) as sim, pytest.warns(NengoWarning, match="1 arrays are given for 2 nodes"):
+    with make(net) as sim, pytest.warns(NengoWarning, match="1 arrays are given for 2") as caught:
         found = sim.predict(np.full((1, 2, 1), 3.0))
+    assert caught[0].filename == __file__
     assert [found[probe][0, -1, 0] for probe in probes] == [3.0, 7.0]
 
 
 def test_a_batch_size_is_left_aside_with_a_warning() -> None:
     net, _, probe = lowpass()
-    with make(net, minibatch_size=2) as sim, pytest.warns(NengoWarning, match="batch_size"):
+    with make(net, minibatch_size=2) as sim, pytest.warns(NengoWarning, match="batch_s") as caught:
         assert sim.predict(np.ones((3, 2, 1)), batch_size=32)[probe].shape == (3, 2, 1)
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize(

@@ -90,10 +90,12 @@ def test_parameters_of_a_simulator_make_the_same_network(nengo_dl: ModuleType) -
 
 
 def test_settings_for_speed_alone_are_taken_with_a_warning(nengo_dl: ModuleType) -> None:
-    with nengo.Network(), pytest.warns(NengoWarning, match="without effect: planner, sorter"):
+    with nengo.Network(), pytest.warns(NengoWarning, match="effect: planner, sorter") as caught:
         nengo_dl.configure_settings(planner=None, sorter=None, trainable=None)
-    with nengo.Network(), pytest.warns(NengoWarning, match="no effect: runs, .* spike"):
+    assert caught[0].filename == __file__
+    with nengo.Network(), pytest.warns(NengoWarning, match="no effect: runs, .* spike") as caught:
         nengo_dl.configure_settings(learning_phase=True)
+    assert caught[0].filename == __file__
     with nengo.Network(), pytest.raises(ValidationError, match="lif_smoothing"):
         nengo_dl.configure_settings(lif_smoothing=-1)
 

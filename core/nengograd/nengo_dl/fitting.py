@@ -169,5 +169,5 @@ def _first(given: Any, objects: Sequence[Any], what: str) -> Any:
     if not isinstance(arrays, (list, tuple)) or not 0 < len(arrays) < len(objects):
         return given
     n = f"{len(arrays)} arrays are given for {len(objects)} {what}"
-    warn(f"{n}; the first {what} get them, and a dict says which is for which")
+    warn(f"{n}; the first {what} get them, and a dict says which is for which", 5)
     return dict(zip(objects, arrays, strict=False))

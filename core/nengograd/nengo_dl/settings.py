@@ -49,11 +49,11 @@ def configure_settings(**settings: Any) -> None:
     """
     if settings.pop("learning_phase", None) is not None:
         text = "learning_phase has no effect: runs, predict and evaluate spike, fit trains rates. "
-        warn(text + "To run rates, swap spiking neurons for a type such as nengo.LIFRate")
+        warn(text + "To run rates, swap spiking neurons for a type such as nengo.LIFRate", 3)
     ignored = sorted(_IGNORED & set(settings))
     configure(**{name: value for name, value in settings.items() if name not in ignored})
     if ignored:
-        warn(f"settings without effect: {', '.join(ignored)}. They can be left out")
+        warn(f"settings without effect: {', '.join(ignored)}. They can be left out", 3)
 
 
 def choose_defaults(network: nengo.Network) -> None:
@@ -63,6 +63,6 @@ def choose_defaults(network: nengo.Network) -> None:
         configure(**{k: v for k, v in _DEFAULTS.items() if getattr(given, k, None) is None})
 
 
-def warn(text: str) -> None:
-    """Warn who calls a method of the face."""
-    warnings.warn(text, NengoWarning, stacklevel=4)
+def warn(text: str, level: int = 4) -> None:
+    """Warn who calls the face, as many calls above as are given, this one included."""
+    warnings.warn(text, NengoWarning, stacklevel=level)
