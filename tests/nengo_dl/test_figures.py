@@ -225,3 +225,13 @@ def test_spiking_neurons_of_other_gains_go_on_with_parameters_of_rates(
         nengo.Connection(wider.nodes[0], wider.nodes[1], transform=[[2.0]])
     with make(wider) as sim, pytest.raises(ValidationError, match="missing: connections"):
         sim.load_params(tmp_path / "rates")
+
+
+def test_warnings_of_callbacks_and_files_name_the_line_that_calls_them(tmp_path: Path) -> None:
+    with pytest.warns(NengoWarning, match="no effect: write_images") as caught:
+        nengo_dl.callbacks.TensorBoard(tmp_path, write_images=True)
+    assert caught[0].filename == __file__
+    net, _, _ = lowpass()
+    with make(net) as sim, pytest.warns(NengoWarning, match="trainable or not") as caught:
+        sim.save_params(tmp_path / "file", include_non_trainable=False)
+    assert caught[0].filename == __file__

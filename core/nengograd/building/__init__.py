@@ -1,1 +1,1 @@
-"""Building: Nengo's own build of a network, with the same work done once and ahead of its turn."""
+"""Building: what Nengo makes of a network, by a shorter way where that gives the very same."""

@@ -22,7 +22,7 @@ def TensorBoard(log_dir: Any = "logs", **options: Any) -> Callback:
         Others of Keras' callback have no effect; a warning says so.
     """
     if options:
-        warn(f"of TensorBoard's options these have no effect: {', '.join(sorted(options))}")
+        warn(f"of TensorBoard's options these have no effect: {', '.join(sorted(options))}", 3)
     return tensorboard(log_dir)
 
 
